@@ -1,0 +1,41 @@
+# make demo, make test: nothing needed but Python 3.11+ and make. The first run makes .venv, later ones install nothing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= out
+FRAME := pyproject.toml constraints.txt tools/install.py
+
+.PHONY: demo test check bench clean
+.DEFAULT_GOAL := demo
+
+demo: .venv/.demo  ## search a motion archive with the keypoints of a photo, and look at what comes back
+	$(BIN)/vipe demo --out $(OUT)/demo
+
+test: .venv/.dev  ## every test, doctest and coverage; then once more with array shapes checked at run time
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not gpu" --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not gpu and not refusal" -q --jaxtyping-packages=vipe,beartype.beartype
+
+check: .venv/.dev  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.bench  ## figures for benchmarks/RESULTS.md, each beside what a user would pick instead
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv $(OUT) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.demo: $(FRAME)
+	$(PYTHON) tools/install.py report
+	@touch $@
+
+.venv/.dev: $(FRAME)
+	$(PYTHON) tools/install.py dev
+	@touch $@
+
+.venv/.bench: $(FRAME)
+	$(PYTHON) tools/install.py dev bench
+	@touch $@

@@ -1,0 +1,71 @@
+"""Clip: one subject's joint positions at a fixed rate (numpy)."""
+
+__all__ = ["Clip"]
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from vipe.errors import ShapeError, SkeletonError
+from vipe.skeletons import Skeleton, convert
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One subject's poses at a fixed rate: positions in metres, world space, z up.
+
+    Raises:
+        ShapeError: If positions are not (frames, joints of the skeleton, 3), hold no frame, are not finite,
+            or the rate is not a positive number.
+    """
+
+    name: str
+    skeleton: Skeleton
+    positions: Float32[Array, "frames joints 3"]
+    fps: float
+    subject: str = ""
+    action: str = ""
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        shape, joints = self.positions.shape, len(self.skeleton)
+        if len(shape) != 3 or shape[1:] != (joints, 3) or shape[0] == 0:
+            raise ShapeError(
+                f"clip {self.name}: positions must be (frames, {joints}, 3), at least 1 frame, got {shape}"
+            )
+        if self.positions.dtype != np.float32:
+            object.__setattr__(self, "positions", self.positions.astype(np.float32))
+        if not math.isfinite(self.fps) or self.fps <= 0:
+            raise ShapeError(f"clip {self.name}: rate must be a positive number of hertz, got {self.fps}")
+        finite = np.isfinite(self.positions).all(axis=(1, 2))
+        if not finite.all():
+            raise ShapeError(f"clip {self.name}: positions of frame {int(np.argmin(finite))} are not finite")
+        self.positions.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def seconds(self) -> float:
+        """Time between the first frame and one past the last."""
+        return len(self) / self.fps
+
+    def to(self, target: Skeleton) -> "Clip":
+        """The same motion on another skeleton.
+
+        Raises:
+            SkeletonError: If the skeleton has no conversion to the target, or one that lacks joints.
+        """
+        positions, mask = convert(self.positions, self.skeleton, target)
+        if not mask.all():
+            missing = [joint for joint, given in zip(target.joints, mask, strict=True) if not given]
+            raise SkeletonError(
+                f"clip {self.name}: {self.skeleton.name} cannot give {', '.join(missing)} of {target.name}"
+            )
+        return replace(self, skeleton=target, positions=positions)

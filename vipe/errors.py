@@ -1,0 +1,44 @@
+"""What can go wrong, as a user meets it: one line that says where, what came, what was expected."""
+
+__all__ = [
+    "EncoderMismatch",
+    "IndexFormatError",
+    "MissingExtra",
+    "ReadError",
+    "ShapeError",
+    "SkeletonError",
+    "StoreError",
+    "VipeError",
+]
+
+
+class VipeError(Exception):
+    """Any mistake of input, file or setting that this library reports; the command line turns it into exit code 2."""
+
+
+class ShapeError(VipeError, ValueError):
+    """An array has another shape than the function takes."""
+
+
+class ReadError(VipeError, ValueError):
+    """A file from outside is broken, cut, or not what its name says."""
+
+
+class SkeletonError(VipeError, ValueError):
+    """A skeleton is unknown, its table is wrong, or it cannot give the joints asked of it."""
+
+
+class StoreError(VipeError, ValueError):
+    """A pose store cannot be made, opened or extended."""
+
+
+class IndexFormatError(VipeError, ValueError):
+    """An index folder is incomplete, altered, or of another format version."""
+
+
+class EncoderMismatch(VipeError, ValueError):
+    """An index and an encoder do not belong together."""
+
+
+class MissingExtra(VipeError, ImportError):
+    """An optional dependency is not installed; the message names the line that installs it."""

@@ -1,0 +1,98 @@
+"""Distances between 3D poses and how often a search finds them (numpy at the edges)."""
+
+__all__ = ["HIT_THRESHOLD", "chance_at", "hits_at", "pose_distance", "without_near_duplicates"]
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int
+
+from vipe.geometry.procrustes import procrustes_mpjpe
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+HIT_THRESHOLD = 0.1  # torso lengths; Sun et al. 2020 (kappa), kept by Levy & Shrivastava 2024, sec. 4.2
+_PAIRS_AT_ONCE = 1 << 17  # about 50 MB of poses a block
+
+
+def pose_distance(a: Float[Array, "*batch 17 3"], b: Float[Array, "*batch 17 3"]) -> Float32[Array, "*batch"]:
+    """Mean joint distance after similarity alignment of canonical poses, in torso lengths.
+
+    Both must be canonical (unit torso): then this is NP-MPJPE of Sun et al. 2020, sec. 4.1, the distance by which
+    every hit in this library is judged. Leading axes broadcast. Symmetric only to first order, as every distance
+    after alignment: `a` is aligned to `b`.
+    """
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    left = np.broadcast_to(a, shape).reshape(-1, 17, 3)
+    right = np.broadcast_to(b, shape).reshape(-1, 17, 3)
+    distance = np.empty(len(left), dtype=np.float32)
+    for start in range(0, len(left), _PAIRS_AT_ONCE):
+        rows = slice(start, start + _PAIRS_AT_ONCE)
+        pair = (torch.from_numpy(np.ascontiguousarray(side[rows], dtype=np.float32)) for side in (left, right))
+        distance[rows] = procrustes_mpjpe(*pair).numpy()
+    return distance.reshape(shape[:-2])
+
+
+def hits_at(
+    distance: Float[Array, "queries ranks"], ks: Sequence[int] = (1, 10, 20), threshold: float = HIT_THRESHOLD
+) -> dict[int, Bool[Array, " queries"]]:
+    """Whether any of the first k hits of each query lies within the threshold of its true pose.
+
+    Args:
+        distance: Pose distance of each ranked hit to the query's truth, best rank first; NaN where no hit came back.
+        ks: How far down the list to look. A k beyond the list counts what is there.
+        threshold: Torso lengths.
+    """
+    within = np.asarray(distance) < threshold
+    return {k: within[:, :k].any(axis=1) for k in ks}
+
+
+def chance_at(matches: Int[Array, " queries"], gallery: int, ks: Sequence[int] = (1, 10, 20)) -> dict[int, float]:
+    """Hit@k of a random ranking: mean over queries of 1 - C(gallery - matches, k) / C(gallery, k).
+
+    Args:
+        matches: How many gallery poses would count as a hit for each query.
+        gallery: Number of poses in the gallery.
+        ks: As in `hits_at`.
+    """
+    result = {}
+    for k in ks:
+        drawn = np.arange(min(k, gallery))
+        # The i-th draw misses with probability (gallery - matches - i) / (gallery - i).
+        miss = np.clip(gallery - matches[:, None] - drawn, 0, None) / (gallery - drawn)
+        result[k] = float(1 - miss.prod(axis=1).mean())
+    return result
+
+
+def without_near_duplicates(poses: Float[Array, "N 17 3"], threshold: float = 0.05) -> Int[Array, " kept"]:
+    """Rows of canonical poses that remain when every pose within the threshold of an earlier kept one is dropped.
+
+    Greedy in the given order, as in Sun et al. 2020, sec. 5.1; without it a Hit@k counts a clip's neighbouring
+    frames as success. Costs all pairs of kept poses.
+    """
+    kept: list[int] = []
+    block = 64
+    for start in range(0, len(poses), block):
+        rows = np.arange(start, min(start + block, len(poses)))
+        if kept:
+            rows = rows[~_any_within(poses[rows], poses[kept], threshold)]
+        inside = pose_distance(poses[rows][:, None], poses[rows][None]) < threshold
+        fresh: list[int] = []
+        for i in range(len(rows)):
+            if not inside[i, fresh].any():
+                fresh.append(i)
+        kept.extend(int(rows[i]) for i in fresh)
+    return np.array(kept, dtype=np.int64)
+
+
+def _any_within(poses: Float[Array, "N 17 3"], gallery: Float[Array, "M 17 3"], threshold: float) -> Bool[Array, " N"]:
+    # Most of a clip's frames lie near the frame kept last: look there first, at everything only for the rest.
+    found = np.zeros(len(poses), dtype=bool)
+    edge = max(0, len(gallery) - 256)
+    for part in (gallery[edge:], gallery[:edge]):
+        rest = np.flatnonzero(~found)
+        if len(rest) and len(part):
+            found[rest] = (pose_distance(poses[rest][:, None], part[None]) < threshold).any(axis=1)
+    return found

@@ -1,0 +1,1 @@
+"""Pictures: one a function; `report` puts them on a page. Needs the `report` extra."""

@@ -1,0 +1,96 @@
+"""What a drawn person is made of: coloured bones in a plane, for a plot and for a page alike (numpy)."""
+
+__all__ = ["Card", "Figure", "colours", "figure_2d", "figure_3d", "seen_from"]
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vipe.skeletons import Skeleton, load
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A person to draw: points of a skeleton, x right, y up, z towards the viewer (all zero for keypoints)."""
+
+    points: Float[Array, "joints 3"]
+    bones: tuple[tuple[int, int, str], ...]  # from, to, colour
+    turns: bool  # whether there is a third dimension worth turning
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One figure with its words: a title, a line below it, and whether it is what was looked for."""
+
+    figure: Figure
+    title: str
+    note: str = ""
+    hit: bool | None = None
+
+
+@cache
+def colours() -> dict[str, str]:
+    """Colours by the name of what they stand for, from colours.toml."""
+    table = tomllib.loads(resources.files("vipe.plots").joinpath("colours.toml").read_text(encoding="utf-8"))
+    return {name: str(value) for name, value in table.items()}
+
+
+def figure_2d(xy: Float[Array, "joints 2"], mask: Bool[Array, " joints"], skeleton: Skeleton) -> Figure:
+    """Keypoints as a figure; bones with an unseen end are left out. Pixels (y down) are turned upright."""
+    parents = _drawn_parents(skeleton)
+    seen = {(a, b): mask[a] and mask[b] for a, b in parents}
+    points = np.zeros((len(xy), 3))
+    if mask.any():
+        shown = xy[mask]
+        centre = (shown.min(axis=0) + shown.max(axis=0)) / 2
+        size = max(float(np.ptp(shown, axis=0).max()), 1e-6)
+        points[:, :2] = (xy - centre) / size * [1, -1]
+        points[~mask] = 0
+    return Figure(points=points, bones=_coloured([bone for bone in parents if seen[bone]], skeleton), turns=False)
+
+
+def figure_3d(pose: Float[Array, "joints 3"], skeleton: Skeleton | None = None) -> Figure:
+    """A canonical pose (or any with z up that faces -x) as a figure, seen from the front until it is turned."""
+    skeleton = skeleton or load("h36m17")
+    # Canonical space: right +y, up +z, so the person faces -x; the viewer stands there and sees the right at the left.
+    points = np.stack([-pose[:, 1], pose[:, 2], -pose[:, 0]], axis=-1)
+    points = points - (points.min(axis=0) + points.max(axis=0)) / 2
+    size = max(float(np.linalg.norm(points, axis=1).max()) * 2, 1e-6)
+    return Figure(points=points / size, bones=_coloured(list(skeleton.bones), skeleton), turns=True)
+
+
+def seen_from(points: Float[Array, "*batch 3"], turn: float, lift: float = 0.15) -> Float[Array, "*batch 2"]:
+    """Orthographic view of figure points after a turn about the vertical and a lift of the viewer (radians)."""
+    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    across = x * np.cos(turn) + z * np.sin(turn)
+    depth = -x * np.sin(turn) + z * np.cos(turn)
+    return np.stack([across, y * np.cos(lift) - depth * np.sin(lift)], axis=-1)
+
+
+def _drawn_parents(skeleton: Skeleton) -> list[tuple[int, int]]:
+    if skeleton.name != "coco13":
+        return list(skeleton.bones)
+    # A tree of keypoints looks like no body: draw the trunk as a box instead.
+    i = skeleton.index
+    trunk = ["left_shoulder", "right_shoulder", "right_hip", "left_hip", "left_shoulder"]
+    limbs = [(a, b) for a, b in skeleton.bones if skeleton.joints[b].endswith(("elbow", "wrist", "knee", "ankle"))]
+    neck = [(i("nose"), i("left_shoulder")), (i("nose"), i("right_shoulder"))]
+    return [*((i(a), i(b)) for a, b in pairwise(trunk)), *neck, *limbs]
+
+
+def _coloured(bones: list[tuple[int, int]], skeleton: Skeleton) -> tuple[tuple[int, int, str], ...]:
+    def side(a: int, b: int) -> str:
+        names = {skeleton.joints[a].split("_")[0], skeleton.joints[b].split("_")[0]}
+        if "left" in names and "right" not in names:
+            return "left"
+        return "right" if "right" in names and "left" not in names else "middle"
+
+    return tuple((a, b, colours()[side(a, b)]) for a, b in bones)

@@ -1,0 +1,73 @@
+"""One self-contained page of figures: no network, no other file, opens anywhere (jinja2)."""
+
+__all__ = ["Section", "save_page"]
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from vipe.errors import MissingExtra
+from vipe.plots.figures import Card, Figure, colours
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A query on the page: rows of cards under one title."""
+
+    title: str
+    rows: Sequence[tuple[str, Sequence[Card]]]
+    note: str = ""
+
+
+def save_page(
+    path: Path, title: str, sections: Sequence[Section], *, intro: str = "", table: Sequence[Sequence[str]] = ()
+) -> None:
+    """Write sections of turning 3D figures and flat 2D ones as one HTML file.
+
+    Args:
+        path: Where to write; replaced if it exists.
+        title: Heading of the page.
+        sections: Top to bottom.
+        intro: A few sentences below the heading.
+        table: Rows of cells, the head first; left out when empty.
+
+    Raises:
+        MissingExtra: If jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingExtra('pages need jinja2: pip install "vipe-pose[report]"') from error
+    figures: list[dict[str, Any]] = []
+    folder = resources.files("vipe.plots")
+    template = Environment(autoescape=True).from_string(folder.joinpath("page.html.j2").read_text(encoding="utf-8"))
+    html = template.render(
+        title=title,
+        intro=intro,
+        table=table,
+        colours=colours(),
+        sections=[_section(section, figures) for section in sections],
+        # `<` cannot end the script element early, whatever a clip is called.
+        figures=Markup(json.dumps(figures, separators=(",", ":")).replace("<", "\\u003c")),
+        viewer=Markup(folder.joinpath("viewer.js").read_text(encoding="utf-8")),
+    )
+    path.write_text(html, encoding="utf-8")
+
+
+def _section(section: Section, figures: list[dict[str, Any]]) -> dict[str, Any]:
+    rows = []
+    for label, cards in section.rows:
+        drawn = []
+        for card in cards:
+            drawn.append({"number": len(figures), "title": card.title, "note": card.note, "hit": card.hit})
+            figures.append(_plain(card.figure))
+        rows.append({"label": label, "cards": drawn})
+    return {"title": section.title, "note": section.note, "rows": rows}
+
+
+def _plain(figure: Figure) -> dict[str, Any]:
+    return {"points": figure.points.round(3).tolist(), "bones": figure.bones, "turns": figure.turns}

@@ -1,0 +1,217 @@
+"""A trained thing as a folder: config.json (what to build), weights.safetensors (its numbers), card.md (what it is)."""
+
+__all__ = ["FORMAT", "Trained", "load", "names", "save"]
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from vipe.errors import ReadError, VipeError
+
+FORMAT = 1  # of the folder; what a kind writes into `config` is that kind's business
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a folder of a trained thing holds; whoever knows its `kind` builds the thing from it.
+
+    `origin` says how it was made (settings, seed, hash of the data), as far as the maker told.
+    """
+
+    kind: str
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    card: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    where: Path = Path()
+
+    def fill(self, module: nn.Module) -> None:
+        """Give a module its weights; floating ones become float32, whatever they were stored as.
+
+        The module may live on the meta device: nothing is allocated for it before names and shapes agree, so a
+        configuration that claims a huge network costs nothing.
+
+        Raises:
+            ReadError: If a tensor lacks, is unknown, has another shape, or is not finite; names the file and tensor.
+        """
+        file = self.where / "weights.safetensors"
+        expected = module.state_dict()
+        if missing := sorted(expected.keys() - self.tensors.keys()):
+            raise ReadError(
+                f"{file}: lacks tensor {missing[0]!r} ({len(missing)} in all) that its config.json asks for"
+            )
+        if unknown := sorted(self.tensors.keys() - expected.keys()):
+            raise ReadError(
+                f"{file}: has tensor {unknown[0]!r} ({len(unknown)} in all) that its config.json has no use for"
+            )
+        for name, tensor in self.tensors.items():
+            if tensor.shape != expected[name].shape:
+                shapes = f"{tuple(tensor.shape)}; its config.json asks for {tuple(expected[name].shape)}"
+                raise ReadError(f"{file}: tensor {name!r} has shape {shapes}")
+            if tensor.is_floating_point() != expected[name].is_floating_point():
+                raise ReadError(f"{file}: tensor {name!r} is {tensor.dtype}, expected {expected[name].dtype}")
+            if not torch.isfinite(tensor).all():
+                raise ReadError(f"{file}: tensor {name!r} has values that are not finite")
+        # Copies, so that the module never shares memory with whoever holds this object.
+        tensors = {name: tensor.to(expected[name].dtype, copy=True) for name, tensor in self.tensors.items()}
+        module.load_state_dict(tensors, assign=True)
+
+
+def names() -> tuple[str, ...]:
+    """Names of the trained things that come with the library."""
+    folder = resources.files("vipe").joinpath("models")
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.joinpath("config.json").is_file()))
+
+
+def save(
+    path: str | Path,
+    kind: str,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    card: str = "",
+    *,
+    origin: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] | None = None,
+    replace: bool = False,
+) -> None:
+    """Write the folder whole or not at all: beside its place first, then renamed.
+
+    Args:
+        path: The folder; an earlier trained thing there is replaced.
+        kind: What it is, such as "v-vipe"; decides who can build it again.
+        config: All that is needed to build it untrained, as JSON values.
+        tensors: Its numbers by name; may be none.
+        card: Markdown for readers: data, licence, figures, limits.
+        origin: How it was made, as JSON values.
+        files: More text files by name, such as a training's history.
+        replace: Replace whatever folder is there, not only an earlier trained thing.
+
+    Raises:
+        VipeError: If something else is there, or the folder cannot be written.
+    """
+    path = Path(path)
+    if not replace and path.exists() and not _replaceable(path):
+        raise VipeError(f"{path}: is there and is no trained model; give another path or remove it")
+    header = {"format": FORMAT, "kind": kind, "config": config, "origin": origin or {}}
+    contents = {
+        "config.json": (json.dumps(header, indent=2) + "\n").encode(),
+        "weights.safetensors": save_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}),
+        "card.md": (card.rstrip() + "\n").encode(),
+        **{name: text.encode() for name, text in (files or {}).items()},
+    }
+    beside = path.absolute().parent / f".{path.name}-{secrets.token_hex(4)}"
+    try:
+        beside.mkdir(parents=True)
+        for name, data in contents.items():
+            (beside / name).write_bytes(data)
+        _put(beside, path)
+    except OSError as error:
+        raise VipeError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def load(source: str | Path) -> Trained:
+    """Read a trained thing from its folder, or by the name of one that comes with the library.
+
+    A folder wins over a name. Nothing in the files is executed: JSON and safetensors only.
+
+    Raises:
+        ReadError: If there is no such folder or name, or a file in it is missing, cut, or of another format.
+    """
+    folder = _find(source)
+    header = _read_header(folder / "config.json")
+    file = folder / "weights.safetensors"
+    try:
+        tensors = load_tensors(_read(file))
+    except SafetensorError as error:
+        raise ReadError(f"{file}: cut, altered or not safetensors ({error}); expected as it was saved") from error
+    card = folder / "card.md"
+    return Trained(
+        kind=header["kind"],
+        config=header["config"],
+        origin=header.get("origin", {}),
+        tensors=tensors,
+        card=card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
+        where=folder,
+    )
+
+
+def _find(source: str | Path) -> Path:
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    if str(source) in names():
+        return Path(str(resources.files("vipe").joinpath("models", str(source))))
+    if folder.exists():
+        raise ReadError(f"{source}: is a file; a trained model is a folder with config.json and weights.safetensors")
+    shipped = ", ".join(names()) or "none in this version"
+    raise ReadError(f"no trained model {str(source)!r}: no such folder; by name there is {shipped}")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        there = ", ".join(sorted(entry.name for entry in file.parent.iterdir())[:8]) or "nothing"
+        raise ReadError(
+            f"{file}: missing; a trained model is config.json and weights.safetensors, here is {there}"
+        ) from error
+    except OSError as error:
+        raise ReadError(f"{file}: cannot be read: {error.strerror or error}") from error
+
+
+def _read_header(file: Path) -> dict[str, Any]:
+    try:
+        header = json.loads(_read(file))
+    except (ValueError, RecursionError) as error:
+        raise ReadError(f"{file}: not JSON ({error})") from error
+    if not isinstance(header, dict) or not isinstance(header.get("kind"), str):
+        raise ReadError(f"{file}: expected an object with format, kind and config; is this a trained model of vipe?")
+    if header.get("format") != FORMAT:
+        raise ReadError(f"{file}: format {header.get('format')!r}; this version of vipe reads format {FORMAT}")
+    if not isinstance(header.get("config"), dict) or not isinstance(header.get("origin", {}), dict):
+        raise ReadError(f"{file}: config and origin must be objects")
+    return header
+
+
+def _replaceable(path: Path) -> bool:
+    """An empty folder, or one that this module wrote."""
+    if not path.is_dir():
+        return False
+    if not any(path.iterdir()):
+        return True
+    try:
+        _read_header(path / "config.json")
+    except ReadError:
+        return False
+    return True
+
+
+def _put(beside: Path, path: Path) -> None:
+    """Rename `beside` to `path`; what was there leaves only when the new folder stands."""
+    if not path.exists():
+        os.replace(beside, path)
+        return
+    old = beside.with_name(f"{beside.name}-old")
+    os.replace(path, old)
+    try:
+        os.replace(beside, path)
+    except OSError:
+        os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

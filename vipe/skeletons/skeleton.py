@@ -1,0 +1,262 @@
+"""Skeleton tables: read from TOML, told apart by joint names, converted into each other (numpy)."""
+
+__all__ = ["Site", "Skeleton", "convert", "detect", "known", "load"]
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vipe.errors import ShapeError, SkeletonError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A point that moves rigidly with a joint, for what the source has no joint of (nose, top of head).
+
+    A reader that knows the joint's rotation R (world from local) places it at `position(joint) + R offset`.
+    """
+
+    name: str
+    joint: str
+    offset: tuple[float, float, float]  # metres, in the joint's local space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skeleton:
+    """Joint names and parents, left/right pairs, and weights that give the joints of other skeletons.
+
+    `joints` ends with the names of `sites`. `conversions[target][joint]` maps source joints to weights that sum
+    to one, or is None where the source cannot give that joint.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]  # -1 for a root
+    mirror: tuple[tuple[str, str], ...] = ()  # (left, right); every other joint is its own mirror image
+    sites: tuple[Site, ...] = ()
+    unit: float = 1.0  # metres per unit of the files that use it
+    up: Literal["y", "z"] = "z"  # up axis of the files that use it
+    conversions: Mapping[str, Mapping[str, Mapping[str, float] | None]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def index(self, joint: str) -> int:
+        """Position of a joint in `joints`.
+
+        Raises:
+            SkeletonError: If the skeleton has no such joint.
+        """
+        try:
+            return self.joints.index(joint)
+        except ValueError:
+            raise SkeletonError(
+                f"skeleton {self.name} has no joint {joint!r}; it has {', '.join(self.joints)}"
+            ) from None
+
+    @property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """(parent, child) of every joint that has a parent."""
+        return tuple((parent, child) for child, parent in enumerate(self.parents) if parent >= 0)
+
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        """For every joint, the index of its left/right counterpart (itself on the midline)."""
+        swap = {a: b for left, right in self.mirror for a, b in ((left, right), (right, left))}
+        return tuple(self.index(swap.get(joint, joint)) for joint in self.joints)
+
+    @property
+    def required(self) -> frozenset[str]:
+        """Joints a file must have to be taken for this skeleton: those that a conversion or a site rests on."""
+        sites = {site.name: site.joint for site in self.sites}
+        used = {
+            sites.get(source, source)
+            for table in self.conversions.values()
+            for weights in table.values()
+            for source in weights or ()
+        }
+        return frozenset(used) or frozenset(self.joints) - frozenset(sites)
+
+    def weights(self, target: "Skeleton") -> tuple[Float[Array, "target source"], Bool[Array, " target"]]:
+        """Matrix that takes this skeleton's positions to the target's, and which target joints it can give.
+
+        Rows of joints that cannot be derived are zero and False in the mask.
+
+        Raises:
+            SkeletonError: If this skeleton's table has no conversion to the target.
+        """
+        if target.name == self.name:
+            return np.eye(len(self), dtype=np.float64), np.ones(len(self), dtype=bool)
+        if target.name not in self.conversions:
+            raise SkeletonError(
+                f"skeleton {self.name} has no conversion to {target.name}; add a table [to.{target.name}]"
+            )
+        matrix = np.zeros((len(target), len(self)))
+        mask = np.zeros(len(target), dtype=bool)
+        for joint, sources in self.conversions[target.name].items():
+            if sources is not None:
+                mask[target.index(joint)] = True
+                for source, weight in sources.items():
+                    matrix[target.index(joint), self.index(source)] = weight
+        return matrix, mask
+
+    def restricted(self, names: Iterable[str]) -> "Skeleton":
+        """The same skeleton with only the named joints, each hung on its nearest ancestor that stays."""
+        keep = set(names)
+        kept = [i for i, joint in enumerate(self.joints) if joint in keep]
+        parents = []
+        for i in kept:
+            parent = self.parents[i]
+            while parent >= 0 and self.joints[parent] not in keep:
+                parent = self.parents[parent]
+            parents.append(kept.index(parent) if parent >= 0 else -1)
+        return Skeleton(
+            name=self.name,
+            joints=tuple(self.joints[i] for i in kept),
+            parents=tuple(parents),
+            mirror=tuple(pair for pair in self.mirror if keep.issuperset(pair)),
+            sites=tuple(site for site in self.sites if site.name in keep),
+            unit=self.unit,
+            up=self.up,
+            conversions=self.conversions,
+        )
+
+
+@cache
+def known() -> tuple[str, ...]:
+    """Names of the skeletons that come with the library."""
+    folder = resources.files("vipe.skeletons")
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+@cache
+def load(name: str) -> Skeleton:
+    """Load a skeleton that comes with the library by name, or a user's own by the path of its TOML file.
+
+    Raises:
+        SkeletonError: If there is no such table, or it contradicts itself.
+    """
+    if name in known():
+        return _parse(resources.files("vipe.skeletons").joinpath(f"{name}.toml").read_bytes(), f"{name}.toml")
+    path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        raise SkeletonError(f"no skeleton {name!r}: known are {', '.join(known())}; for your own give a .toml file")
+    return _parse(path.read_bytes(), str(path))
+
+
+def detect(joints: Sequence[str], extra: Sequence[Skeleton] = ()) -> Skeleton:
+    """Tell a file's skeleton from its joint names; a user's own (`extra`) are tried first.
+
+    Joints of the file that the table does not list are ignored. Returns the table restricted to the joints
+    that the file has (sites stay, since readers make them).
+
+    Raises:
+        SkeletonError: If none fits; names the nearest one and what the file lacks of it.
+    """
+    names = set(joints)
+    candidates = [*extra, *(load(name) for name in known())]
+    fits = [skeleton for skeleton in candidates if skeleton.required <= names]
+    if fits:
+        # A user's own table wins; among ours, the one that explains most of the file.
+        best = fits[0] if fits[0] in extra else max(fits, key=lambda skeleton: len(names & set(skeleton.joints)))
+        return best.restricted(names | {site.name for site in best.sites})
+    nearest = max(candidates, key=lambda skeleton: len(skeleton.required & names) / len(skeleton.required))
+    missing = sorted(nearest.required - names)
+    raise SkeletonError(
+        f"unknown skeleton with joints {_shorten(list(joints))}; the nearest known one is {nearest.name}, "
+        f"of which {len(missing)} are missing: {_shorten(missing)}; give a table of your own as a .toml file"
+    )
+
+
+def convert(
+    positions: Float[Array, "*batch source dim"], source: Skeleton, target: Skeleton
+) -> tuple[Float[Array, "*batch target dim"], Bool[Array, " target"]]:
+    """Positions (3D metres or 2D pixels) of one skeleton as those of another, float32.
+
+    Returns:
+        The target's positions, zero where they cannot be derived, and the mask of those that can.
+
+    Raises:
+        ShapeError: If `positions` does not have one row for each joint of `source`.
+        SkeletonError: If there is no conversion.
+    """
+    if positions.ndim < 2 or positions.shape[-2] != len(source):
+        raise ShapeError(f"positions of {source.name} must end in ({len(source)}, dim), got shape {positions.shape}")
+    matrix, mask = source.weights(target)
+    return np.matmul(matrix.astype(np.float32), positions.astype(np.float32, copy=False)), mask
+
+
+def _parse(data: bytes, where: str) -> Skeleton:
+    try:
+        table = tomllib.loads(data.decode("utf-8"))
+        names = [row["name"] for row in table["joints"]]
+        sites = tuple(
+            Site(name=row["name"], joint=row["joint"], offset=_offset(row["offset"])) for row in table.get("sites", ())
+        )
+        joints = (*names, *(site.name for site in sites))
+        parents = [row.get("parent") for row in table["joints"]] + [site.joint for site in sites]
+        skeleton = Skeleton(
+            name=table["name"],
+            joints=joints,
+            parents=tuple(-1 if parent is None else joints.index(parent) for parent in parents),
+            mirror=tuple((left, right) for left, right in table.get("mirror", ())),
+            sites=sites,
+            unit=float(table.get("unit", 1.0)),
+            up=table.get("up", "z"),
+            conversions={
+                target: {joint: _weights(value) for joint, value in rows.items()}
+                for target, rows in table.get("to", {}).items()
+            },
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SkeletonError(f"{where}: not a skeleton table: {error}; see docs/skeletons.md for its form") from error
+    _check(skeleton, where)
+    return skeleton
+
+
+def _offset(value: Any) -> tuple[float, float, float]:
+    x, y, z = value
+    return float(x), float(y), float(z)
+
+
+def _weights(value: Any) -> dict[str, float] | None:
+    if value is False:
+        return None
+    if isinstance(value, str):
+        return {value: 1.0}
+    if isinstance(value, list):
+        return {joint: 1.0 / len(value) for joint in value}
+    return {joint: float(weight) for joint, weight in value.items()}
+
+
+def _check(skeleton: Skeleton, where: str) -> None:
+    if len(set(skeleton.joints)) != len(skeleton.joints):
+        twice = sorted({joint for joint in skeleton.joints if skeleton.joints.count(joint) > 1})
+        raise SkeletonError(f"{where}: joints listed twice: {', '.join(twice)}")
+    if any(parent >= child for child, parent in enumerate(skeleton.parents)):
+        raise SkeletonError(f"{where}: a joint must come after its parent")
+    if skeleton.up not in ("y", "z") or not skeleton.unit > 0:
+        raise SkeletonError(f"{where}: up must be 'y' or 'z' and unit above 0, got {skeleton.up!r} and {skeleton.unit}")
+    used = {joint for pair in skeleton.mirror for joint in pair}
+    for target, rows in skeleton.conversions.items():
+        for joint, weights in rows.items():
+            used.update(weights or ())
+            if weights is not None and abs(sum(weights.values()) - 1) > 1e-6:
+                total = sum(weights.values())
+                raise SkeletonError(f"{where}: weights of {joint} in [to.{target}] sum to {total}, expected 1")
+    if unknown := sorted(used - set(skeleton.joints)):
+        raise SkeletonError(f"{where}: [mirror] or [to] names joints that are not listed: {', '.join(unknown)}")
+
+
+def _shorten(names: Sequence[str], most: int = 8) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
