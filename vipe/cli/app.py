@@ -1,0 +1,65 @@
+"""All commands in one place. What they need is loaded when they run, so that `vipe --help` answers at once."""
+
+__all__ = ["app", "main"]
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from vipe import __version__
+from vipe.cli import archive, demo, index, query, train
+from vipe.errors import VipeError
+
+app = App(name="vipe", help="Search motion capture with the 2D keypoints of a photo.", version=__version__)
+app.command(demo.demo)
+app.command(archive.synth)
+app.command(archive.ingest)
+app.command(query.query)
+app.command(archive.skeletons)
+
+store = App(name="store", help="Look into a store of poses.")
+store.command(archive.info)
+app.command(store)
+
+training = App(name="train", help="Train a model on a store of poses.")
+training.command(train.embedding)
+app.command(training)
+
+indexes = App(name="index", help="Build and check what queries search in.")
+indexes.command(index.build)
+indexes.command(index.verify)
+indexes.command(index.info)
+app.command(indexes)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 when it worked, 2 when the input was wrong, 130 when interrupted.
+
+    A wrong input is one line on standard error; `--debug` anywhere shows where in the code it was found.
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in tokens
+    tokens = [token for token in tokens if token != "--debug"]
+    try:
+        app(tokens, exit_on_error=False, print_error=False, result_action="return_none", error_console=_STDERR)
+    except (VipeError, CycloptsError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        _STDERR.print(f"vipe: {_one_line(error)}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _STDERR.print("vipe: interrupted; the same command goes on where it stopped")
+        sys.exit(130)
+
+
+_STDERR = Console(stderr=True)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, VipeError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    kind = "" if isinstance(error, CycloptsError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split())

@@ -1,0 +1,148 @@
+"""Commands that fill a store of poses and look into it."""
+
+__all__ = ["info", "ingest", "skeletons", "synth"]
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from vipe.cli.output import Json, Seed, emit, progress, table
+
+if TYPE_CHECKING:
+    from vipe.clips import Clip
+    from vipe.errors import ReadError
+
+Out = Annotated[Path, Parameter(help="Folder of the new store.")]
+Fps = Annotated[float | None, Parameter(help="Keep at most this many frames a second; all if not given.")]
+
+
+def synth(
+    *,
+    out: Out,
+    minutes: float = 30.0,
+    fps: float = 30.0,
+    programs: tuple[str, ...] = (),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Make a store of synthetic motion: procedural, no licence attached, no archive needed.
+
+    Parameters
+    ----------
+    minutes
+        How much motion.
+    fps
+        Frames a second.
+    programs
+        Only these, such as `walk` or `sit`; all if not given.
+    """
+    import numpy as np
+
+    from vipe.simulate.motion import synthesize
+    from vipe.store import PoseStore
+
+    start = time.perf_counter()
+    with progress() as advance:
+
+        def watched() -> Iterator["Clip"]:
+            done = 0.0
+            generator = np.random.default_rng(seed)
+            for clip in synthesize(minutes=minutes, fps=fps, programs=programs or None, generator=generator):
+                yield clip
+                done += clip.seconds
+                advance("seconds of motion", round(min(done, minutes * 60)), round(minutes * 60))
+
+        store = PoseStore.create(out, watched())
+    result = {"clips": len(store.clips()), "rows": len(store), "seconds": round(time.perf_counter() - start, 3)}
+    emit(
+        result,
+        f"{out}: {result['clips']} clips, {result['rows']:,} poses in {result['seconds']:.1f} s",
+        as_json=as_json,
+    )
+
+
+def ingest(
+    path: Path,
+    /,
+    *,
+    out: Out,
+    fps: Fps = None,
+    append: Annotated[bool, Parameter(negative="", help="Add to a store that exists.")] = False,
+    skip_bad: Annotated[bool, Parameter(negative="", help="Report and pass over files that cannot be read.")] = False,
+    skeleton: Annotated[tuple[Path, ...], Parameter(help="Table of a skeleton of your own (.toml).")] = (),
+    licence: Annotated[str, Parameter(help="Licence of the motion, kept in the store.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Read motion capture (BVH, ASF/AMC; a file, folder or archive) into a store.
+
+    Parameters
+    ----------
+    path
+        A .bvh or .amc file, a folder, a .zip, .tar, .tar.gz, .tar.xz or .tar.zst.
+    """
+    from vipe.readers import read
+    from vipe.skeletons import load
+    from vipe.store import PoseStore
+
+    start = time.perf_counter()
+    skipped: list[ReadError] = []
+    counts = {"clips": 0, "frames": 0}
+    with progress() as advance:
+
+        def watched() -> Iterator["Clip"]:
+            extra = tuple(load(str(table)) for table in skeleton)
+            for clip in read(path, skip_bad=skip_bad, skeletons=extra, on_skip=skipped.append):
+                counts["clips"] += 1
+                counts["frames"] += len(clip)
+                yield clip
+                advance("clips", counts["clips"], None, f"{counts['frames']:,} frames")
+
+        if append:
+            store = PoseStore.open(out)
+            before = len(store)
+            store = store.append(watched(), fps=fps)
+        else:
+            before = 0
+            store = PoseStore.create(out, watched(), fps=fps, licence=licence)
+    result = {
+        **counts,
+        "rows": len(store) - before,
+        "seconds": round(time.perf_counter() - start, 3),
+        "skipped": [str(error) for error in skipped],
+    }
+    lines = [f"skipped: {error}" for error in skipped]
+    lines.append(
+        f"{out}: {counts['clips']} clips, {counts['frames']:,} frames, {result['rows']:,} rows kept, "
+        f"{result['seconds']:.1f} s, {len(skipped)} files skipped"
+    )
+    emit(result, "\n".join(lines), as_json=as_json)
+
+
+def info(store: Path, /, *, as_json: Json = False) -> None:
+    """Say what a store holds.
+
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    """
+    from vipe.store import PoseStore
+
+    summary = PoseStore.open(store).summary
+    emit(summary, "\n".join(f"{name:<10} {value}" for name, value in summary.items()), as_json=as_json)
+
+
+def skeletons(*, as_json: Json = False) -> None:
+    """List the skeletons that are known; files are told apart by their joint names."""
+    from vipe.skeletons import known, load
+
+    found = {name: load(name) for name in known()}
+    rows = [
+        [name, str(len(one)), f"{one.unit:g} m, {one.up} up", ", ".join(one.conversions) or "-"]
+        for name, one in found.items()
+    ]
+    result = {name: {"joints": one.joints, "converts_to": list(one.conversions)} for name, one in found.items()}
+    emit(result, table(["skeleton", "joints", "unit", "converts to"], rows), as_json=as_json)

@@ -1,0 +1,43 @@
+"""The command that shows everything at once."""
+
+__all__ = ["demo"]
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vipe.cli.output import Json, Seed, emit, progress, table
+
+
+def demo(
+    *,
+    out: Annotated[Path, Parameter(help="Folder for everything the demo makes; finished steps are reused.")] = Path(
+        "out/demo"
+    ),
+    source: Annotated[Path | None, Parameter(help="Motion capture to use instead of synthetic motion.")] = None,
+    minutes: Annotated[float, Parameter(help="How much synthetic motion.")] = 40.0,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Archive, training, index, simulated photos as queries, and a page of what came back: in minutes."""
+    from vipe.demo import DemoConfig, run
+
+    config = DemoConfig(source=None if source is None else str(source), minutes=minutes, seed=seed)
+    with progress() as advance:
+        result = run(config, out, progress=advance)
+    rows = [
+        [score.name, *(f"{score.hit[k]:.1%} ({low:.0%}-{high:.0%})" for k, (low, high) in score.interval.items())]
+        for score in result.scores
+    ]
+    rows.append(["chance", *(f"{value:.1%}" for value in result.chance.values())])
+    emit(
+        result.to_json(),
+        table(["search", *(f"Hit@{k}" for k in result.chance)], rows),
+        f"{result.queries:,} simulated queries against {result.gallery:,} poses nobody trained on; "
+        "95% intervals over clips; a hit is within 0.1 torso",
+        "seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items()),
+        f"look at {result.page} and {result.picture}",
+        f"or ask yourself: vipe query {out}/index --keypoints {out}/queries.json",
+        as_json=as_json,
+    )

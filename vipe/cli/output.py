@@ -1,0 +1,85 @@
+"""What every command shares: one JSON object or a few lines on standard output, progress on standard error."""
+
+__all__ = ["Json", "Seed", "emit", "progress", "table"]
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead of text.")]
+Seed = Annotated[int, Parameter(help="Same seed, same result.")]
+_WIDE = 200
+
+
+class Advance(Protocol):
+    """Moves one bar of a progress display."""
+
+    def __call__(self, task: str, done: float, total: float | None = None, note: str = "") -> None:
+        """Set how far a task is; a task that is named for the first time gets a bar."""
+
+
+def emit(result: Mapping[str, Any], *shown: "str | Table", as_json: bool) -> None:
+    """Print a command's result: as one JSON object, or as lines and tables for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _WIDE  # a pipe has no width, and rich would fold at 80 columns
+    for part in shown:
+        console.print(part, soft_wrap=isinstance(part, str))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    """Rows of cells in columns, the first to the left, the others to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    laid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(head):
+        laid.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        laid.add_row(*map(Text, row))
+    return laid
+
+
+@contextmanager
+def progress() -> Iterator[Advance]:
+    """Show bars with rate and time left on standard error while the block runs."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = [
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    ]
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        ids: dict[str, Any] = {}
+
+        def advance(task: str, done: float, total: float | None = None, note: str = "") -> None:
+            if task not in ids:
+                ids[task] = bars.add_task(task, total=total, note=note)
+            bars.update(ids[task], completed=done, total=total, note=note)
+
+        yield advance

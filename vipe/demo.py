@@ -1,0 +1,351 @@
+"""The whole way at once: an archive, an embedder, an index, simulated photos as queries, and what came back (numpy)."""
+
+__all__ = ["DemoConfig", "DemoResult", "Progress", "run"]
+
+import csv
+import json
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vipe.clips import Clip
+from vipe.detections import Keypoints
+from vipe.embed import PRESETS, Embedder, train
+from vipe.errors import StoreError
+from vipe.evaluate import HIT_THRESHOLD, chance_at, pose_distance, without_near_duplicates
+from vipe.evaluate.search import RankingScore, rank_raw_2d, score_ranking
+from vipe.index import PoseIndex
+from vipe.plots.answers import Answer, save_answers
+from vipe.readers import read
+from vipe.retrieve import query
+from vipe.simulate import CameraRig, simulate_keypoints
+from vipe.simulate.motion import synthesize
+from vipe.store import PoseStore
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Progress = Callable[[str, float, float | None, str], None]
+"""Told of (step, done, total, note)."""
+
+_DEPTHS = (1, 10, 20)
+_CHANCE_QUERIES = 200  # all pairs with the gallery: a sample is enough for a figure near zero
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """What the demo does; changing any of it needs another folder."""
+
+    source: str | None = None  # motion capture of one's own; synthetic motion if None
+    minutes: float = 40.0  # of synthetic motion
+    fps: float = 10.0
+    preset: str = "tiny"
+    rig: str = "mpi_inf_3dhp"
+    distance: float = 4.0  # metres from camera to person
+    noise: float = 0.03  # of the simulated detector, RMS radii
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult:
+    """Figures of the demo and where it left things to look at."""
+
+    scores: tuple[RankingScore, ...]
+    chance: dict[int, float]
+    queries: int
+    gallery: int
+    seconds: dict[str, float]
+    page: Path
+    picture: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: Hit@k of each ranking with its 95% interval."""
+        return {
+            "queries": self.queries,
+            "gallery": self.gallery,
+            "hit": {score.name: {str(k): value for k, value in score.hit.items()} for score in self.scores}
+            | {"chance": {str(k): value for k, value in self.chance.items()}},
+            "interval": {
+                score.name: {str(k): list(ends) for k, ends in score.interval.items()} for score in self.scores
+            },
+            "seconds": self.seconds,
+            "page": str(self.page),
+            "picture": str(self.picture),
+        }
+
+
+def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) -> DemoResult:
+    """Run the demo, or what is left of it: every finished step in `out` is reused.
+
+    Store, embedder and index stay in `out` for `vipe query`; `queries.json` holds the shown queries as a detector
+    would write them.
+
+    Args:
+        config: What to do.
+        out: Folder for everything; made if it is not there.
+        progress: Told how far each step is.
+        shown: How many queries to draw.
+
+    Raises:
+        StoreError: If `out` holds a demo of another configuration, or the archive is too small to search.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    _claim(out / "demo.config.json", config)
+    clock = _Clock()
+    store = _store(config, out / "store", progress)
+    clock.lap("archive")
+    splits = _splits(store, config)
+    preset = PRESETS[config.preset]
+    embedder = train(
+        store.poses({"clip": splits["train"]}),
+        store.poses({"clip": splits["val"]}),
+        out / "embedder",
+        network=preset.network,
+        config=preset.training,
+        seed=config.seed,
+        progress=lambda stage, step, steps, metrics: progress(f"training: {stage}", step, steps, _note(metrics)),
+        data=config.source or f"{config.minutes:g} minutes of synthetic motion, seed {config.seed}",
+    )
+    clock.lap("training")
+    index = _index(store, embedder, splits["gallery"], out / "index", progress)
+    clock.lap("index")
+    progress("near-duplicates", 0, 1, "")
+    poses = index.poses(np.arange(len(index)))
+    kept = without_near_duplicates(poses)
+    progress("near-duplicates", 1, 1, f"{len(kept):,} of {len(poses):,} poses differ")
+    clock.lap("near-duplicates")
+    generator = np.random.default_rng(config.seed)
+    seen = _Seen.simulate(store, index, kept, config, generator)
+    rankings = _rank(index, kept, seen, progress)
+    frames = index.frames()
+    scores = tuple(
+        score_ranking(
+            name, rows, poses[kept], poses, [frames["clip"][row] for row in kept], generator=generator, ks=_DEPTHS
+        )
+        for name, rows in rankings.items()
+    )
+    sample = generator.choice(len(kept), size=min(_CHANCE_QUERIES, len(kept)), replace=False)
+    near = pose_distance(poses[kept][None], poses[kept[sample]][:, None]) < HIT_THRESHOLD
+    chance = chance_at(near.sum(axis=1), len(kept), _DEPTHS)
+    clock.lap("evaluation")
+    chosen = np.sort(generator.choice(len(kept), size=min(shown, len(kept)), replace=False))
+    page, picture = out / "demo.html", out / "demo.png"
+    answers = [_answer(int(i), kept, seen, rankings, scores, index) for i in chosen]
+    save_answers(
+        page,
+        picture,
+        "Simulated photos against the archive",
+        answers,
+        intro=_intro(config, kept),
+        table=_table(scores, chance),
+    )
+    _write_queries(out / "queries.json", seen.query[chosen])
+    clock.lap("page")
+    result = DemoResult(
+        scores=scores,
+        chance=chance,
+        queries=len(kept),
+        gallery=len(kept),
+        seconds=clock.laps,
+        page=page,
+        picture=picture,
+    )
+    (out / "demo.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The kept gallery poses as simulated cameras see them."""
+
+    query: Keypoints  # by a camera of the rig drawn for each, with detector noise
+    view: Keypoints  # by the rig's first camera, exact: what raw 2D search has for a gallery
+
+    @classmethod
+    def simulate(
+        cls,
+        store: PoseStore,
+        index: PoseIndex,
+        kept: Int[Array, " kept"],
+        config: DemoConfig,
+        generator: np.random.Generator,
+    ) -> "_Seen":
+        recorded = _recorded(store, index)[kept]  # the camera sees the person as recorded, never the canonical body
+        rig = CameraRig.load(config.rig)
+        drawn = [rig.views[i] for i in generator.integers(len(rig.views), size=len(kept))]
+        settings: dict[str, Any] = {"distance": config.distance, "generator": generator}
+        return cls(
+            query=simulate_keypoints(recorded, drawn, noise=config.noise, **settings),
+            view=simulate_keypoints(recorded, rig.views[0], noise=0.0, **settings),
+        )
+
+
+def _claim(file: Path, config: DemoConfig) -> None:
+    wanted = asdict(config)
+    if file.exists():
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if found != wanted:
+            other = ", ".join(
+                f"{name} {found.get(name)!r} not {value!r}"
+                for name, value in wanted.items()
+                if found.get(name) != value
+            )
+            raise StoreError(f"{file.parent}: holds a demo with {other}; choose another --out or delete it")
+    file.write_text(json.dumps(wanted), encoding="utf-8")
+
+
+def _store(config: DemoConfig, path: Path, progress: Progress) -> PoseStore:
+    if path.exists():
+        store = PoseStore.open(path)
+        progress("archive", 1, 1, f"{len(store):,} poses, reused")
+        return store
+
+    def watched() -> Iterator[Clip]:
+        seconds = 0.0
+        if config.source is None:
+            generator = np.random.default_rng(config.seed)
+            clips = synthesize(minutes=config.minutes, fps=config.fps, generator=generator)
+        else:
+            clips = read(config.source)
+        for number, clip in enumerate(clips, start=1):
+            yield clip
+            seconds += clip.seconds
+            total = config.minutes * 60 if config.source is None else None
+            progress("archive", min(seconds, total) if total else seconds, total, f"{number} clips, {clip.name}")
+
+    return PoseStore.create(path, watched(), fps=config.fps)
+
+
+def _splits(store: PoseStore, config: DemoConfig) -> dict[str, list[str]]:
+    """Clips to train on, to validate on and to search: by clips.csv beside the archive, else by a hash of the name."""
+    names = [clip["clip"] for clip in store.clips()]
+    table = Path(config.source or "") / "clips.csv"
+    if config.source and table.is_file():
+        with table.open(encoding="utf-8", newline="") as file:
+            split = {row["clip"]: row["split"] for row in csv.DictReader(file)}
+    else:
+        tenths = {name: zlib.crc32(name.encode()) % 10 for name in names}
+        split = {name: "val" if tenth == 0 else "test" if tenth <= 3 else "train" for name, tenth in tenths.items()}
+    cross = "cross" if "cross" in split.values() else "test"
+    parts = {
+        part: [name for name in names if split.get(name) == wanted]
+        for part, wanted in (("train", "train"), ("val", "val"), ("gallery", cross))
+    }
+    if empty := [part for part, clips in parts.items() if not clips]:
+        raise StoreError(
+            f"{config.source or 'synthetic motion'}: no clips for {', '.join(empty)}; a demo needs more clips"
+        )
+    return parts
+
+
+def _index(store: PoseStore, embedder: Embedder, clips: list[str], path: Path, progress: Progress) -> PoseIndex:
+    if not path.exists():
+        PoseIndex.build(
+            store,
+            embedder,
+            path,
+            where={"clip": clips},
+            progress=lambda done, total: progress("index", done, total, ""),
+        )
+    return PoseIndex.open(path, embedder)
+
+
+def _recorded(store: PoseStore, index: PoseIndex) -> Float[Array, "N 17 3"]:
+    """The store's poses in the order of the index's rows."""
+    frames = index.frames()
+    clips = sorted(set(frames["clip"]))
+    table = store.table(["clip", "frame"], {"clip": clips}).to_pydict()
+    place = {key: row for row, key in enumerate(zip(table["clip"], table["frame"], strict=True))}
+    rows = [place[key] for key in zip(frames["clip"], frames["frame"], strict=True)]
+    return store.poses({"clip": clips})[rows]
+
+
+def _rank(
+    index: PoseIndex, kept: Int[Array, " kept"], seen: _Seen, progress: Progress
+) -> dict[str, Int[Array, "queries ranks"]]:
+    depth = max(_DEPTHS)
+    rankings = {}
+    searches = [("affine signature", "affine"), ("V-VIPE", "point")]
+    for number, (name, mode) in enumerate(searches, start=1):
+        rankings[name] = query(index, seen.query, depth, mode=mode, where=kept).rows  # type: ignore[arg-type]
+        progress("queries", number, len(searches) + 1, name)
+    rankings["raw 2D"] = kept[rank_raw_2d(seen.query, seen.view, depth)]
+    progress("queries", len(searches) + 1, len(searches) + 1, f"{len(kept):,} each")
+    return rankings
+
+
+def _answer(
+    i: int,
+    kept: Int[Array, " kept"],
+    seen: _Seen,
+    rankings: dict[str, Int[Array, "queries ranks"]],
+    scores: tuple[RankingScore, ...],
+    index: PoseIndex,
+) -> Answer:
+    frames = index.frames()
+    truth = int(kept[i])
+    by_name = {score.name: score.distance[i] for score in scores}
+    return Answer(
+        title=f"{frames['clip'][truth]} at {frames['time'][truth]:.2f} s",
+        xy=seen.query.xy[i],
+        mask=seen.query.mask[i],
+        truth=index.poses(np.array([truth]))[0],
+        rows={
+            name: [
+                (f"{frames['clip'][row]} {frames['time'][row]:.2f} s", index.poses(np.array([row]))[0], float(far))
+                for row, far in zip(rows[i, :5], by_name[name], strict=False)
+            ]
+            for name, rows in rankings.items()
+        },
+    )
+
+
+def _note(metrics: Any) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in metrics.items() if isinstance(value, float))[:60]
+
+
+def _intro(config: DemoConfig, kept: Int[Array, " kept"]) -> str:
+    return (
+        f"{len(kept):,} poses that nobody trained on, each seen by a simulated camera of the {config.rig} rig "
+        f"{config.distance:g} m away with detector noise of {config.noise:g} RMS radii, against all of them. "
+        f"A hit lies within {HIT_THRESHOLD} torso lengths of the true pose. Drag a figure to turn them all."
+    )
+
+
+def _table(scores: tuple[RankingScore, ...], chance: dict[int, float]) -> list[list[str]]:
+    head = ["ranking", *(f"Hit@{k}" for k in _DEPTHS)]
+    rows = [
+        [score.name, *(f"{score.hit[k]:.1%} ({score.interval[k][0]:.0%}-{score.interval[k][1]:.0%})" for k in _DEPTHS)]
+        for score in scores
+    ]
+    return [head, *rows, ["chance", *(f"{chance[k]:.1%}" for k in _DEPTHS)]]
+
+
+def _write_queries(file: Path, people: Keypoints) -> None:
+    """The shown queries as COCO results, for `vipe query`."""
+    names = people.skeleton.joints
+    coco17 = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", *names[1:])
+    results = []
+    for i in range(len(people)):
+        place = {name: [*map(float, people.xy[i, j]), float(people.confidence[i, j])] for j, name in enumerate(names)}
+        flat = [value for name in coco17 for value in place.get(name, [0.0, 0.0, 0.0])]
+        results.append({"image_id": i, "category_id": 1, "keypoints": flat, "score": 1.0})
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(results), encoding="utf-8")
+    shutil.move(part, file)
