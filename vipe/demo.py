@@ -17,7 +17,9 @@ from jaxtyping import Float, Int
 
 from vipe.clips import Clip
 from vipe.detections import Keypoints
-from vipe.embed import PRESETS, Embedder, train
+from vipe.embed import Embedder
+from vipe.embed.presets import PRESETS
+from vipe.embed.training import train
 from vipe.errors import StoreError
 from vipe.evaluate import HIT_THRESHOLD, chance_at, pose_distance, without_near_duplicates
 from vipe.evaluate.search import RankingScore, rank_raw_2d, score_ranking
@@ -188,11 +190,10 @@ class _Seen:
     ) -> "_Seen":
         recorded = _recorded(store, index)[kept]  # the camera sees the person as recorded, never the canonical body
         rig = CameraRig.load(config.rig)
-        drawn = [rig.views[i] for i in generator.integers(len(rig.views), size=len(kept))]
         settings: dict[str, Any] = {"distance": config.distance, "generator": generator}
         return cls(
-            query=simulate_keypoints(recorded, drawn, noise=config.noise, **settings),
-            view=simulate_keypoints(recorded, rig.views[0], noise=0.0, **settings),
+            query=simulate_keypoints(recorded, rig, noise=config.noise, **settings),
+            view=simulate_keypoints(recorded, rig.cameras[0], noise=0.0, **settings),
         )
 
 
@@ -283,7 +284,7 @@ def _rank(
     rankings = {}
     searches = [("affine signature", "affine"), ("V-VIPE", "point")]
     for number, (name, mode) in enumerate(searches, start=1):
-        rankings[name] = query(index, seen.query, depth, mode=mode, where=kept).rows  # type: ignore[arg-type]
+        rankings[name] = query(index, seen.query, depth, mode=mode, where=kept).rows
         progress("queries", number, len(searches) + 1, name)
     rankings["raw 2D"] = kept[rank_raw_2d(seen.query, seen.view, depth)]
     progress("queries", len(searches) + 1, len(searches) + 1, f"{len(kept):,} each")

@@ -3,7 +3,6 @@
 __all__ = ["FORMAT", "Trained", "load", "names", "save"]
 
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -205,13 +204,13 @@ def _replaceable(path: Path) -> bool:
 def _put(beside: Path, path: Path) -> None:
     """Rename `beside` to `path`; what was there leaves only when the new folder stands."""
     if not path.exists():
-        os.replace(beside, path)
+        beside.replace(path)
         return
     old = beside.with_name(f"{beside.name}-old")
-    os.replace(path, old)
+    path.replace(old)
     try:
-        os.replace(beside, path)
+        beside.replace(path)
     except OSError:
-        os.replace(old, path)
+        old.replace(path)
         raise
     shutil.rmtree(old, ignore_errors=True)

@@ -13,7 +13,12 @@ from vipe import __version__
 from vipe.cli import archive, demo, index, query, train
 from vipe.errors import VipeError
 
-app = App(name="vipe", help="Search motion capture with the 2D keypoints of a photo.", version=__version__)
+app = App(
+    name="vipe",
+    help="Search motion capture with the 2D keypoints of a photo.",
+    version=__version__,
+    suppress_keyboard_interrupt=False,
+)
 app.command(demo.demo)
 app.command(archive.synth)
 app.command(archive.ingest)

@@ -74,12 +74,18 @@ def progress() -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     ]
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        ids: dict[str, Any] = {}
+    bars = Progress(*columns, console=Console(stderr=True))
+    ids: dict[str, Any] = {}
 
-        def advance(task: str, done: float, total: float | None = None, note: str = "") -> None:
-            if task not in ids:
-                ids[task] = bars.add_task(task, total=total, note=note)
-            bars.update(ids[task], completed=done, total=total, note=note)
+    def advance(task: str, done: float, total: float | None = None, note: str = "") -> None:
+        if not ids:
+            bars.start()  # not before: a command that fails at once prints its one line and nothing else
+        if task not in ids:
+            ids[task] = bars.add_task(task, total=total, note=note)
+        bars.update(ids[task], completed=done, total=total, note=note)
 
+    try:
         yield advance
+    finally:
+        if ids:
+            bars.stop()

@@ -30,7 +30,8 @@ def embedding(
     store
         Folder of the store.
     """
-    from vipe.embed import PRESETS, train
+    from vipe.embed.presets import PRESETS
+    from vipe.embed.training import train
     from vipe.errors import StoreError
     from vipe.store import PoseStore
 

@@ -1,5 +1,7 @@
 """2D keypoints of people in images; one detector's file format a module."""
 
+from vipe.detections.files import read_keypoints
 from vipe.detections.keypoints import Keypoints
+from vipe.detections.normalize import normalize_keypoints
 
-__all__ = ["Keypoints"]
+__all__ = ["Keypoints", "normalize_keypoints", "read_keypoints"]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from vipe.errors import ShapeError
-from vipe.skeletons import Skeleton, load
+from vipe.skeletons import Skeleton, convert, load
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _COCO13 = load("coco13")
@@ -21,24 +21,26 @@ class Keypoints:
     """2D joints of N people: pixels, x right, y down, origin at the top left.
 
     A joint is seen where `mask` is True. Unseen joints hold zeros in `xy` and `confidence`, so that nothing
-    computed from them can pass unnoticed.
+    computed from them can pass unnoticed. A person of whom nothing is seen stays a row, and `note` says why.
 
     Raises:
-        ShapeError: If an array does not have N rows of the skeleton's joints, or a seen joint is not finite.
+        ShapeError: If an array does not have N rows of the skeleton's joints, the mask is not boolean, or a seen
+            joint is not finite.
     """
 
     xy: Float32[Array, "N joints 2"]
     mask: Bool[Array, "N joints"]
-    confidence: Float32[Array, "N joints"]
+    confidence: Float32[Array, "N joints"]  # 0 to 1
     image_id: tuple[str, ...]
     person: Int[Array, " N"]  # counts from 0 within its image
     frame: Int[Array, " N"] | None = None
     covariance: Float[Array, "N joints 2 2"] | None = None  # squared pixels
     image_size: Float[Array, "N 2"] | None = None  # width, height in pixels
     skeleton: Skeleton = _COCO13
+    note: tuple[str, ...] = ()  # a line on a person that a query cannot use, "" for the others; () means all ""
 
     def __post_init__(self) -> None:
-        n, joints = len(self.xy), len(self.skeleton)
+        n, joints = len(self.image_id), len(self.skeleton)
         expected = {
             "xy": (n, joints, 2),
             "mask": (n, joints),
@@ -51,18 +53,31 @@ class Keypoints:
         for name, shape in expected.items():
             array = getattr(self, name)
             if array is not None and array.shape != shape:
-                raise ShapeError(f"keypoints: {name} must be {shape} for {self.skeleton.name}, got {array.shape}")
-        if len(self.image_id) != n:
-            raise ShapeError(f"keypoints: image_id must name {n} people, got {len(self.image_id)}")
-        if not np.isfinite(self.xy[self.mask]).all():
-            row = int(np.argmax((~np.isfinite(self.xy).all(axis=2) & self.mask).any(axis=1)))
+                raise ShapeError(
+                    f"keypoints: {name} must be {shape} for {n} people of {self.skeleton.name}, got {array.shape}"
+                )
+        if self.mask.dtype != np.bool_:
+            raise ShapeError(f"keypoints: mask must be boolean, got {self.mask.dtype}")
+        if len(self.note or self.image_id) != n:
+            raise ShapeError(f"keypoints: note must have {n} lines, got {len(self.note)}")
+        finite = np.isfinite(self.xy).all(axis=2) & np.isfinite(self.confidence)
+        if not finite[self.mask].all():
+            row = int(np.argmax((~finite & self.mask).any(axis=1)))
             raise ShapeError(f"keypoints: person {row} has a seen joint that is not finite")
-        object.__setattr__(self, "xy", np.where(self.mask[..., None], self.xy, 0).astype(np.float32, copy=False))
-        object.__setattr__(self, "confidence", np.where(self.mask, self.confidence, 0).astype(np.float32, copy=False))
+        self._set("mask", self.mask.copy())
+        self._set("xy", np.where(self.mask[..., None], self.xy, 0).astype(np.float32, copy=False))
+        self._set("confidence", np.where(self.mask, self.confidence, 0).astype(np.float32, copy=False))
+        object.__setattr__(self, "note", tuple(self.note) or ("",) * n)
 
     @classmethod
     def of(cls, xy: Float[Array, "N joints 2"], mask: Bool[Array, "N joints"] | None = None) -> "Keypoints":
-        """Wrap plain arrays: full confidence, one person an image, images numbered from 0; all joints seen unless told."""
+        """Wrap plain arrays: full confidence, one person an image, images numbered from 0; all joints seen by default.
+
+        Raises:
+            ShapeError: If `xy` is not (N, 13, 2), or a seen joint is not finite.
+        """
+        if xy.ndim != 3 or xy.shape[2] != 2:
+            raise ShapeError(f"keypoints must end in (J, 2), got shape {xy.shape}; were the joints flattened?")
         seen = np.ones(xy.shape[:2], dtype=bool) if mask is None else mask
         return cls(
             xy=xy.astype(np.float32),
@@ -74,22 +89,29 @@ class Keypoints:
 
     @classmethod
     def concat(cls, parts: Sequence["Keypoints"]) -> "Keypoints":
-        """Join people of several sources; an optional field stays only if every part has it."""
+        """Join people of several sources; an optional field stays only if every part has it.
+
+        Raises:
+            ShapeError: If there is nothing to join, or the skeletons differ.
+        """
+        if len({part.skeleton.name for part in parts}) != 1:
+            found = ", ".join(sorted({part.skeleton.name for part in parts})) or "none"
+            raise ShapeError(f"keypoints: only people of one skeleton can be joined, got {found}; convert with .to()")
         merged: dict[str, Any] = {"skeleton": parts[0].skeleton}
         for field in fields(cls):
             values = [getattr(part, field.name) for part in parts]
-            if field.name == "image_id":
-                merged[field.name] = tuple(name for names in values for name in names)
+            if field.name in ("image_id", "note"):
+                merged[field.name] = tuple(text for texts in values for text in texts)
             elif field.name != "skeleton":
                 merged[field.name] = None if any(value is None for value in values) else np.concatenate(values)
         return cls(**merged)
 
     def __len__(self) -> int:
-        return len(self.xy)
+        return len(self.image_id)
 
-    def __getitem__(self, rows: slice | Int[Array, " M"] | Bool[Array, " N"]) -> "Keypoints":
+    def __getitem__(self, rows: int | slice | Int[Array, " M"] | Bool[Array, " N"]) -> "Keypoints":
         """The people of the given rows, in that order."""
-        chosen = np.arange(len(self))[rows]
+        chosen = np.atleast_1d(np.arange(len(self))[rows])
         return Keypoints(
             xy=self.xy[chosen],
             mask=self.mask[chosen],
@@ -100,4 +122,37 @@ class Keypoints:
             covariance=None if self.covariance is None else self.covariance[chosen],
             image_size=None if self.image_size is None else self.image_size[chosen],
             skeleton=self.skeleton,
+            note=tuple(self.note[i] for i in chosen),
         )
+
+    def to(self, target: Skeleton) -> "Keypoints":
+        """The same people on another skeleton.
+
+        A joint made of several is seen if all of them are, and as confident as the least of them; their errors are
+        taken as independent.
+
+        Raises:
+            SkeletonError: If the skeleton has no conversion to the target.
+        """
+        if target.name == self.skeleton.name:
+            return self
+        matrix, derivable = self.skeleton.weights(target)
+        parts = matrix != 0
+        confidence = np.where(parts[None], self.confidence[:, None, :], np.inf).min(axis=2, initial=np.inf)
+        mask = derivable & (self.mask[:, None, :] | ~parts[None]).all(axis=2)
+        return Keypoints(
+            xy=convert(self.xy, self.skeleton, target)[0],
+            mask=mask,
+            confidence=np.where(mask, confidence, 0).astype(np.float32),
+            image_id=self.image_id,
+            person=self.person,
+            frame=self.frame,
+            covariance=None if self.covariance is None else np.einsum("ts,nsij->ntij", matrix**2, self.covariance),
+            image_size=self.image_size,
+            skeleton=target,
+            note=self.note,
+        )
+
+    def _set(self, name: str, array: Array) -> None:
+        array.flags.writeable = False
+        object.__setattr__(self, name, array)

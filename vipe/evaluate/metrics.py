@@ -30,7 +30,7 @@ def pose_distance(a: Float[Array, "*batch 17 3"], b: Float[Array, "*batch 17 3"]
     distance = np.empty(len(left), dtype=np.float32)
     for start in range(0, len(left), _PAIRS_AT_ONCE):
         rows = slice(start, start + _PAIRS_AT_ONCE)
-        pair = (torch.from_numpy(np.ascontiguousarray(side[rows], dtype=np.float32)) for side in (left, right))
+        pair = (torch.from_numpy(np.array(side[rows], dtype=np.float32)) for side in (left, right))
         distance[rows] = procrustes_mpjpe(*pair).numpy()
     return distance.reshape(shape[:-2])
 

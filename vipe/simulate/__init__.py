@@ -1,0 +1,26 @@
+"""What stands in for the world: motion programs, camera rigs, and a simulated photo and detector."""
+
+from vipe.simulate.detector import (
+    GROUND_TRUTH,
+    NOISE_003,
+    NOISE_006,
+    DetectorNoise,
+    disturb,
+    project_keypoints,
+    simulate_keypoints,
+)
+from vipe.simulate.rigs import CameraRig, View, Views, random_views
+
+__all__ = [
+    "GROUND_TRUTH",
+    "NOISE_003",
+    "NOISE_006",
+    "CameraRig",
+    "DetectorNoise",
+    "View",
+    "Views",
+    "disturb",
+    "project_keypoints",
+    "random_views",
+    "simulate_keypoints",
+]

@@ -1,0 +1,100 @@
+"""How fast poses become canonical, beside Kabsch by batched SVD and beside a plain copy of the same bytes.
+
+    python benchmarks/canonicalize.py [--poses 1000000] [--rounds 5] [--json]
+
+All rows are taken in turn, round after round, and the best round of each counts: a neighbour on the machine slows all.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from vipe.geometry import REFERENCE_LENGTHS, bone_vectors, canonicalize_array, from_bone_vectors, kabsch
+from vipe.geometry.planes import in_blocks
+from vipe.skeletons import load
+
+SKELETON = load("h36m17")
+ANCHORS = [SKELETON.index(joint) for joint in ("left_hip", "right_hip", "spine")]
+TARGETS = torch.tensor([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def people(count: int, generator: np.random.Generator) -> np.ndarray:
+    """Bodies with random bone directions, lengths of adults, anywhere in a room."""
+    directions = generator.standard_normal((count, 16, 3), dtype=np.float32)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    vectors = directions * (np.asarray(REFERENCE_LENGTHS, np.float32) / 2)[:, None]
+    root = torch.from_numpy(generator.uniform(-3, 3, (count, 3)).astype(np.float32))
+    return from_bone_vectors(torch.from_numpy(vectors), SKELETON.parents, root).numpy()
+
+
+def canonicalize_by_svd(poses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The same result as written down in the paper: lengths, then Kabsch by SVD, on tensors as they come."""
+    vectors = bone_vectors(poses, SKELETON.parents)
+    lengths = vectors.norm(dim=-1)
+    vectors = vectors * (torch.tensor(REFERENCE_LENGTHS) / lengths)[..., None]
+    body = from_bone_vectors(vectors, SKELETON.parents)
+    rotation = kabsch(body[:, ANCHORS], TARGETS.expand(len(body), 3, 3))
+    return body @ rotation.mT, rotation, lengths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--poses", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+
+    poses = people(options.poses, np.random.default_rng(0))
+    anchors = torch.from_numpy(poses[:, ANCHORS] - poses[:, :1])
+    targets = TARGETS.expand(len(anchors), 3, 3).contiguous()
+    # Slow rows get a tenth of the poses; what counts is poses a second.
+    few = slice(0, max(1, options.poses // 10))
+
+    def kabsch_in_blocks() -> None:
+        def work(block: slice) -> None:
+            kabsch(anchors[block], targets[block])
+
+        in_blocks(work, few.stop)
+
+    rows: dict[str, tuple[Callable[[], object], int]] = {
+        "canonicalize, whole, numpy to numpy": (lambda: canonicalize_array(poses), options.poses),
+        "Kabsch by torch.linalg.svd, anchors only": (lambda: kabsch(anchors[few], targets[few]), few.stop),
+        "the same, in blocks over all cores": (kabsch_in_blocks, few.stop),
+        "canonicalize with Kabsch by SVD, plain": (lambda: canonicalize_by_svd(torch.from_numpy(poses[few])), few.stop),
+        "copy of the input (memory)": (poses.copy, options.poses),
+    }
+    rate = dict.fromkeys(rows, 0.0)
+    for _ in range(options.rounds):
+        for name, (run, count) in rows.items():
+            start = time.perf_counter()
+            run()
+            rate[name] = max(rate[name], count / (time.perf_counter() - start))
+
+    whole, svd, svd_blocks, plain, copy = rate.values()
+    expected = canonicalize_by_svd(torch.from_numpy(poses[few]).double())[0].float().numpy()
+    worst = float(np.abs(canonicalize_array(poses[few]).poses - expected).max())
+    result = {
+        "threads": torch.get_num_threads(),
+        "poses": options.poses,
+        "poses_per_second": {name: round(value) for name, value in rate.items()},
+        "times_svd_kabsch": whole / svd,
+        "times_svd_kabsch_in_blocks": whole / svd_blocks,
+        "times_svd_pipeline": whole / plain,
+        "share_of_copy_speed": whole / copy,
+        "largest_difference_to_float64_svd": worst,
+    }
+    if options.json:
+        print(json.dumps(result))
+        return
+    print(f"{options.poses:,} poses, {torch.get_num_threads()} threads, best of {options.rounds} rounds")
+    for name, value in rate.items():
+        print(f"  {name:<44} {value / 1e6:8.2f} M poses/s   {whole / value:6.1f}x")
+    print(f"  largest difference to the same in float64 by SVD: {worst:.1e} torso")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from vipe.cli.app import app, main
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
+
+
+def commands(group=app, words=("vipe",)):
+    """Every command that does something, with the words that call it."""
+    for name in group:
+        if name.startswith("-"):
+            continue
+        child = group[name]
+        if child.default_command is None:
+            yield from commands(child, (*words, name))
+        else:
+            yield " ".join((*words, name)), child
+
+
+COMMANDS = dict(commands())
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output and standard error of one command, in this process."""
+    try:
+        main([str(argument) for argument in arguments])
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_json_and_a_docs_section(name):
+    command = COMMANDS[name]
+    assert isinstance(command, App)
+    assert command.help, name
+    section = re.search(rf"^## {re.escape(name)}$(.*?)(?=^## |\Z)", DOCS.read_text(), re.M | re.S)
+    assert section, f"docs/cli.md has no section '## {name}'"
+    assert "Python: `vipe" in section.group(1)
+
+
+def test_the_docs_describe_no_command_that_is_not_there():
+    assert set(re.findall(r"^## (vipe .*)$", DOCS.read_text(), re.M)) == set(COMMANDS)
+
+
+def test_every_option_says_what_it_is(capsys):
+    for name in COMMANDS:
+        code, out, _ = run(capsys, *name.split()[1:], "--help")
+        assert code == 0
+        assert "--json" in out, name
+
+
+def test_importing_the_library_loads_neither_torch_nor_faiss_nor_an_extra():
+    code = (
+        "import sys, vipe, vipe.cli.app\n"
+        "heavy = {'torch', 'faiss', 'numpy', 'pyarrow', 'scipy', 'matplotlib', 'jinja2'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there():
+    import vipe
+
+    for name in vipe.__all__:
+        assert getattr(vipe, name) is not None
+    assert set(vipe.__all__) <= set(dir(vipe))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = vipe.nonsense
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "nonsense"),
+        (["ingest"], "PATH"),
+        (["ingest", "nowhere.bvh", "--out", "x"], "nowhere.bvh"),
+        (["store", "info", "nowhere"], "nowhere"),
+        (["query", "nowhere", "--keypoints", "nowhere.json"], "nowhere"),
+        (["index", "verify", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("vipe: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_where_in_the_code_it_was_found(capsys):
+    code, _, err = run(capsys, "store", "info", "nowhere", "--debug")
+    assert code == 2
+    assert "Traceback" in err
+
+
+def test_an_interrupt_has_its_own_exit_code(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vipe.store.PoseStore.open", interrupted)
+    code, _, err = run(capsys, "store", "info", "anything")
+    assert code == 130
+    assert "interrupted" in err
+
+
+def test_skeletons_are_listed(capsys):
+    code, out, _ = run(capsys, "skeletons", "--json")
+    assert code == 0
+    assert "h36m17" in json.loads(out)["bandai"]["converts_to"]
+    _, text, _ = run(capsys, "skeletons")
+    assert "cc_base" in text

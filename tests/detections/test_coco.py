@@ -1,0 +1,233 @@
+"""COCO files: every person of a file becomes a row, and what is wrong with a file is said with its place."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vipe.detections import read_keypoints
+from vipe.detections.coco import OCCLUDED_CONFIDENCE
+from vipe.errors import ReadError, VipeError
+from vipe.skeletons import load
+
+COCO17, COCO13 = load("coco17"), load("coco13")
+TO_13 = [COCO17.index(joint) for joint in COCO13.joints]
+
+
+def body(rng, third=2.0):
+    """Keypoints of one person: 17 x (x, y, third)."""
+    xy = np.round(rng.uniform(0, 400, (17, 2)), 2)
+    return np.column_stack([xy, np.broadcast_to(third, 17)])
+
+
+def annotation(numbers, **more):
+    return {"image_id": 7, "category_id": 1, "id": 1, "iscrowd": 0, "keypoints": np.ravel(numbers).tolist()} | more
+
+
+def annotation_file(*annotations, **more):
+    person = {"id": 1, "name": "person", "keypoints": list(COCO17.joints)}
+    images = [{"id": 7, "width": 640, "height": 480}, {"id": 9, "width": 320, "height": 200}]
+    return {"images": images, "annotations": list(annotations), "categories": [person]} | more
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="file.json"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+        return path
+
+    return write
+
+
+def test_annotations_come_back_as_they_were_written(write, rng):
+    bodies = [body(rng, rng.integers(0, 3, 17)) for _ in range(3)]
+    images = [9, 7, 9]
+    path = write(
+        annotation_file(*(annotation(b, image_id=i, id=k) for k, (b, i) in enumerate(zip(bodies, images, strict=True))))
+    )
+    keypoints = read_keypoints(path)
+    assert keypoints.skeleton.name == "coco13"
+    assert keypoints.image_id == ("9", "7", "9")
+    assert keypoints.person.tolist() == [0, 0, 1]
+    assert keypoints.image_size.tolist() == [[320, 200], [640, 480], [320, 200]]
+    assert keypoints.frame is None
+    for row, table in enumerate(np.array(bodies)[:, TO_13]):
+        seen = table[:, 2] > 0
+        np.testing.assert_array_equal(keypoints.mask[row], seen)
+        np.testing.assert_allclose(keypoints.xy[row, seen], table[seen, :2], rtol=1e-6)
+
+
+def test_an_occluded_joint_is_seen_with_less_confidence(write, rng):
+    path = write(annotation_file(annotation(body(rng, 1)), annotation(body(rng, 2))))
+    assert np.unique(read_keypoints(path).confidence[0]) == [OCCLUDED_CONFIDENCE]
+    assert np.unique(read_keypoints(path).confidence[1]) == [1]
+    visible_only = read_keypoints(path, min_confidence=0.6)
+    assert visible_only.mask.sum(axis=1).tolist() == [0, 13]
+    assert visible_only.note == ("no body keypoint is labelled visible", "")
+
+
+def test_people_without_keypoints_and_crowds_stay_rows_and_say_why(write, rng):
+    ears = body(rng, 0)
+    ears[COCO17.index("left_ear"), 2] = 2  # labelled, but coco13 has no ears
+    path = write(
+        annotation_file(
+            annotation(np.zeros(51)),
+            annotation(body(rng)),
+            annotation(body(rng), iscrowd=1),
+            annotation(ears),
+            annotation([], keypoints=None),
+        )
+    )
+    keypoints = read_keypoints(path)
+    assert keypoints.mask.any(axis=1).tolist() == [False, True, False, False, False]
+    assert keypoints.person.tolist() == [0, 1, 2, 3, 4]
+    unlabelled = "no body keypoint is labelled"
+    assert keypoints.note == (unlabelled, "", "a crowd region, not one person", unlabelled, unlabelled)
+
+
+def test_results_come_back_as_they_were_written(write, rng):
+    scores = rng.uniform(0.3, 1, (2, 17))
+    bodies = [body(rng, score) for score in scores]
+    rows = [
+        {"image_id": f"{i}.jpg", "category_id": 1, "keypoints": b.ravel().tolist(), "score": 2.9}
+        for i, b in enumerate(bodies)
+    ]
+    keypoints = read_keypoints(write(rows))
+    assert keypoints.image_id == ("0.jpg", "1.jpg")
+    assert keypoints.image_size is None
+    assert keypoints.mask.all()
+    np.testing.assert_allclose(keypoints.xy, np.array(bodies)[:, TO_13, :2], rtol=1e-6)
+    np.testing.assert_allclose(keypoints.confidence, scores[:, TO_13], rtol=1e-6)
+
+
+def test_joints_of_low_score_are_not_seen(write, rng):
+    score = np.linspace(0, 1.2, 17)
+    rows = [{"image_id": 1, "keypoints": body(rng, score).ravel().tolist()}]
+    for threshold in (0.0, 0.2, 0.5, 1.0):
+        keypoints = read_keypoints(write(rows), min_confidence=threshold)
+        np.testing.assert_array_equal(keypoints.mask[0], ((score >= threshold) & (score > 0))[TO_13])
+        assert keypoints.confidence.max() == 1  # a score above 1 counts as 1
+    rows[0]["keypoints"] = body(rng, 0.1).ravel().tolist()
+    assert read_keypoints(write(rows)).note == ("no body keypoint scores at least 0.2",)
+
+
+def test_a_file_without_images_or_categories_is_taken_as_coco(write, rng):
+    numbers = body(rng)
+    keypoints = read_keypoints(write({"annotations": [{"image_id": "a", "keypoints": numbers.ravel().tolist()}]}))
+    assert keypoints.image_size is None
+    np.testing.assert_allclose(keypoints.xy[0], numbers[TO_13, :2], rtol=1e-6)
+    sizeless = annotation_file(annotation(numbers), images=[{"id": 7, "file_name": "a.jpg"}])
+    assert read_keypoints(write(sizeless)).image_size is None
+
+
+def test_a_category_with_other_keypoints_is_honoured_by_their_names(write, rng):
+    names = ["Head Top", "neck", *(joint.replace("_", "-") for joint in reversed(COCO13.joints[1:]))]  # no nose
+    numbers = np.column_stack([rng.uniform(0, 99, (14, 2)), np.full(14, 2)])
+    dog = {"id": "dog", "name": "dog"}  # has no keypoints, so its annotations are no people
+    categories = [dog, {"id": 1, "keypoints": list(COCO17.joints)}, {"id": 5, "keypoints": names}]
+    coco = body(rng)
+    rows = [annotation([], category_id="dog"), annotation(numbers, category_id=5), annotation(coco)]
+    keypoints = read_keypoints(write(annotation_file(*rows, annotation(numbers, category_id=5), categories=categories)))
+    assert keypoints.mask.sum(axis=1).tolist() == [12, 13, 12]
+    assert not keypoints.mask[0, COCO13.index("nose")]
+    for row in (0, 2):
+        np.testing.assert_allclose(keypoints.xy[row, 1:], numbers[:1:-1, :2], rtol=1e-6)
+    np.testing.assert_allclose(keypoints.xy[1], coco[TO_13, :2], rtol=1e-6)
+    assert keypoints.person.tolist() == [0, 1, 2]
+
+
+def test_a_byte_order_mark_is_passed_over(write, rng):
+    row = json.dumps([{"image_id": 1, "keypoints": body(rng, 0.9).ravel().tolist()}]).encode()
+    assert len(read_keypoints(write(b"\xef\xbb\xbf" + row))) == 1
+
+
+NUMBERS = [1.0, 2.0, 2.0] * 17
+GOOD = annotation(NUMBERS)
+ANIMAL = {"id": 1, "name": "dog", "keypoints": ["nose", "tail", "left_shoulder"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"file\.json: the file is empty"),
+        (b"  \n", r"file\.json: the file is empty"),
+        (b'{"annotations": [', r"file\.json: broken JSON: Input data was truncated"),
+        (b'{"annotations": [}', r"file\.json: broken JSON: .*byte 17"),
+        (b'[{"image_id": 1, "keypoints": [NaN]}]', r"file\.json: broken JSON"),
+        (b"[" * 100_000, r"file\.json: Expected `object`, got `array`"),
+        (b'{"info": ' + b"[" * 100_000, r"file\.json: broken JSON"),
+        (b'{"info": "\xff", "annotations": []}', r"file\.json: not UTF-8 at byte 10"),
+        (json.dumps([]).encode("utf-16"), r"file\.json: not UTF-8 at byte 0"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", r"file\.json: not UTF-8 at byte 0"),
+        (b"3", r"file\.json: Expected `object`, got `int`"),
+        ({"keypoints": NUMBERS}, r"file\.json: JSON of another kind: expected COCO annotations"),
+        ([], r"file\.json: no person in it: the list of results is empty"),
+        ([1, 2], r"file\.json: Expected `object`, got `int` - at `\$\[0\]`"),
+        ([{"image_id": 1}], r"file\.json: Object missing required field `keypoints` - at `\$\[0\]`"),
+        (
+            [{"image_id": 1, "keypoints": NUMBERS[:50]}],
+            r"result 0 \(image_id 1\): 50 numbers, expected 51 = 17 x \(x, y, score",
+        ),
+        (
+            [{"image_id": 1, "keypoints": [1e30, *NUMBERS[1:]]}],
+            r"result 0 .*: x of keypoint 0 is 1e\+30, expected .* 1e\+06",
+        ),
+        (b'[{"image_id": 1, "keypoints": [1e999]}]', r"file\.json: "),
+        ([{"image_id": 1, "keypoints": [None] * 51}], r"Expected `float`, got `null` - at `\$\[0\]\.keypoints\[0\]`"),
+        (annotation_file(), r"no person in it: none of its 0 annotations has keypoints"),
+        ({"annotations": [{"image_id": 1}]}, r"no person in it: none of its 1 annotations has keypoints"),
+        ({"annotations": 3}, r"Expected `array`, got `int` - at `\$\.annotations`"),
+        (
+            annotation_file(GOOD, GOOD, GOOD, annotation(NUMBERS[:50], id=442619)),
+            r"file\.json: annotation 3 \(id 442619\): 50 numbers, expected 51 = 17 x \(x, y, v\)",
+        ),
+        (
+            annotation_file(annotation([1.0, 2.0, 3.0] * 17)),
+            r"annotation 0 \(id 1\): v of nose is 3, expected 0 \(not lab",
+        ),
+        (annotation_file(annotation([1.0, 2.0, 0.5] * 17)), r"annotation 0 \(id 1\): v of nose is 0\.5"),
+        (annotation_file(annotation([1.0, -1e7, 2] * 17)), r"annotation 0 \(id 1\): y of keypoint 0 is -1e\+07"),
+        (annotation_file(GOOD, annotation(NUMBERS, image_id=8)), r"of image '8', which is not among its 2 images"),
+        (
+            annotation_file(GOOD, images=[{"id": 7, "width": 0, "height": 3}]),
+            r"image 7 is 0\.0 x 3\.0, expected pixels",
+        ),
+        (
+            annotation_file(annotation(NUMBERS, category_id=4)),
+            r"annotation 0 \(id 1\): category_id 4 is not among .*: 1$",
+        ),
+        (
+            annotation_file(GOOD, categories=[ANIMAL]),
+            r"category 1 \('dog'\): no conversion to coco13: its keypoints lack right",
+        ),
+        (
+            annotation_file(GOOD, categories=[{"id": 1, "keypoints": ["nose", "Nose"]}]),
+            r"category 1 \(''\): keypoints named twice: nose",
+        ),
+    ],
+)
+def test_a_broken_file_is_one_line_that_says_where(write, content, message):
+    with pytest.raises(ReadError, match=message) as caught:
+        read_keypoints(write(content))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_wrong_threshold_are_refused(tmp_path, write):
+    with pytest.raises(ReadError, match=r"none\.json: cannot be read: No such file"):
+        read_keypoints(tmp_path / "none.json")
+    for content in (annotation_file(GOOD), [{"image_id": 1, "keypoints": NUMBERS}]):
+        with pytest.raises(VipeError, match="min_confidence must be from 0 to 1, got 20"):
+            read_keypoints(write(content), min_confidence=20.0)
+
+
+@pytest.mark.mocap
+def test_real_photos(real_keypoints):
+    keypoints = read_keypoints(real_keypoints / "coco_val2017_4_images.json")
+    assert len(keypoints) == 14
+    assert len(set(keypoints.image_id)) == 4
+    assert keypoints.person.tolist() == [0, 0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4]
+    assert keypoints.mask.sum(axis=1).tolist() == [13, 11, 11, 0, 13, 13, 0, 11, 13, 13, 13, 12, 13, 10]
+    assert [bool(note) for note in keypoints.note] == [not seen for seen in keypoints.mask.any(axis=1)]
+    np.testing.assert_array_equal(keypoints.xy[0, 0], [367, 81])  # the nose of the first skier
+    assert (keypoints.xy <= keypoints.image_size[:, None]).all()

@@ -1,0 +1,143 @@
+"""Keypoints keep their promises: unseen joints hold nothing, rows stay together, conversions follow the tables."""
+
+import numpy as np
+import pytest
+
+from vipe.detections import Keypoints, normalize_keypoints
+from vipe.errors import ShapeError, SkeletonError
+from vipe.skeletons import load
+
+
+def people(n=3, seed=0):
+    return np.random.default_rng(seed).uniform(0, 500, (n, 13, 2))
+
+
+def test_unseen_joints_hold_zeros_and_may_be_nan_on_the_way_in():
+    xy, mask = people(), np.ones((3, 13), dtype=bool)
+    xy[1, 4], mask[1, 4] = np.nan, False
+    keypoints = Keypoints.of(xy, mask)
+    assert not keypoints.xy[1, 4].any()
+    assert keypoints.confidence[1, 4] == 0
+    assert keypoints.confidence.sum() == 3 * 13 - 1
+
+
+def test_a_row_keeps_all_that_belongs_to_it():
+    xy = people(4)
+    keypoints = Keypoints(
+        xy=xy.astype(np.float32),
+        mask=np.ones((4, 13), dtype=bool),
+        confidence=np.full((4, 13), 0.5, dtype=np.float32),
+        image_id=("a", "a", "b", "c"),
+        person=np.array([0, 1, 0, 0]),
+        frame=np.arange(4),
+        covariance=np.tile(np.eye(2), (4, 13, 1, 1)),
+        image_size=np.full((4, 2), 640.0),
+        note=("", "x", "", "y"),
+    )
+    chosen = keypoints[np.array([3, 1])]
+    assert (chosen.image_id, chosen.note, chosen.person.tolist()) == (("c", "a"), ("y", "x"), [0, 1])
+    assert chosen.frame.tolist() == [3, 1]
+    np.testing.assert_array_equal(chosen.xy, keypoints.xy[[3, 1]])
+    assert len(keypoints[2]) == 1
+    joined = Keypoints.concat([keypoints[:2], keypoints[2:]])
+    np.testing.assert_array_equal(joined.xy, keypoints.xy)
+    assert joined.note == keypoints.note
+    assert Keypoints.concat([keypoints, Keypoints.of(xy)]).frame is None  # not every part has frames
+
+
+def test_arrays_cannot_be_written_to():
+    keypoints = Keypoints.of(people())
+    for array in (keypoints.xy, keypoints.mask, keypoints.confidence):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_a_joint_made_of_two_is_seen_if_both_are_and_as_sure_as_the_lesser():
+    xy, mask = people(2), np.ones((2, 13), dtype=bool)
+    body = load("coco13")
+    mask[1, body.index("left_hip")] = False
+    keypoints = Keypoints.of(xy, mask).to(load("h36m17"))
+    pelvis = keypoints.skeleton.index("pelvis")
+    hips = [body.index("left_hip"), body.index("right_hip")]
+    np.testing.assert_allclose(keypoints.xy[0, pelvis], xy[0, hips].mean(axis=0), rtol=1e-6)
+    assert keypoints.mask[:, pelvis].tolist() == [True, False]
+    assert not keypoints.mask[:, keypoints.skeleton.index("head")].any()  # nothing on coco13 gives it
+
+
+def test_the_covariance_of_a_mean_of_two_is_half_of_theirs():
+    keypoints = Keypoints.of(people(1))
+    fields = {name: getattr(keypoints, name) for name in ("xy", "mask", "confidence", "image_id", "person")}
+    converted = Keypoints(**fields, covariance=np.tile(4 * np.eye(2), (1, 13, 1, 1))).to(load("h36m17"))
+    np.testing.assert_allclose(converted.covariance[0, converted.skeleton.index("pelvis")], 2 * np.eye(2))
+
+
+def test_normalized_keypoints_have_their_centroid_at_zero_and_unit_radius():
+    xy, mask = people(5), np.random.default_rng(1).random((5, 13)) < 0.7
+    unit, center, radius = normalize_keypoints(Keypoints.of(xy, mask))
+    assert unit.dtype == center.dtype == radius.dtype == np.float32
+    for i in range(5):
+        np.testing.assert_allclose(unit[i, mask[i]].mean(axis=0), 0, atol=1e-6)
+        np.testing.assert_allclose((unit[i, mask[i]] ** 2).sum(axis=1).mean(), 1, rtol=1e-5)
+        np.testing.assert_allclose(unit[i, mask[i]] * radius[i] + center[i], xy[i, mask[i]], rtol=1e-4)
+        assert not unit[i, ~mask[i]].any()
+
+
+def test_normalized_keypoints_forget_place_and_size():
+    xy = people(4)
+    first = normalize_keypoints(Keypoints.of(xy))[0]
+    second = normalize_keypoints(Keypoints.of(xy * 0.25 + [300, -20]))[0]
+    np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+@pytest.mark.parametrize("seen", [0, 1, 13], ids=["nothing seen", "one joint", "all in one place"])
+def test_people_without_size_have_radius_zero_and_no_nan(seen):
+    xy = np.full((1, 13, 2), 123.456)
+    unit, center, radius = normalize_keypoints(Keypoints.of(xy, np.arange(13)[None] < seen))
+    assert radius[0] == 0
+    assert not unit.any()
+    np.testing.assert_allclose(center[0], 123.456 if seen else 0, rtol=1e-6)
+
+
+def test_nobody_is_nobody():
+    unit, center, radius = normalize_keypoints(Keypoints.of(np.zeros((0, 13, 2))))
+    assert unit.shape == (0, 13, 2)
+    assert center.shape == (0, 2)
+    assert radius.shape == (0,)
+
+
+@pytest.mark.refusal
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"xy": np.zeros((2, 12, 2), np.float32)}, r"xy must be \(2, 13, 2\) for 2 people of coco13"),
+        ({"mask": np.ones((2, 13), np.int64)}, "mask must be boolean, got int64"),
+        ({"mask": np.ones((13,), bool)}, "mask must be"),
+        ({"image_id": ("a",)}, "for 1 people"),
+        ({"note": ("a",)}, "note must have 2 lines, got 1"),
+        ({"xy": np.full((2, 13, 2), np.inf, np.float32)}, "person 0 has a seen joint that is not finite"),
+        ({"confidence": np.full((2, 13), np.nan, np.float32)}, "person 0 has a seen joint that is not finite"),
+    ],
+)
+def test_contradictions_are_refused(change, message):
+    fields = {
+        "xy": np.zeros((2, 13, 2), np.float32),
+        "mask": np.ones((2, 13), bool),
+        "confidence": np.ones((2, 13), np.float32),
+        "image_id": ("a", "b"),
+        "person": np.zeros(2, np.int64),
+    }
+    with pytest.raises(ShapeError, match=message):
+        Keypoints(**(fields | change))
+
+
+@pytest.mark.refusal
+def test_flat_arrays_and_mixed_skeletons_are_refused():
+    with pytest.raises(ShapeError, match=r"must end in \(J, 2\), got shape \(8, 26\); were the joints flattened"):
+        Keypoints.of(np.zeros((8, 26)))
+    keypoints = Keypoints.of(people())
+    with pytest.raises(ShapeError, match="one skeleton can be joined, got coco13, h36m17"):
+        Keypoints.concat([keypoints, keypoints.to(load("h36m17"))])
+    with pytest.raises(ShapeError, match="got none"):
+        Keypoints.concat([])
+    with pytest.raises(SkeletonError, match="no conversion to openpose25"):
+        keypoints.to(load("openpose25"))

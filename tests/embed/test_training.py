@@ -1,0 +1,225 @@
+import contextlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save
+
+from vipe.embed import Embedder
+from vipe.embed.presets import BASE, PRESETS, TINY
+from vipe.embed.training import TrainingConfig, train
+from vipe.embed.vvipe import VVIPE, VVIPEConfig
+from vipe.errors import ReadError, ShapeError, VipeError
+
+NETWORK = VVIPEConfig(width=32, dim=8)
+SHORT = TrainingConfig(
+    pose_steps=24, keypoint_steps=24, batch=32, learning_rate=1e-2, record_every=4, validate_every=8, validation_rows=20
+)
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.fixture
+def data(bent):
+    return bent(200, seed=1), bent(40, seed=2)
+
+
+def run(arrays, folder, **changes):
+    return train(*arrays, folder, **{"network": NETWORK, "config": SHORT, "seed": 5, **changes})
+
+
+def weights(embedder):
+    return embedder.model.state_dict()
+
+
+def history(folder):
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def test_losses_and_validation_errors_fall(bent, tmp_path):
+    config = replace(SHORT, pose_steps=120, keypoint_steps=120, record_every=20, validate_every=60)
+    few = np.tile(bent(8, seed=1), (10, 1, 1))
+    run((few, few), tmp_path / "model", config=config)
+    lines = history(tmp_path / "model")
+    for stage in ("poses", "keypoints"):
+        own = [line for line in lines if line["stage"] == stage]
+        assert [line["step"] for line in own] == [20, 40, 60, 80, 100, 120]
+        assert own[-1]["loss"] < 0.7 * own[0]["loss"]
+        checked = [line for line in own if "val_mpjpe" in line]
+        assert [line["step"] for line in checked] == [60, 120]
+        assert checked[-1]["val_mpjpe"] < checked[0]["val_mpjpe"]
+        assert "val_reconstruction" in checked[0]
+    assert 0 < lines[-1]["val_hit1"] <= 1
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(data, tmp_path):
+    torch.manual_seed(1)
+    first = run(data, tmp_path / "first")
+    torch.rand(100)
+    second, other = run(data, tmp_path / "second"), run(data, tmp_path / "other", seed=6)
+    assert all(torch.equal(weights(first)[name], tensor) for name, tensor in weights(second).items())
+    assert first.fingerprint == second.fingerprint != other.fingerprint
+
+
+def test_nobody_draws_from_the_global_generators(data, tmp_path):
+    before, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    run(data, tmp_path / "model")
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(np.random.get_state()[1], before_numpy)  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    "at", [("poses", 4), ("poses", 20), ("poses", 24), ("keypoints", 12), ("keypoints", 24)], ids=str
+)
+def test_interrupted_and_resumed_it_ends_with_the_weights_of_a_run_without_interrupt(data, tmp_path, at):
+    def interrupt(stage, step, steps, metrics):
+        if (stage, step) == at:
+            raise Interrupt
+
+    whole = run(data, tmp_path / "whole")
+    with pytest.raises(Interrupt):
+        run(data, tmp_path / "parts", progress=interrupt)
+    reported = []
+    resumed = run(data, tmp_path / "parts", progress=lambda stage, step, steps, metrics: reported.append((stage, step)))
+    assert all(torch.equal(weights(whole)[name], tensor) for name, tensor in weights(resumed).items())
+    assert history(tmp_path / "parts") == history(tmp_path / "whole")
+    if at[0] == "keypoints":
+        assert not any(stage == "poses" for stage, _ in reported)  # the first stage was not run again
+
+
+def test_the_second_stage_leaves_the_vae_as_it_was(data, tmp_path):
+    def interrupt(stage, step, steps, metrics):
+        if (stage, step) == ("keypoints", 4):
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        run(data, tmp_path / "model", progress=interrupt)
+    (checkpoint,) = (tmp_path / "model").glob("checkpoint-0-*.safetensors")
+    before = load_file(checkpoint)
+    after = weights(run(data, tmp_path / "model"))
+    for name, tensor in after.items():  # weights and statistics of batch normalization
+        if name.startswith(("pose_encoder", "pose_decoder")):
+            assert torch.equal(before[f"model.{name}"], tensor), name
+    assert not torch.equal(
+        before["model.keypoint_encoder.net.output.weight"], after["keypoint_encoder.net.output.weight"]
+    )
+
+
+def test_what_is_left_is_a_model_with_its_history_and_card(data, tmp_path):
+    embedder = run(data, tmp_path / "model", data="bodies bent at random")
+    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
+        "card.md",
+        "config.json",
+        "history.jsonl",
+        "weights.safetensors",
+    ]
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+    again = Embedder.from_pretrained(tmp_path / "model")
+    assert again.fingerprint == embedder.fingerprint
+    assert "200 poses (bodies bent at random): 24 and 24 steps of 32, seed 5" in again.card
+    np.testing.assert_array_equal(again.encode_poses(data[1]), embedder.encode_poses(data[1]))
+
+
+def test_what_is_done_is_loaded_and_not_trained_again(data, tmp_path):
+    first = run(data, tmp_path / "model")
+    again = run(data, tmp_path / "model", progress=lambda *args: pytest.fail("it trained again"))
+    assert again.fingerprint == first.fingerprint
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["under way", "done"])
+def test_a_folder_of_another_training_is_refused_and_the_difference_named(data, tmp_path, done):
+    def interrupt(stage, step, steps, metrics):
+        if not done and (stage, step) == ("poses", 12):
+            raise Interrupt
+
+    with contextlib.suppress(Interrupt):
+        run(data, tmp_path / "model", progress=interrupt)
+    with pytest.raises(VipeError, match=r"model: was trained with seed 5 \(now 6\); give another path"):
+        run(data, tmp_path / "model", seed=6)
+    with pytest.raises(VipeError, match=r"training.views.noise \[0.0, 0.05\] \(now \[0.0, 0.1\]\)"):
+        run(data, tmp_path / "model", config=replace(SHORT, views=replace(SHORT.views, noise=(0.0, 0.1))))
+    with pytest.raises(VipeError, match="was trained with poses '"):
+        run((data[0] + 0.5, data[1]), tmp_path / "model")
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(data, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(VipeError, match=r"holds 'notes.txt', which is no part of a training"):
+        run(data, tmp_path)
+    with pytest.raises(VipeError, match="is a file; a training needs a folder"):
+        run(data, tmp_path / "notes.txt")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("damage", ["cut state", "cut tensors", "no tensors", "other tensors"])
+def test_a_broken_checkpoint_is_refused(data, tmp_path, damage):
+    def interrupt(stage, step, steps, metrics):
+        if step == 12:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        run(data, tmp_path / "model", progress=interrupt)
+    (tensors,) = (tmp_path / "model").glob("checkpoint-*")
+    state = tmp_path / "model" / "state.json"
+    if damage == "cut state":
+        state.write_bytes(state.read_bytes()[:-20])
+    elif damage == "cut tensors":
+        tensors.write_bytes(tensors.read_bytes()[:-20])
+    elif damage == "other tensors":
+        tensors.write_bytes(save({"model.weight": torch.zeros(2)}))
+    else:
+        tensors.unlink()
+    with pytest.raises(
+        ReadError, match=r"model: its checkpoint (is broken .*|does not fit); remove the folder to start anew"
+    ):
+        run(data, tmp_path / "model")
+
+
+def test_a_first_checkpoint_that_was_cut_off_does_not_stand_in_the_way(data, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "checkpoint-0-0000008.safetensors.part").write_bytes(b"half")
+    run(data, tmp_path / "model")
+    assert Embedder.from_pretrained(tmp_path / "model").dim == 8
+
+
+@pytest.mark.refusal
+def test_poses_that_cannot_be_trained_on_are_refused(data, tmp_path):
+    poses, held_out = data
+    with pytest.raises(ShapeError, match=r"poses must be \(N, 17, 3\) with N at least 3, got shape \(200, 51\)"):
+        run((poses.reshape(-1, 51), held_out), tmp_path / "model")
+    with pytest.raises(ShapeError, match=r"validation poses must be .* got shape \(2, 17, 3\)"):
+        run((poses, held_out[:2]), tmp_path / "model")
+    with pytest.raises(ShapeError, match=r"poses: row 0 has a torso of \d+ m; expected metres"):
+        run((poses * 100, held_out), tmp_path / "model")
+    flat = poses.copy()
+    flat[7, [1, 4]] = flat[7, 0]
+    with pytest.raises(ShapeError, match="poses: row 7 has no canonical form"):
+        run((flat, held_out), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_loss_that_explodes_ends_the_training_with_words(data, tmp_path):
+    with pytest.raises(VipeError, match=r"training: loss \S+ at step \d+ of poses; lower learning_rate"):
+        run(data, tmp_path / "model", config=replace(SHORT, learning_rate=1e30))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"batch": 2}, {"pose_steps": 0}, {"learning_rate": 0.0}, {"warmup": 2.0}, {"validate_every": 0}],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused(changes):
+    with pytest.raises(VipeError, match=f"training: .*{next(iter(changes))}"):
+        replace(SHORT, **changes)
+
+
+def test_presets_are_the_papers_size_and_a_small_one():
+    assert set(PRESETS) == {"tiny", "base"}
+    assert BASE.network == VVIPEConfig(dim=32, width=1024, blocks=2, dropout=0.1)
+    assert BASE.training.batch == 256
+    assert TINY.network.dim == 32
+    assert sum(p.numel() for p in VVIPE.untrained(TINY.network, 0).parameters()) < 4e6

@@ -1,0 +1,442 @@
+import json
+import shutil
+
+import faiss
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from vipe.clips import Clip
+from vipe.embed import AffineSignature, Embedder
+from vipe.embed.vvipe import VVIPE, VVIPEConfig
+from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, StoreError, VipeError
+from vipe.geometry import canonicalize_array
+from vipe.index import PoseIndex, verify
+from vipe.index.build import _ROWS
+from vipe.skeletons import load
+from vipe.store import PoseStore
+
+
+def brute_force(index, z, k, rows=None):
+    """Slow twin of a search: every distance, sorted."""
+    rows = np.arange(len(index)) if rows is None else rows
+    vectors = np.asarray(index.embeddings, dtype=np.float64)[rows]
+    if index.manifest.encoder.metric == "ip":
+        distance = np.sqrt(np.maximum(1 - z @ vectors.T, 0))
+    else:
+        distance = np.linalg.norm(z[:, None] - vectors, axis=-1)
+    order = np.argsort(distance, axis=1, kind="stable")[:, :k]
+    return rows[order], np.take_along_axis(distance, order, axis=1)
+
+
+def queries(index, rng, n=7):
+    """Something near the first rows; inner products stay below 1, where distances end."""
+    noise = rng.normal(0, 0.02, size=(n, index.manifest.encoder.dim)).astype(np.float32)
+    return (np.asarray(index.embeddings[:n]) + noise) / 4
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_search_equals_brute_force(index, rng, n):
+    z = queries(index, rng, n)
+    hits = index.search(z, 12)
+    rows, distance = brute_force(index, z, 12)
+    np.testing.assert_array_equal(hits.rows, rows)
+    np.testing.assert_allclose(hits.distance, distance, atol=1e-5)
+    assert (np.diff(hits.distance, axis=1) >= 0).all()
+
+
+def test_the_nearest_to_a_learned_embedding_is_itself_at_distance_zero(store, learned, tmp_path):
+    index = PoseIndex.build(store, learned, tmp_path / "index")
+    hits = index.search(np.asarray(index.embeddings), 1)
+    np.testing.assert_array_equal(hits.rows[:, 0], np.arange(len(index)))
+    assert (hits.distance == 0).all()  # exact: BLAS would be off by 1e-5 in the square
+
+
+def test_one_query_and_many_give_the_same(index, rng):
+    z = queries(index, rng)
+    together = index.search(z, 5)
+    alone = [index.search(row, 5) for row in z]
+    np.testing.assert_array_equal(together.rows, np.concatenate([hits.rows for hits in alone]))
+    np.testing.assert_allclose(together.distance, np.concatenate([hits.distance for hits in alone]), atol=1e-6)
+
+
+def test_faiss_is_left_with_the_settings_it_had(index):
+    before = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
+    index.search(np.asarray(index.embeddings[0]), 5)
+    assert (faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold) == before
+
+
+def test_hits_say_which_moment(index):
+    hits = index.search(np.asarray(index.embeddings[[45]]), 90)
+    first = hits.of(0)[0] if index.manifest.encoder.metric == "l2" else hits.of(0)[int(np.argmax(hits.rows[0] == 45))]
+    assert (first["row"], first["clip"], first["frame"], first["time"]) == (45, "sit", 5, 0.5)
+    assert (first["subject"], first["action"]) == ("s2", "sitting")
+    assert json.loads(json.dumps(hits.of(0)))[3]["rank"] == 4
+
+
+def test_table_has_one_row_a_hit(index, rng):
+    hits = index.search(queries(index, rng, 3), 4)
+    table = hits.table()
+    assert table.column_names == [
+        *("query", "rank", "row", "id", "clip", "frame", "time", "subject", "action", "distance"),
+    ]
+    assert table["query"].to_pylist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert table["rank"].to_pylist() == [1, 2, 3, 4] * 3
+    assert table["clip"].to_pylist() == hits.clip.reshape(-1).tolist()
+    assert len(hits) == 3
+    assert hits.skipped == (None, None, None)
+
+
+def test_empty_places_are_not_hits(index):
+    rows = np.array([[3, -1], [-1, -1]])
+    hits = index.hits(rows, np.array([[0.5, np.inf], [np.inf, np.inf]], dtype=np.float32), (None, "no joints"))
+    assert [len(hits.of(0)), len(hits.of(1))] == [1, 0]
+    assert hits.table().num_rows == 1
+    assert hits.clip[0, 1] == "" and np.isnan(hits.time[0, 1]) and hits.ids[0, 1] == -1
+    assert hits.skipped == (None, "no joints")
+    with pytest.raises(ShapeError, match=r"rows must lie in 0 ... 89, got -1 ... 3"):
+        index.poses(hits.rows)
+
+
+def test_k_above_the_number_of_poses_gives_them_all(index):
+    hits = index.search(np.asarray(index.embeddings[:2]), 1000)
+    assert hits.rows.shape == (2, 90)
+    np.testing.assert_array_equal(np.sort(hits.rows, axis=1), np.tile(np.arange(90), (2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        ({"clip": "sit"}, np.arange(40, 70)),
+        ({"action": ["walking"]}, np.r_[0:40, 70:90]),
+        ({"action": "walking", "subject": ["s3", "s9"]}, np.arange(70, 90)),
+        ({"clip": ("walk", "sit"), "frame": 7}, np.array([7, 47])),
+        ((pc.field("clip") == "übung") & (pc.field("time") < 0.35), np.arange(70, 74)),
+        (np.array([80, 3, 3]), np.array([3, 80])),
+        ({}, np.arange(90)),
+        ({"clip": "nobody"}, np.array([], dtype=np.int64)),
+    ],
+    ids=["value", "list", "two columns", "number", "expression", "rows", "nothing asked", "nothing left"],
+)
+def test_a_filtered_search_is_a_search_among_what_is_kept(index, rng, where, kept):
+    z = queries(index, rng)
+    np.testing.assert_array_equal(index.rows(where), kept)
+    hits = index.search(z, 25, where=where)
+    rows, distance = brute_force(index, z, 25, kept)
+    np.testing.assert_array_equal(hits.rows, rows)
+    np.testing.assert_allclose(hits.distance, distance, atol=1e-5)
+
+
+def test_a_filter_on_what_is_not_there_is_refused(index):
+    z = np.asarray(index.embeddings[0])
+    with pytest.raises(VipeError, match=r"no column 'clib'; the columns of an index are id, clip, frame"):
+        index.search(z, 5, where={"clib": "sit"})
+    with pytest.raises(VipeError, match=r"where: .*clib.*the columns of an index are id, clip, frame"):
+        index.search(z, 5, where=pc.field("clib") == "sit")
+    with pytest.raises(VipeError, match="the columns of an index are"):
+        index.search(z, 5, where={"frame": "sit"})
+    with pytest.raises(VipeError, match=r"rows must lie in 0 ... 89, got 0 ... 90"):
+        index.search(z, 5, where=np.array([0, 90]))
+
+
+@pytest.mark.refusal
+def test_a_mask_is_not_taken_for_rows(index):
+    with pytest.raises(VipeError, match="rows must be a list of integers, got bool"):
+        index.rows(np.ones(90, dtype=bool))
+
+
+@pytest.mark.refusal
+def test_embeddings_of_another_length_or_not_finite_are_refused(index):
+    dim = index.manifest.encoder.dim
+    with pytest.raises(ShapeError, match=rf"z must be \(Q, {dim}\) for index .*, got shape \(2, 5\)"):
+        index.search(np.zeros((2, 5), dtype=np.float32), 3)
+    z = np.zeros((3, dim), dtype=np.float32)
+    z[1, 2] = np.nan
+    with pytest.raises(ShapeError, match="query 1 is not"):
+        index.search(z, 3)
+    with pytest.raises(VipeError, match="k must be at least 1, got 0"):
+        index.search(np.zeros(dim, dtype=np.float32), 0)
+
+
+def test_no_queries_give_no_hits(index):
+    hits = index.search(np.empty((0, index.manifest.encoder.dim), dtype=np.float32), 3)
+    assert len(hits) == 0
+    assert hits.table().num_rows == 0
+
+
+def test_poses_are_the_canonical_ones_in_the_order_of_the_store(index, store):
+    canonical = canonicalize_array(store.poses()).poses
+    np.testing.assert_array_equal(index.canonical, canonical)
+    rows = np.array([[3, 88], [0, 3]])
+    np.testing.assert_array_equal(index.poses(rows), canonical[rows])
+    frames = index.frames()
+    assert frames["clip"][[0, 40, 70]].tolist() == ["walk", "sit", "übung"]
+    assert frames["frame"][[39, 40, 89]].tolist() == [39, 0, 19]
+
+
+def test_embeddings_are_the_encoder_s(index, store, encoder):
+    np.testing.assert_allclose(index.embeddings, encoder.encode_poses(store.poses()), atol=1e-6)
+
+
+def test_an_index_needs_nothing_but_its_folder(index, encoder, tmp_path, rng):
+    z = queries(index, rng)
+    expected = index.search(z, 5).ids
+    opened = PoseIndex.open(shutil.move(tmp_path / "index", tmp_path / "elsewhere"))
+    assert opened.encoder.fingerprint == encoder.fingerprint
+    assert type(opened.encoder) is type(encoder)
+    np.testing.assert_array_equal(opened.search(z, 5).ids, expected)
+    assert len(opened) == 90
+
+
+def test_info_says_what_is_in_it(index, encoder):
+    info = index.info()
+    assert (info["poses"], info["clips"], info["left_out"], info["recipe"]) == (90, 3, 0, "flat")
+    assert (info["encoder"], info["fingerprint"]) == (encoder.name, encoder.fingerprint)
+    assert json.dumps(info)
+    assert "90 poses" in repr(index)
+
+
+def test_ids_stay_when_other_clips_come_and_go(store, learned, tmp_path):
+    whole = PoseIndex.build(store, learned, tmp_path / "whole")
+    part = PoseIndex.build(store, AffineSignature(), tmp_path / "part", where={"clip": ["sit", "übung"]})
+    np.testing.assert_array_equal(whole.frames()["id"][40:], part.frames()["id"])
+    assert len(np.unique(whole.frames()["id"])) == 90
+    assert (np.diff(part.frames()["id"][:30]) == 1).all()
+    # Written down, because indexes on disk hold them.
+    assert whole.frames()["id"][[0, 89]].tolist() == [3478317401376502826, 2226874578398858837]
+
+
+def test_the_same_store_and_encoder_make_the_same_files(store, encoder, tmp_path):
+    for name in ("a", "b"):
+        PoseIndex.build(store, encoder, tmp_path / name)
+    assert (tmp_path / "a" / "manifest.json").read_text() == (tmp_path / "b" / "manifest.json").read_text()
+    assert verify(tmp_path / "a") == verify(tmp_path / "b")
+
+
+def test_another_encoder_is_refused_and_both_are_named(index, encoder, tmp_path):
+    other = Embedder(VVIPE.untrained(VVIPEConfig(dim=6, width=32, blocks=1), seed=1))
+    message = rf"index .*index was built by encoder .*{encoder.fingerprint} \(D {encoder.dim}\), "
+    with pytest.raises(EncoderMismatch, match=message + rf"this one is v-vipe {other.fingerprint} \(D 6\); rebuild"):
+        PoseIndex.open(tmp_path / "index", other)
+    assert PoseIndex.open(tmp_path / "index", encoder).encoder is encoder
+
+
+FILES = ["manifest.json", "index.faiss", "embeddings.npy", "frames.parquet", "encoder/config.json"]
+
+
+@pytest.fixture
+def folder(store, learned, tmp_path):
+    PoseIndex.build(store, learned, tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def no_faiss(monkeypatch):
+    """FAISS must not see a byte of a file that is not as it was written."""
+
+    def read_index(*_):
+        raise AssertionError("FAISS was asked to read")
+
+    monkeypatch.setattr(faiss, "read_index", read_index)
+
+
+@pytest.mark.parametrize("name", [*FILES, "encoder/weights.safetensors"])
+def test_a_missing_file_is_named(folder, name, no_faiss):
+    (folder / name).unlink()
+    with pytest.raises(IndexFormatError, match=name.replace(".", r"\.")):
+        PoseIndex.open(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("left", [0, 0.5, -1], ids=["empty", "half", "one byte short"])
+def test_a_cut_file_is_named_with_both_sizes(folder, name, left, no_faiss):
+    data = (folder / name).read_bytes()
+    cut = data[:-2] if left == -1 else data[: int(len(data) * left)]
+    (folder / name).write_bytes(cut)
+    expected = (
+        r"manifest\.json"
+        if name == "manifest.json"
+        else rf"{name}: cut or altered: {len(cut)} bytes, expected {len(data)}"
+    )
+    with pytest.raises(IndexFormatError, match=expected):
+        PoseIndex.open(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_altered_byte_is_found_wherever_it_is(folder, name, no_faiss, rng):
+    data = bytearray((folder / name).read_bytes())
+    for place in rng.integers(len(data), size=8):
+        altered = bytearray(data)
+        altered[place] ^= 1
+        if bytes(altered).split() == bytes(data).split():
+            continue  # white space between the manifest's values
+        (folder / name).write_bytes(altered)
+        with pytest.raises(IndexFormatError, match=name.replace(".", r"\.")):
+            PoseIndex.open(folder)
+
+
+def edit_manifest(folder, **changes):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_another_format_version_is_refused_by_number(folder, no_faiss):
+    edit_manifest(folder, format_version=7, a_field_of_the_future=[])
+    with pytest.raises(IndexFormatError, match=r"manifest\.json: format version 7, this version of vipe reads 1"):
+        PoseIndex.open(folder)
+
+
+def test_what_is_no_index_is_told(tmp_path, folder, no_faiss):
+    with pytest.raises(IndexFormatError, match=r"nowhere: no index: cannot read manifest\.json \(No such file"):
+        PoseIndex.open(tmp_path / "nowhere")
+    with pytest.raises(IndexFormatError, match=r"index\.faiss: no index: cannot read manifest\.json \(Not a directory"):
+        PoseIndex.open(folder / "index.faiss")
+    edit_manifest(folder, format="zip")
+    with pytest.raises(IndexFormatError, match="format is 'zip', expected 'vipe-index'"):
+        PoseIndex.open(folder)
+
+
+def rechecksum(folder, **changes):
+    """A manifest that someone wrote on purpose: its own checksum agrees."""
+    import msgspec
+
+    from vipe.index import manifest as module
+
+    edit_manifest(folder, **changes)
+    data = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=module.Manifest)
+    edit_manifest(folder, **changes, checksum=module._checksum(data))
+
+
+def test_a_manifest_that_leads_out_of_the_folder_is_refused(folder, no_faiss):
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    rechecksum(folder, files={**files, "../secret": {"bytes": 1, "sha256": "0"}})
+    with pytest.raises(IndexFormatError, match=r"lists '\.\./secret', which is outside the folder"):
+        PoseIndex.open(folder)
+    del files["frames.parquet"]
+    rechecksum(folder, files=files)
+    with pytest.raises(IndexFormatError, match=r"does not list frames\.parquet"):
+        PoseIndex.open(folder)
+
+
+def test_a_faiss_file_that_is_not_what_the_manifest_says_is_refused(folder):
+    rechecksum(folder, poses=89)
+    with pytest.raises(
+        IndexFormatError, match=r"index\.faiss: holds \(poses, dim, metric\) \(90, 8, 'l2'\), .* \(89, 8"
+    ):
+        PoseIndex.open(folder)
+
+
+def test_a_faiss_file_of_another_kind_is_refused(folder):
+    import hashlib
+
+    data = b"not an index at all"
+    (folder / "index.faiss").write_bytes(data)
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    rechecksum(folder, files={**files, "index.faiss": {"bytes": 19, "sha256": hashlib.sha256(data).hexdigest()}})
+    with pytest.raises(IndexFormatError, match=r"index\.faiss: this FAISS \(.*\) cannot read it"):
+        PoseIndex.open(folder)
+
+
+def test_an_encoder_that_was_exchanged_in_the_folder_is_refused(folder, monkeypatch):
+    index = PoseIndex.open(folder)
+    AffineSignature().save(folder / "encoder")
+    with pytest.raises(EncoderMismatch, match=r"was built by encoder v-vipe .* this one is affine"):
+        _ = index.encoder
+
+
+def test_what_is_there_already_is_refused_and_left_alone(store, learned, tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(IndexFormatError, match=r"taken: is there already; give another path or remove it"):
+        PoseIndex.build(store, learned, tmp_path / "taken")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "taken"]
+
+
+def test_an_unknown_recipe_is_refused_before_any_work(store, learned, tmp_path):
+    with pytest.raises(VipeError, match=r"no recipe 'hnsw'; known are auto, flat"):
+        PoseIndex.build(store, learned, tmp_path / "index", recipe="hnsw")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError])
+def test_a_build_that_is_interrupted_leaves_nothing(store, learned, tmp_path, error):
+    def interrupt(done, total):
+        assert any(tmp_path.iterdir())  # it was under way
+        raise error("stop")
+
+    with pytest.raises((error, IndexFormatError), match="stop"):
+        PoseIndex.build(store, learned, tmp_path / "index", progress=interrupt)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [OSError(28, "disk full"), RuntimeError("disk full")], ids=["system", "FAISS"])
+def test_a_write_that_fails_leaves_nothing(store, learned, tmp_path, monkeypatch, error):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr(faiss, "write_index", full)
+    with pytest.raises(IndexFormatError, match=r"b/index: .* disk full"):
+        PoseIndex.build(store, learned, tmp_path / "a" / "b" / "index")
+    assert not list(tmp_path.iterdir())
+
+
+class Watching(AffineSignature):
+    """Notes how many poses it was handed at a time."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def encode_poses(self, poses):
+        self.sizes.append(len(poses))
+        return super().encode_poses(poses)
+
+
+def test_a_build_streams_and_tells_how_far_it_is(standing, tmp_path, monkeypatch):
+    monkeypatch.setattr("vipe.index.build._ROWS", 100)
+    noise = np.random.default_rng(0).normal(0, 0.1, size=(330, 17, 3))
+    clip = Clip(name="a", skeleton=load("h36m17"), positions=(standing + noise).astype(np.float32), fps=10.0)
+    store = PoseStore.create(tmp_path / "store", [clip])
+    encoder, told = Watching(), []
+    index = PoseIndex.build(store, encoder, tmp_path / "index", progress=lambda *at: told.append(at))
+    assert sum(encoder.sizes) == 330
+    assert max(encoder.sizes) <= 100
+    assert told[-1] == (330, 330)
+    assert [done for done, _ in told] == np.cumsum(encoder.sizes).tolist()
+    assert pq.ParquetFile(tmp_path / "index" / "frames.parquet").metadata.num_row_groups == len(encoder.sizes)
+    np.testing.assert_allclose(index.embeddings, AffineSignature().encode_poses(store.poses()), atol=1e-6)
+    assert _ROWS < 100_000  # about 10 MB a block
+
+
+def test_poses_without_a_canonical_pose_are_left_out_and_counted(standing, learned, tmp_path):
+    positions = np.tile(standing, (5, 1, 1))
+    positions[[1, 3]] = 0.5  # all joints at one point
+    clip = Clip(name="a", skeleton=load("h36m17"), positions=positions, fps=10.0)
+    store = PoseStore.create(tmp_path / "store", [clip])
+    index = PoseIndex.build(store, learned, tmp_path / "index")
+    assert (len(index), index.info()["left_out"]) == (3, 2)
+    assert index.frames()["frame"].tolist() == [0, 2, 4]
+    with pytest.raises(StoreError, match="nothing to index: 1 poses match, none has a canonical pose"):
+        PoseIndex.build(store, learned, tmp_path / "none", where={"frame": 1})
+    with pytest.raises(StoreError, match="nothing to index: 0 poses match"):
+        PoseIndex.build(store, learned, tmp_path / "none", where={"clip": "b"})
+    assert not (tmp_path / "none").exists()
+
+
+def test_frames_that_share_an_id_are_refused(store, learned, tmp_path, monkeypatch):
+    monkeypatch.setattr("vipe.index.build.frame_ids", lambda clip, frame: frame.to_numpy().astype(np.int64))
+    with pytest.raises(StoreError, match=r"clip 'walk' frame 0 and clip 'sit' frame 0 have one id \(50 such pairs\)"):
+        PoseIndex.build(store, learned, tmp_path / "index")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [np.float32(np.nan), None], ids=["not finite", "wrong length"])
+def test_an_encoder_that_gives_nonsense_is_refused(store, learned, tmp_path, monkeypatch, wrong):
+    encode = AffineSignature.encode_poses
+    monkeypatch.setattr(
+        AffineSignature,
+        "encode_poses",
+        lambda self, poses: encode(self, poses)[:, :7] if wrong is None else encode(self, poses) * wrong,
+    )
+    with pytest.raises(ShapeError, match=r"encoder affine must give \(\d+, 78\) finite numbers"):
+        PoseIndex.build(store, AffineSignature(), tmp_path / "index")
+    assert not list(tmp_path.iterdir())

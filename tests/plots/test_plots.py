@@ -1,0 +1,83 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from vipe.plots.answers import Answer, save_answers
+from vipe.plots.figures import Card, colours, figure_2d, figure_3d, seen_from
+from vipe.plots.report import Section, save_page
+from vipe.skeletons import load
+
+COCO = load("coco13")
+
+
+@pytest.fixture
+def canonical(standing):
+    """`standing` faces +x with the left at +y; canonical faces -x with the right at +y: turned by half a circle."""
+    return (standing - standing[0]) * [-1, -1, 1]
+
+
+def test_an_unseen_joint_takes_its_bones_away(rng):
+    mask = np.ones(13, dtype=bool)
+    mask[COCO.index("left_wrist")] = False
+    drawn = {bone[:2] for bone in figure_2d(rng.normal(size=(13, 2)), mask, COCO).bones}
+    everything = {bone[:2] for bone in figure_2d(rng.normal(size=(13, 2)), np.ones(13, dtype=bool), COCO).bones}
+    assert everything - drawn == {(COCO.index("left_elbow"), COCO.index("left_wrist"))}
+
+
+def test_pixels_are_drawn_upright():
+    xy = np.zeros((13, 2))
+    xy[COCO.index("nose")] = [0, -100]  # above the rest in an image
+    assert figure_2d(xy, np.ones(13, dtype=bool), COCO).points[COCO.index("nose"), 1] > 0
+
+
+def test_nobody_seen_draws_nothing():
+    figure = figure_2d(np.zeros((13, 2)), np.zeros(13, dtype=bool), COCO)
+    assert figure.bones == ()
+    assert np.isfinite(figure.points).all()
+
+
+def test_a_person_is_seen_from_the_front_with_their_left_at_the_viewers_right(canonical):
+    h36m = load("h36m17")
+    flat = seen_from(figure_3d(canonical).points, turn=0.0, lift=0.0)
+    assert flat[h36m.index("left_shoulder"), 0] > 0 > flat[h36m.index("right_shoulder"), 0]
+    assert flat[h36m.index("head"), 1] > flat[h36m.index("left_ankle"), 1]
+    nose = figure_3d(canonical).points[h36m.index("nose")]
+    assert nose[2] > figure_3d(canonical).points[h36m.index("head"), 2]  # towards the viewer
+
+
+def test_sides_have_their_colours(canonical):
+    h36m = load("h36m17")
+    side = {bone[:2]: bone[2] for bone in figure_3d(canonical).bones}
+    assert side[h36m.index("left_hip"), h36m.index("left_knee")] == colours()["left"]
+    assert side[h36m.index("thorax"), h36m.index("nose")] == colours()["middle"]
+
+
+def test_a_page_holds_every_figure_and_nothing_from_elsewhere(tmp_path, canonical):
+    card = Card(figure=figure_3d(canonical), title="</script><b>walk", note="0.01", hit=True)
+    save_page(
+        tmp_path / "page.html", "A & B", [Section(title="q", rows=[("affine", [card, card])])], table=[["a"], ["1"]]
+    )
+    html = (tmp_path / "page.html").read_text()
+    figures = json.loads(re.search(r'id="figures">(.*?)</script>', html, re.S).group(1))
+    assert len(figures) == html.count("<canvas data-figure") == 2
+    assert "A &amp; B" in html
+    assert "<b>walk" not in html  # a clip's name is text
+    assert not re.search(r"https?://|src=|<link", html)
+
+
+def test_answers_are_drawn_on_a_page_and_a_sheet(tmp_path, canonical, rng):
+    answer = Answer(
+        title="walk at 1.0 s",
+        xy=rng.normal(size=(13, 2)),
+        mask=np.ones(13, dtype=bool),
+        truth=canonical,
+        rows={"affine": [("walk 1.1 s", canonical, 0.02), ("run 0.2 s", canonical, 0.3)], "raw 2D": []},
+    )
+    save_answers(tmp_path / "a.html", tmp_path / "a.png", "demo", [answer, answer])
+    html = (tmp_path / "a.html").read_text()
+    assert html.count("same pose") == html.count("another pose") == 2
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,110 @@
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib")
+
+import vipe
+from vipe import demo
+from vipe.demo import DemoConfig
+from vipe.embed.presets import PRESETS, Preset
+from vipe.embed.training import TrainingConfig
+from vipe.embed.vvipe import VVIPEConfig
+from vipe.errors import StoreError
+from vipe.simulate.motion import synthesize
+
+MICRO = Preset(
+    network=VVIPEConfig(width=32),
+    training=TrainingConfig(pose_steps=5, keypoint_steps=5, batch=32, record_every=5, validate_every=5),
+)
+CONFIG = DemoConfig(minutes=4, preset="micro")
+
+
+def quiet(*_):
+    pass
+
+
+@pytest.fixture(scope="module")
+def micro():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "micro", MICRO)
+        yield
+
+
+@pytest.fixture(scope="module")
+def done(micro, tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo")
+    return out, demo.run(CONFIG, out, progress=quiet, shown=2)
+
+
+def test_everything_to_look_at_is_there(done):
+    out, result = done
+    assert result.page.read_text().count("<canvas") > 20
+    assert result.picture.read_bytes().startswith(b"\x89PNG")
+    assert json.loads((out / "demo.json").read_text()) == json.loads(json.dumps(result.to_json()))
+
+
+def test_the_untrained_signature_finds_what_chance_does_not(done):
+    _, result = done
+    hit = {score.name: score.hit for score in result.scores}
+    assert set(hit) == {"affine signature", "V-VIPE", "raw 2D"}
+    assert hit["affine signature"][1] > 0.4 > 3 * result.chance[1]
+    assert all(score.hit[1] <= score.hit[10] <= score.hit[20] for score in result.scores)
+
+
+def test_a_second_run_makes_nothing_again_and_says_the_same(done, monkeypatch):
+    out, result = done
+
+    def never(*_, **__):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(demo, "synthesize", never)
+    monkeypatch.setattr(vipe.PoseStore, "create", never)
+    monkeypatch.setattr(vipe.PoseIndex, "build", never)
+    again = demo.run(CONFIG, out, progress=quiet, shown=2)
+    assert again.to_json()["hit"] == result.to_json()["hit"]
+
+
+def test_another_configuration_does_not_mix_with_what_is_there(done):
+    out, _ = done
+    with pytest.raises(StoreError, match="seed 0 not 1; choose another --out"):
+        demo.run(DemoConfig(minutes=4, preset="micro", seed=1), out, progress=quiet)
+
+
+def test_the_queries_left_behind_are_a_detectors_file(done):
+    out, _ = done
+    people = vipe.read_keypoints(out / "queries.json")
+    hits = vipe.query(vipe.PoseIndex.open(out / "index"), people, k=5)
+    assert len(people) == 2
+    assert people.mask.all()
+    assert (hits.distance[:, 0] < 0.3).all()
+
+
+def test_nothing_is_trained_on_what_is_searched(done):
+    out, _ = done
+    store = vipe.PoseStore.open(out / "store")
+    parts = demo._splits(store, CONFIG)
+    names = [name for part in parts.values() for name in part]
+    assert len(names) == len(set(names)) == len(store.clips())
+    assert set(vipe.PoseIndex.open(out / "index").frames()["clip"]) == set(parts["gallery"])
+
+
+def test_a_table_beside_the_archive_decides_the_splits(micro, tmp_path, monkeypatch):
+    clips = list(synthesize(clips=6, fps=10, generator=np.random.default_rng(3)))
+    monkeypatch.setattr(demo, "read", lambda source: iter(clips))
+    source = tmp_path / "archive"
+    source.mkdir()
+    splits = ["train", "train", "train", "val", "cross", "test"]
+    rows = [f"mine,{clip.name},{split}" for clip, split in zip(clips, splits, strict=True)]
+    (source / "clips.csv").write_text("\n".join(["dataset,clip,split", *rows]))
+    out = tmp_path / "out"
+    demo.run(DemoConfig(source=str(source), preset="micro"), out, progress=quiet, shown=1)
+    assert set(vipe.PoseIndex.open(out / "index").frames()["clip"]) == {clips[4].name}
+
+
+def test_an_archive_too_small_to_split_is_refused(micro, tmp_path, monkeypatch):
+    clips = list(synthesize(clips=1, fps=10, generator=np.random.default_rng(3)))
+    monkeypatch.setattr(demo, "read", lambda source: iter(clips))
+    with pytest.raises(StoreError, match="a demo needs more clips"):
+        demo.run(DemoConfig(source="x", preset="micro"), tmp_path / "out", progress=quiet)

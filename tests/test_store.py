@@ -1,0 +1,456 @@
+"""The store: what goes in comes out, in order; nothing is left of what fails; anybody's Arrow reads it."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+import pytest
+
+import vipe.store as module
+from vipe.clips import Clip
+from vipe.errors import ReadError, SkeletonError, StoreError
+from vipe.skeletons import Skeleton, convert, load
+from vipe.store import PoseStore, thin
+
+H36M17 = load("h36m17")
+
+
+def make_clip(name, frames=10, fps=30.0, seed=0, **fields):
+    positions = np.random.default_rng(seed + frames).standard_normal((frames, 17, 3), dtype=np.float32)
+    return Clip(name=name, skeleton=H36M17, positions=positions, fps=fps, **fields)
+
+
+def some_clips():
+    return [
+        make_clip("walk", 30, 30.0, subject="ann", action="walk", source="a/walk.bvh", licence="CC0"),
+        make_clip("run", 61, 60.0, subject="bob", action="run", source="a/run.bvh", licence="CC0"),
+        make_clip("sit", 25, 120.0, subject="ann", action="sit", source="b/sit.bvh", licence="CC BY 4.0"),
+    ]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return PoseStore.create(tmp_path / "store", some_clips())
+
+
+def contents(folder):
+    """Every file below a folder, with its bytes."""
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+# What goes in comes out
+
+
+def test_holds_every_frame_in_order(store):
+    poses = np.concatenate([clip.positions for clip in some_clips()])
+    assert len(store) == 116
+    assert store.poses().dtype == np.float32
+    np.testing.assert_array_equal(store.poses(), poses)
+    table = store.table()
+    assert table.column_names == module.SCHEMA.names
+    assert table["clip"].to_pylist() == ["walk"] * 30 + ["run"] * 61 + ["sit"] * 25
+    assert table["frame"].to_pylist() == [*range(30), *range(61), *range(25)]
+    np.testing.assert_allclose(table["time"].to_numpy()[30:91], np.arange(61) / 60)
+    columns = (table[name].to_pylist() for name in ("clip", "subject", "action", "source", "fps"))
+    assert set(zip(*columns, strict=True)) == {
+        ("walk", "ann", "walk", "a/walk.bvh", 30.0),
+        ("run", "bob", "run", "a/run.bvh", 60.0),
+        ("sit", "ann", "sit", "b/sit.bvh", 120.0),
+    }  # fmt: skip
+
+
+def test_opens_as_it_was_made(store):
+    np.testing.assert_array_equal(PoseStore.open(store.path).poses(), store.poses())
+    assert PoseStore.open(str(store.path)).summary == store.summary
+
+
+def test_sums_up(store):
+    summary = store.summary
+    assert summary.pop("bytes") == sum(len(data) for data in contents(store.path).values())
+    assert summary == {
+        "clips": 3, "rows": 116, "frames": 116, "seconds": round(1 + 61 / 60 + 25 / 120, 3), "fps": None, "subjects": 2,
+        "actions": 3, "skeleton": "h36m17", "licence": "CC0; CC BY 4.0", "parts": 1,
+    }  # fmt: skip
+
+
+def test_lists_its_clips(store):
+    assert store.clips()[1] == {
+        "clip": "run", "first_row": 30, "rows": 61, "fps": 60.0, "subject": "bob", "action": "run",
+        "source": "a/run.bvh",
+    }  # fmt: skip
+    assert [clip["clip"] for clip in store.clips()] == ["walk", "run", "sit"]
+    assert store.clip_table()["first_row"].to_pylist() == [0, 30, 91]
+
+
+def test_converts_clips_of_other_skeletons(tmp_path):
+    bandai = load("bandai")
+    positions = np.random.default_rng(0).standard_normal((5, len(bandai), 3)).astype(np.float32)
+    store = PoseStore.create(tmp_path / "s", [Clip(name="a", skeleton=bandai, positions=positions, fps=30.0)])
+    np.testing.assert_array_equal(store.poses(), convert(positions, bandai, H36M17)[0])
+
+
+def test_takes_generators_and_says_each_clip(tmp_path):
+    said = []
+    PoseStore.create(
+        tmp_path / "s", (clip for clip in some_clips()), fps=15.0, on_clip=lambda c, n: said.append((c.name, len(c), n))
+    )
+    assert said == [("walk", 30, 15), ("run", 61, 16), ("sit", 25, 4)]
+
+
+def test_the_same_clips_give_the_same_bytes(tmp_path):
+    one, two = (PoseStore.create(tmp_path / name, some_clips(), fps=20.0) for name in ("one", "two"))
+    assert contents(one.path) == contents(two.path)
+
+
+def test_any_arrow_reader_reads_it(store):
+    table = pads.dataset(store.path, format="parquet").to_table()
+    assert table.schema.field("pose").type == pa.list_(pa.float32(), 51)
+    poses = np.array(table["pose"].to_pylist(), np.float32).reshape(-1, 17, 3)
+    np.testing.assert_array_equal(poses, store.poses())
+    metadata = pq.read_schema(store.path / "part-00000.parquet").metadata
+    assert metadata == {
+        b"vipe.format": b"1", b"vipe.skeleton": b"h36m17", b"vipe.fps": b"", b"vipe.licence": b"CC0",
+    }  # fmt: skip
+
+
+def test_a_licence_given_is_the_store_s(tmp_path):
+    store = PoseStore.create(tmp_path / "s", [make_clip("a")], licence="CC BY-NC 4.0", fps=10.0)
+    assert store.summary["licence"] == "CC BY-NC 4.0"
+    metadata = pq.read_schema(store.path / "part-00000.parquet").metadata
+    assert (metadata[b"vipe.licence"], metadata[b"vipe.fps"]) == (b"CC BY-NC 4.0", b"10.0")
+
+
+# Thinning
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps", "target", "kept"),
+    [
+        (10, 30.0, None, list(range(10))),
+        (10, 30.0, 30.0, list(range(10))),
+        (10, 30.0, 60.0, list(range(10))),
+        (10, 30.0, 10.0, [0, 3, 6, 9]),
+        (12, 30.0, 20.0, [0, 2, 3, 5, 6, 8, 9, 11]),
+        (9, 120.0, 50.0, [0, 2, 5, 7]),
+        (1, 30.0, 1.0, [0]),
+        (100, 30.0, 0.1, [0]),
+    ],
+)
+def test_keeps_the_frames_nearest_to_the_steps(frames, fps, target, kept):
+    assert thin(frames, fps, target).tolist() == kept
+
+
+@pytest.mark.parametrize("fps", [23.976, 29.97, 59.94, 119.88, 120.0, 1 / 0.0333667])
+@pytest.mark.parametrize("target", [1.0, 10.0, 12.5, 24.0, 29.9])
+def test_thinned_times_are_within_half_a_frame_of_the_steps(fps, target):
+    kept = thin(1000, fps, target)
+    if target < fps:
+        np.testing.assert_allclose(kept / fps, np.arange(len(kept)) / target, atol=0.5001 / fps)
+        assert abs(len(kept) - 1000 * target / fps) <= 1
+    assert (np.diff(kept) > 0).all()
+
+
+def test_frames_and_times_count_in_the_source_clip(tmp_path):
+    clips = some_clips()
+    store = PoseStore.create(tmp_path / "s", clips, fps=20.0)
+    table = store.table(where={"clip": "run"})
+    assert table["frame"].to_pylist() == list(range(0, 61, 3))
+    np.testing.assert_allclose(table["time"].to_numpy(), np.arange(21) / 20)
+    np.testing.assert_array_equal(store.poses({"clip": "run"}), clips[1].positions[::3])
+    assert store.fps == 20
+    assert (store.summary["frames"], store.summary["rows"]) == (116, len(store))
+
+
+# Rows by condition, in bounded memory
+
+
+@pytest.mark.parametrize(
+    ("where", "rows"),
+    [
+        (None, 116),
+        ({}, 116),
+        ({"clip": "run"}, 61),
+        ({"clip": ["run", "sit"]}, 86),
+        ({"clip": np.array(["run", "sit"])}, 86),
+        ({"clip": []}, 0),
+        ({"clip": "jump"}, 0),
+        ({"subject": "ann", "frame": range(20)}, 40),
+        ({"fps": 120}, 25),
+        (pc.field("time") >= 0.5, 15 + 31),
+        ((pc.field("subject") == "ann") & (pc.field("frame") < 5), 10),
+    ],
+)
+def test_gives_the_rows_that_are_asked_for(where, rows, store):
+    assert len(store.table(where=where)) == len(store.poses(where)) == rows
+    assert sum(len(batch) for batch in store.batches(7, where)) == rows
+    frames = store.table(["frame"], where)
+    assert frames.column_names == ["frame"]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 29, 116, 1000])
+def test_batches_are_full_but_the_last(rows, store):
+    batches = list(store.batches(rows))
+    assert {len(batch) for batch in batches[:-1]} <= {rows}
+    assert 0 < len(batches[-1]) <= rows
+    assert pa.Table.from_batches(batches).equals(store.table())
+
+
+def test_row_groups_are_cut_where_they_are_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GROUP_ROWS", 16)
+    store = PoseStore.create(tmp_path / "s", some_clips())
+    file = pq.ParquetFile(store.path / "part-00000.parquet")
+    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [16] * 7 + [4]
+    np.testing.assert_array_equal(store.poses(), np.concatenate([clip.positions for clip in some_clips()]))
+    assert [clip["rows"] for clip in store.clips()] == [30, 61, 25]
+    assert [clip["first_row"] for clip in store.clips()] == [0, 30, 91]
+
+
+def test_a_filter_reads_only_the_row_groups_that_may_match(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GROUP_ROWS", 10)
+    store = PoseStore.create(tmp_path / "s", [make_clip(name) for name in "abcdef"])
+    part = store.path / "part-00000.parquet"
+    data = bytearray(part.read_bytes())
+    group = pq.ParquetFile(part).metadata.row_group(5)  # all of clip f
+    start = min(group.column(i).data_page_offset for i in range(group.num_columns))
+    data[start : start + group.column(7).total_compressed_size] = bytes(group.column(7).total_compressed_size)
+    part.write_bytes(data)
+    assert len(PoseStore.open(store.path).poses({"clip": "c"})) == 10
+    with pytest.raises(StoreError, match=r"part-00000\.parquet"):
+        PoseStore.open(store.path).poses()
+
+
+# Appending
+
+
+def test_appends_clips_as_a_new_part(store):
+    more = make_clip("jump", 12, subject="cy", licence="CC0")
+    longer = store.append([more])
+    np.testing.assert_array_equal(longer.poses()[116:], more.positions)
+    assert [clip["clip"] for clip in PoseStore.open(store.path).clips()] == ["walk", "run", "sit", "jump"]
+    assert [clip["first_row"] for clip in longer.clips()] == [0, 30, 91, 116]
+    assert longer.summary["parts"] == 2
+    assert (longer.summary["frames"], longer.summary["licence"]) == (128, "CC0; CC BY 4.0")
+    assert len(store) == 116  # a store is a value: who holds it sees what was opened
+
+
+def test_appends_at_the_store_s_own_rate(tmp_path):
+    store = PoseStore.create(tmp_path / "s", [make_clip("a", 30)], fps=10.0)
+    assert len(store.append([make_clip("b", 30)])) == len(store.append([make_clip("c", 30)], fps=10.0)) - 10 == 20
+    with pytest.raises(StoreError, match="holds 10 frames/s, cannot append 15 frames/s"):
+        store.append([make_clip("d")], fps=15.0)
+
+
+@pytest.mark.parametrize("bad", ["two names", "broken file", "nothing"])
+def test_a_failed_append_leaves_the_store_as_it_was(bad, store):
+    def clips():
+        if bad != "nothing":
+            yield make_clip("jump", source="c/jump.bvh")
+        if bad == "two names":
+            yield make_clip("jump", source="c/jump.bvh")
+            yield make_clip("jump", source="c/jump.bvh")
+        if bad == "broken file":
+            raise ReadError("x.bvh:3: broken")
+
+    before = contents(store.path)
+    with pytest.raises((StoreError, ReadError)):
+        store.append(clips())
+    assert contents(store.path) == before
+
+
+def test_a_part_that_appeared_meanwhile_is_not_overwritten(store):
+    def clips():
+        yield make_clip("jump")
+        store.append([make_clip("hop")])
+
+    with pytest.raises(StoreError, match="appeared while"):
+        store.append(clips())
+    assert [clip["clip"] for clip in PoseStore.open(store.path).clips()][3:] == ["hop"]
+
+
+# Names
+
+
+def test_clips_of_one_name_are_qualified_by_their_folders(tmp_path):
+    sources = ["x/a/walk.bvh", "x/b/walk.bvh", "y/b/walk.bvh"]
+    clips = [make_clip("walk", source=source) for source in sources]
+    store = PoseStore.create(tmp_path / "s", clips)
+    assert [clip["clip"] for clip in store.clips()] == ["walk", "b/walk", "y/b/walk"]
+    assert [clip["source"] for clip in store.clips()] == sources
+    longer = store.append([make_clip("walk", source="c/walk.bvh")])
+    assert longer.clips()[-1]["clip"] == "c/walk"
+
+
+@pytest.mark.parametrize("source", ["", "walk.bvh"])
+def test_clips_that_nothing_tells_apart_are_refused(source, tmp_path):
+    with pytest.raises(StoreError, match="two clips are named 'walk'"):
+        PoseStore.create(tmp_path / "s", [make_clip("walk", source=source)] * 2)
+    assert not list(tmp_path.iterdir())
+
+
+# Nothing is left of what fails
+
+
+def failing(error):
+    yield make_clip("walk")
+    raise error
+
+
+@pytest.mark.parametrize("error", [ReadError("x.bvh:3: broken"), KeyboardInterrupt(), RuntimeError("a bug")])
+def test_an_error_on_the_way_leaves_nothing(error, tmp_path):
+    with pytest.raises(type(error)):
+        PoseStore.create(tmp_path / "deep" / "down" / "store", failing(error))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_path_is_never_harmed(store):
+    before = contents(store.path)
+    with pytest.raises(StoreError, match="exists already"):
+        PoseStore.create(store.path, [make_clip("a")])
+    assert contents(store.path) == before
+
+
+def test_a_path_that_appears_meanwhile_is_not_harmed(tmp_path):
+    def clips():
+        yield make_clip("a")
+        (tmp_path / "store").mkdir()
+        (tmp_path / "store" / "mine").write_text("mine")
+
+    with pytest.raises(StoreError, match="appeared while"):
+        PoseStore.create(tmp_path / "store", clips())
+    assert [path.name for path in tmp_path.rglob("*")] == ["store", "mine"]
+
+
+@pytest.mark.parametrize("when", ["write_table", "close", "add_key_value_metadata"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(when, tmp_path, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        self.is_open = False  # else Arrow's writer tries once more when it is collected, and prints
+        raise OSError(28, "No space left on device\nmore")
+
+    monkeypatch.setattr(module.pq, "ParquetWriter", type("Full", (pq.ParquetWriter,), {when: refuse}))
+    with pytest.raises(StoreError, match=r"store: .*No space left on device$"):
+        PoseStore.create(tmp_path / "store", some_clips())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="store: cannot read or write it"):
+        PoseStore.create(tmp_path / "file" / "store", some_clips())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_no_clip_makes_no_store(tmp_path):
+    with pytest.raises(StoreError, match="no clip"):
+        PoseStore.create(tmp_path / "s", [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_skeleton_without_conversion_makes_no_store(tmp_path):
+    stick = Skeleton(name="stick", joints=("a", "b"), parents=(-1, 0))
+    clip = Clip(name="c", skeleton=stick, positions=np.zeros((2, 2, 3), np.float32), fps=30.0)
+    with pytest.raises(SkeletonError, match="stick has no conversion"):
+        PoseStore.create(tmp_path / "s", [clip])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fps", [0.0, -10.0, float("nan"), float("inf")])
+def test_refuses_rates_that_are_none(fps, tmp_path):
+    with pytest.raises(StoreError, match="positive number of frames"):
+        PoseStore.create(tmp_path / "s", some_clips(), fps=fps)
+
+
+# What is not a store
+
+
+def test_what_is_not_a_store_is_said_so(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    for name, message in (("none", "not found"), ("file", "is not a folder"), ("folder", r"holds no part-\*.parquet")):
+        with pytest.raises(StoreError, match=rf"{name}: {message}"):
+            PoseStore.open(tmp_path / name)
+
+
+@pytest.mark.parametrize("length", [0, 3, 100, -1, -2000])
+def test_a_cut_part_is_named(length, store):
+    part = store.append([make_clip("jump")]).path / "part-00001.parquet"
+    part.write_bytes(part.read_bytes()[:length])
+    with pytest.raises(StoreError, match=r"part-00001\.parquet"):
+        PoseStore.open(store.path)
+
+
+def test_an_altered_page_is_noticed(store):
+    part = store.path / "part-00000.parquet"
+    data = bytearray(part.read_bytes())
+    column = pq.ParquetFile(part).metadata.row_group(0).column(7)
+    data[column.data_page_offset + column.total_compressed_size // 2] ^= 1
+    part.write_bytes(data)
+    altered = PoseStore.open(store.path)
+    assert len(altered) == 116
+    for read in (altered.poses, altered.table, lambda: list(altered.batches(10))):
+        with pytest.raises(StoreError, match=r"part-00000\.parquet"):
+            read()
+
+
+def rewritten(store, change):
+    """Write the store's part again with another schema or metadata."""
+    part = store.path / "part-00000.parquet"
+    table = change(pq.read_table(part))
+    pq.write_table(table, part)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.replace_schema_metadata(None), "states no format, expected format 1"),
+        (lambda t: t.replace_schema_metadata({**t.schema.metadata, b"vipe.format": b"2"}), "states format 2"),
+        (
+            lambda t: t.replace_schema_metadata({**t.schema.metadata, b"vipe.skeleton": b"smpl"}),
+            "smpl, expected h36m17",
+        ),
+        (lambda t: t.drop_columns(["time"]), "expected .*time double"),
+        (
+            lambda t: t.set_column(1, "frame", t["frame"].cast(pa.int64())),
+            "has .*frame int64.*; expected .*frame int32",
+        ),
+        (lambda t: t, "footer has no valid 'vipe.licences'"),
+    ],
+)
+def test_a_part_of_another_make_is_refused(change, message, store):
+    rewritten(store, change)
+    with pytest.raises(StoreError, match=rf"part-00000\.parquet: .*{message}"):
+        PoseStore.open(store.path)
+
+
+def test_parts_of_two_rates_do_not_go_together(tmp_path):
+    one, two = (PoseStore.create(tmp_path / str(fps), [make_clip("a", 30)], fps=fps) for fps in (10.0, 15.0))
+    shutil.copy(two.path / "part-00000.parquet", one.path / "part-00001.parquet")
+    with pytest.raises(StoreError, match=r"part-00001\.parquet: holds 15 frames/s"):
+        PoseStore.open(one.path)
+
+
+@pytest.mark.refusal
+def test_unknown_columns_and_values_are_said_so(store):
+    for ask in (
+        lambda: store.table(["pose", "knee"]),
+        lambda: store.poses({"knee": 1}),
+        lambda: list(store.batches(5, {"knee": 1})),
+        lambda: store.poses(pc.field("knee") == 1),
+    ):
+        with pytest.raises(StoreError, match="knee"):
+            ask()
+    with pytest.raises(StoreError, match="frame is int32, got 'first'"):
+        store.poses({"frame": "first"})
+    with pytest.raises(StoreError, match="at least 1 row"):
+        next(store.batches(0))
+
+
+def test_a_clip_longer_than_a_row_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GROUP_ROWS", 7)
+    clip = make_clip("long", 50)
+    store = PoseStore.create(tmp_path / "s", [clip, replace(clip, name="again")])
+    np.testing.assert_array_equal(store.poses({"clip": "long"}), clip.positions)
+    assert [row["rows"] for row in store.clips()] == [50, 50]

@@ -1,0 +1,57 @@
+"""Any keypoint file: its format is told from its content."""
+
+__all__ = ["read_keypoints"]
+
+from pathlib import Path
+
+import msgspec
+
+from vipe.detections import coco, openpose
+from vipe.detections.decode import MIN_CONFIDENCE, decode
+from vipe.detections.keypoints import Keypoints
+from vipe.errors import ReadError
+
+
+class _Keys(msgspec.Struct):
+    """The keys that tell the formats apart; their values are not looked into."""
+
+    annotations: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    people: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_KEYS = msgspec.json.Decoder(_Keys)
+
+
+def read_keypoints(path: str | Path, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
+    """Read the people of a keypoint file on coco13: COCO annotations, COCO results, or OpenPose.
+
+    A folder is read as the frames of one video, an OpenPose file each. People of whom nothing is seen stay rows with
+    an all-False mask, and `note` says why.
+
+    Args:
+        path: A .json file, or a folder of OpenPose's.
+        min_confidence: Joints below are not seen. Hand-marked joints have confidence 1, or 0.5 where occluded.
+
+    Raises:
+        ReadError: If the file cannot be read, is of no such format, holds no person, or is broken somewhere; names
+            the file, the place, what was found and what was expected.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return openpose.read_folder(path, min_confidence=min_confidence)
+        data = path.read_bytes()
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read: {error.strerror}") from error
+    name = str(path)
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        return coco.read_results(data, name, min_confidence=min_confidence)
+    keys = decode(data, _KEYS, name)
+    if keys.annotations is not msgspec.UNSET:
+        return coco.read_annotations(data, name, min_confidence=min_confidence)
+    if keys.people is not msgspec.UNSET:
+        return openpose.read(data, name, min_confidence=min_confidence)
+    raise ReadError(
+        f"{name}: JSON of another kind: expected COCO annotations (with 'annotations'), COCO results (a list) or "
+        "OpenPose (with 'people')"
+    )

@@ -1,0 +1,219 @@
+"""The affine signature: 78 numbers a pose and a query, whose inner product fits a camera (torch; numpy outside)."""
+
+__all__ = ["COCO13_IN_H36M17", "AffineSignature", "column_basis", "pose_signature", "view_signature"]
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Float64
+from torch import Tensor
+
+from vipe import pretrained
+from vipe.detections import Keypoints
+from vipe.detections.normalize import normalize_keypoints
+from vipe.embed.encoder import Metric
+from vipe.errors import ReadError, ShapeError
+from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
+from vipe.geometry.planes import in_blocks
+from vipe.skeletons import load
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+COCO13_IN_H36M17 = tuple(load("h36m17").index(joint) for joint in load("coco13").joints)
+"""Where the working skeleton holds the keypoints' joints: each has its namesake there."""
+
+# A direction in which a body extends less than this share of its size is rounding, not anatomy: an orthonormal basis
+# computed in float32 is off by about 6e-8 / 1e-4 there.
+_FLAT = 1e-4
+_MAP_VERSION = 1  # part of the fingerprint: raise it when the same constants start to mean another map
+_BLOCK = 2048  # poses: they and the 12 x 12 matrices they become stay near a core
+
+
+def column_basis(points: Float[Tensor, "*batch points 3"]) -> Float[Tensor, "*batch 3 points"]:
+    """Find an orthonormal basis of the space that the three coordinates of a set of points span.
+
+    Gram-Schmidt, each projection done twice, which makes the basis orthonormal to rounding. Points are taken from
+    the origin: centre them first, and the space is what all affine images of them lie in.
+
+    Args:
+        points: Points in any unit.
+
+    Returns:
+        One basis vector a row. Points in a plane or on a line span less than three dimensions: the missing
+        vectors are zero, so that projections stay right and nothing is NaN. A direction that holds less than 1e-4
+        of the points' Frobenius norm counts as missing.
+    """
+    least = _FLAT * points.square().sum((-2, -1)).sqrt()[..., None]
+    basis: list[Tensor] = []
+    for column in points.unbind(-1):
+        rest = column
+        for _ in range(2):
+            for vector in basis:
+                rest = torch.addcmul(rest, vector, (rest * vector).sum(-1, keepdim=True), value=-1)
+        norm = rest.norm(dim=-1, keepdim=True)
+        basis.append(rest * torch.where(norm > least, 1 / norm, 0))
+    return torch.stack(basis, dim=-2)
+
+
+def pose_signature(points: Float[Tensor, "*batch J 3"]) -> Float[Tensor, "*batch D"]:
+    """Describe a 3D pose by the projector B Bᵀ onto the space of its affine images.
+
+    Returns:
+        The upper triangle of the symmetric matrix, D = (J - 1) J / 2 numbers, off-diagonals times the root of two, so
+        that the inner product of two such vectors is that of the matrices. Norm sqrt(3); sqrt(2) for a flat body.
+    """
+    basis = column_basis(_centred(points))
+    return _half(basis.mT @ basis)
+
+
+def view_signature(xy: Float[Tensor, "*batch J 2"]) -> Float[Tensor, "*batch D"]:
+    """Describe 2D keypoints by p pᵀ, where p is centred and of unit Frobenius norm.
+
+    Returns:
+        As `pose_signature`. Zero where all keypoints coincide.
+    """
+    centred = _centred(xy)
+    norm = centred.square().sum((-2, -1), keepdim=True).sqrt()
+    unit = centred * torch.where(norm > 0, 1 / norm, 0)
+    return _half(unit @ unit.mT)
+
+
+class AffineSignature:
+    """The encoder that needs no training: nearest is the pose whose best affine camera leaves the least residual.
+
+    Let X (13 x 3) be a pose and p (13 x 2) the keypoints, both centred. An affine camera makes p = X Aᵀ, so the two
+    columns of p lie in the column space of X whatever the camera. With B an orthonormal basis of that space, the
+    least-squares residual over all affine cameras is |p|² - |Bᵀp|², and
+
+        |Bᵀp|² = tr(pᵀ B Bᵀ p) = <p pᵀ, B Bᵀ>
+
+    is an inner product of a matrix made from the keypoints alone and one made from the pose alone. Centring leaves 12
+    dimensions (a Helmert basis) and symmetry 78 numbers. With p of unit norm the product lies in [0, 1], and
+    sqrt(1 - product) is the residual as a share of the keypoints' size.
+
+    The product does not change when the image is moved, turned or scaled, nor when the 3D points are moved or put
+    through any linear map of full rank; a perfect fit stays perfect when the image is stretched or sheared. (Poses are
+    made canonical first, which takes the person's build away too.) So it cannot tell a pose from its depth reversal,
+    which negates one coordinate, nor a sheared or stretched body from a plain one, and it knows no perspective. A
+    body that lies in one plane spans two dimensions and is compared by those (`column_basis`).
+
+    Reference:
+        The rank theorem of Tomasi & Kanade 1992 (orthography), which holds for affine cameras as it stands: all
+        images of a rigid body lie in the column space of its shape.
+    """
+
+    name = "affine"
+    dim = 78
+    metric: Metric = "ip"
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> "AffineSignature":
+        """Read the folder that `save` writes; every copy is the same encoder.
+
+        Raises:
+            ReadError: If there is none, or it is another kind of trained thing, or of other constants.
+        """
+        trained = pretrained.load(source)
+        file = trained.where / "config.json"
+        if trained.kind != cls.name:
+            raise ReadError(f"{file}: is a {trained.kind!r}, expected {cls.name!r}")
+        if trained.config != _constants():
+            raise ReadError(f"{file}: made with other constants than this version of vipe has; build the index again")
+        return cls()
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 of the constants that decide the map: joints, reference body, rank tolerance."""
+        return hashlib.sha256(json.dumps(_constants(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def encode_poses(self, poses: Float[Array, "N 17 3"]) -> Float32[Array, "N 78"]:
+        """Embed poses on the working skeleton, metres, any root, rotation and body size.
+
+        Raises:
+            ShapeError: If `poses` is not (N, 17, 3), or holds a value that is not finite.
+        """
+        if poses.ndim != 3 or poses.shape[1:] != (17, 3):
+            raise ShapeError(f"poses must be (N, 17, 3), got shape {poses.shape}")
+        signatures = np.empty((len(poses), self.dim), dtype=np.float32)
+
+        def encode(rows: slice) -> None:
+            points = canonicalize(torch.from_numpy(poses[rows].astype(np.float32))).poses
+            signatures[rows] = pose_signature(points[:, COCO13_IN_H36M17]).numpy()
+
+        finite = np.isfinite(poses).all(axis=(1, 2))
+        if not finite.all():
+            raise ShapeError(f"pose {int(np.argmin(finite))} is not finite")
+        in_blocks(encode, len(poses), _BLOCK)
+        return signatures
+
+    def encode_keypoints(self, keypoints: Keypoints) -> Float32[Array, "N 78"]:
+        """Embed 2D keypoints; all 13 joints of every person must be seen.
+
+        Raises:
+            ShapeError: If the keypoints are not on coco13, a person lacks a joint, or all joints of one coincide.
+        """
+        if keypoints.skeleton.name != "coco13":
+            raise ShapeError(f"keypoints must be on skeleton coco13, got {keypoints.skeleton.name}")
+        if not keypoints.mask.all():
+            row = int(np.argmin(keypoints.mask.all(axis=1)))
+            seen = int(keypoints.mask[row].sum())
+            raise ShapeError(
+                f"person {row} has {seen} of 13 joints seen and the affine signature needs all; "
+                "vipe.query searches with the joints that are there"
+            )
+        unit, _, radius = normalize_keypoints(keypoints)
+        if (radius == 0).any():
+            raise ShapeError(f"person {int(np.argmin(radius))} has all joints at one point; they must be apart")
+        return view_signature(torch.from_numpy(unit)).numpy()
+
+    def save(self, path: Path) -> None:
+        """Write the encoder as a folder that `from_pretrained` reads: its constants, and no weights.
+
+        Raises:
+            VipeError: If something else is there, or the folder cannot be written.
+        """
+        pretrained.save(path, self.name, _constants(), {}, _CARD)
+
+
+def _constants() -> dict[str, Any]:
+    return {
+        "version": _MAP_VERSION,
+        "joints": list(load("coco13").joints),
+        "flat": _FLAT,
+        "reference_lengths": [round(length, 6) for length in REFERENCE_LENGTHS],
+    }
+
+
+def _centred(points: Float[Tensor, "*batch J dim"]) -> Float[Tensor, "*batch J-1 dim"]:
+    # The mean goes first: pixels far from the origin would lose digits in the Helmert sums.
+    helmert = torch.from_numpy(_helmert(points.shape[-2])).to(points)
+    return helmert @ (points - points.mean(-2, keepdim=True))
+
+
+@cache
+def _helmert(joints: int) -> Float64[Array, "rows joints"]:
+    """Orthonormal rows, each orthogonal to ones: row i compares joint i + 1 with the mean of those before."""
+    count = np.arange(1, joints)
+    rows = np.tril(np.ones((joints - 1, joints)))
+    rows[count - 1, count] = -count
+    helmert: Float64[Array, "rows joints"] = rows / np.sqrt(count * (count + 1))[:, None]
+    return helmert
+
+
+def _half(symmetric: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch D"]:
+    n = symmetric.shape[-1]
+    row, column = torch.triu_indices(n, n, device=symmetric.device)
+    weight = torch.where(row == column, 1.0, 2**0.5).to(symmetric)
+    return symmetric.flatten(-2).index_select(-1, row * n + column) * weight
+
+
+_CARD = """# Affine signature
+
+No training and no weights: 78 numbers a pose and a query, whose inner product is one minus the squared relative
+residual of the best affine camera. Written from constants; any copy is the same encoder.
+"""

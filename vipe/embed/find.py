@@ -1,0 +1,32 @@
+"""The encoder that a name or a folder stands for."""
+
+__all__ = ["find_encoder"]
+
+from pathlib import Path
+
+from vipe import pretrained
+from vipe.embed.affine import AffineSignature
+from vipe.embed.encoder import Encoder
+from vipe.embed.vvipe import Embedder
+from vipe.errors import ReadError
+
+_KINDS: dict[str, type[AffineSignature] | type[Embedder]] = {"affine": AffineSignature, "v-vipe": Embedder}
+
+
+def find_encoder(source: str | Path) -> Encoder:
+    """The encoder of a name or a folder.
+
+    Args:
+        source: "affine", which needs no training, the folder of a trained encoder, or the name of one that comes with
+            the library.
+
+    Raises:
+        ReadError: If there is none, it is broken, or it is no encoder.
+    """
+    if str(source) == AffineSignature.name:
+        return AffineSignature()
+    trained = pretrained.load(source)
+    if trained.kind not in _KINDS:
+        file = trained.where / "config.json"
+        raise ReadError(f"{file}: is a {trained.kind!r}; encoders are {', '.join(sorted(_KINDS))}")
+    return _KINDS[trained.kind].from_pretrained(source)

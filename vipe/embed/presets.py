@@ -1,0 +1,30 @@
+"""Sizes of V-VIPE to train: named settings."""
+
+__all__ = ["BASE", "PRESETS", "TINY", "Preset"]
+
+from dataclasses import dataclass
+
+from vipe.embed.training import TrainingConfig
+from vipe.embed.vvipe import VVIPEConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Networks and how they are trained."""
+
+    network: VVIPEConfig
+    training: TrainingConfig
+
+
+TINY = Preset(
+    network=VVIPEConfig(width=384),
+    training=TrainingConfig(
+        pose_steps=1000, keypoint_steps=2000, learning_rate=4e-3, record_every=25, validate_every=250
+    ),
+)
+"""About 90 seconds on two cores."""
+
+BASE = Preset(network=VVIPEConfig(), training=TrainingConfig())
+"""The paper's networks, trained for long: about three hours on two cores."""
+
+PRESETS = {"tiny": TINY, "base": BASE}

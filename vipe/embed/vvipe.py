@@ -1,0 +1,298 @@
+"""V-VIPE, the learned embedding: a VAE of canonical 3D poses, and an encoder of 2D keypoints into its latent space.
+
+Levy & Shrivastava 2024, "V-VIPE: Variational View Invariant Pose Embedding". The networks take and give torch
+tensors; `Embedder` is the edge to numpy.
+"""
+
+__all__ = ["Embedder", "KeypointEncoder", "PoseDecoder", "PoseEncoder", "VVIPE", "VVIPEConfig", "check_device"]
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor, nn
+
+from vipe import pretrained
+from vipe.detections import Keypoints, normalize_keypoints
+from vipe.embed.encoder import Metric
+from vipe.embed.networks import ResidualMLP, initialize
+from vipe.errors import ReadError, ShapeError, VipeError
+from vipe.geometry.canonical import canonicalize
+from vipe.skeletons import load
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_KIND = "v-vipe"
+_MAP_VERSION = 1  # part of the fingerprint: raise it when the same weights start to mean another map
+_JOINTS = len(load("h36m17"))
+_COCO13 = load("coco13")
+_KEYPOINTS = len(_COCO13)
+_ROWS = 4096  # a block of work: bounds memory, and larger ones are no faster
+_DEGENERATE = "its hips and spine span no plane, a bone has no length, or a value is not finite"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VVIPEConfig:
+    """All that is needed to rebuild the untrained networks; the defaults are the paper's (sec. 4.1).
+
+    Raises:
+        VipeError: If a number is out of its range.
+    """
+
+    dim: int = 32
+    width: int = 1024
+    blocks: int = 2
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, most in (("dim", 4096), ("width", 65536), ("blocks", 64)):
+            if not 1 <= getattr(self, name) <= most:
+                raise VipeError(f"V-VIPE: {name} must be 1 to {most}, got {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise VipeError(f"V-VIPE: dropout must be at least 0 and below 1, got {self.dropout}")
+
+
+class PoseEncoder(nn.Module):
+    """q(z | pose) = N(mean, diag exp log_variance) of a canonical pose."""
+
+    def __init__(self, config: VVIPEConfig) -> None:
+        super().__init__()
+        self.net = ResidualMLP(
+            _JOINTS * 3, 2 * config.dim, width=config.width, blocks=config.blocks, dropout=config.dropout
+        )
+
+    def forward(self, poses: Float[Tensor, "batch 17 3"]) -> tuple[Float[Tensor, "batch D"], Float[Tensor, "batch D"]]:
+        """Mean and log variance. The mean is the pose's embedding."""
+        mean, log_variance = self.net(poses.flatten(-2)).chunk(2, dim=-1)
+        return mean, log_variance.clamp(-12, 6)  # a first step must not overflow the exponential
+
+
+class PoseDecoder(nn.Module):
+    """The canonical pose of a latent, pelvis at the origin; bone lengths are learned, so nearly the reference's."""
+
+    def __init__(self, config: VVIPEConfig) -> None:
+        super().__init__()
+        self.net = ResidualMLP(
+            config.dim, _JOINTS * 3, width=config.width, blocks=config.blocks, dropout=config.dropout
+        )
+
+    def forward(self, z: Float[Tensor, "batch D"]) -> Float[Tensor, "batch 17 3"]:
+        """Decode each row."""
+        poses: Tensor = self.net(z).unflatten(-1, (_JOINTS, 3))
+        return poses - poses[:, :1]
+
+
+class KeypointEncoder(nn.Module):
+    """The embedding of normalized keypoints: 13 times (x, y, seen).
+
+    The paper's encoder gets coordinates only. `seen` is ours: without it a missing joint would be taken for one at
+    the centroid. Where all joints are always seen it is constant, and the network is the paper's.
+    """
+
+    def __init__(self, config: VVIPEConfig) -> None:
+        super().__init__()
+        self.net = ResidualMLP(
+            _KEYPOINTS * 3, config.dim, width=config.width, blocks=config.blocks, dropout=config.dropout
+        )
+
+    def forward(self, xy: Float[Tensor, "batch 13 2"], seen: Bool[Tensor, "batch 13"]) -> Float[Tensor, "batch D"]:
+        """Embed each person; the coordinates are centred, of unit RMS radius, and zero where not seen."""
+        return self.net(torch.cat([xy, seen[..., None].to(xy.dtype)], dim=-1).flatten(-2))  # type: ignore[no-any-return]
+
+
+class VVIPE(nn.Module):
+    """The three networks together, as they are trained and saved."""
+
+    def __init__(self, config: VVIPEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.pose_encoder = PoseEncoder(config)
+        self.pose_decoder = PoseDecoder(config)
+        self.keypoint_encoder = KeypointEncoder(config)
+
+    @classmethod
+    def untrained(cls, config: VVIPEConfig, seed: int) -> "VVIPE":
+        """The networks with initial weights that depend on the seed alone; the global generator is left as it was."""
+        with torch.random.fork_rng(devices=[]):  # constructors of torch draw weights that are then drawn again
+            model = cls(config)
+        initialize(model, torch.Generator().manual_seed(seed))
+        return model
+
+
+class Embedder:
+    """V-VIPE as an encoder: 3D poses and 2D keypoints become 32 numbers whose distance says how alike the poses are.
+
+    The map does not depend on the batch: a row alone and the same row among others have the same embedding, up to
+    the rounding of float32.
+    """
+
+    name = "v-vipe"
+    metric: Metric = "l2"
+
+    def __init__(self, model: VVIPE, *, card: str = "", origin: Mapping[str, Any] | None = None) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.card = card
+        self.origin = dict(origin or {})  # how it was trained: settings, seed, hashes of the data
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, *, device: str = "cpu") -> "Embedder":
+        """Load a trained embedding from its folder, or by the name of one that comes with the library.
+
+        Raises:
+            ReadError: If there is none, it is broken, or it is another kind of trained thing.
+            VipeError: If the device is not there.
+        """
+        check_device(device)
+        trained = pretrained.load(source)
+        file = trained.where / "config.json"
+        if trained.kind != _KIND:
+            raise ReadError(f"{file}: is a {trained.kind!r}, expected a {_KIND!r}")
+        if unknown := sorted(trained.config.keys() - {field.name for field in fields(VVIPEConfig)}):
+            raise ReadError(f"{file}: unknown setting {unknown[0]!r}; was it saved by a later version of vipe?")
+        try:
+            config = msgspec.convert(trained.config, VVIPEConfig)
+        except (msgspec.ValidationError, VipeError) as error:
+            raise ReadError(f"{file}: config: {error}") from error
+        with torch.device("meta"):
+            model = VVIPE(config)
+        trained.fill(model)
+        return cls(model.to(device), card=trained.card, origin=trained.origin)
+
+    @property
+    def config(self) -> VVIPEConfig:
+        """What the networks were built from."""
+        return self.model.config
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return self.config.dim
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 of configuration and weights."""
+        digest = hashlib.sha256(json.dumps([_KIND, _MAP_VERSION, asdict(self.config)], sort_keys=True).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def save(self, path: str | Path, *, files: Mapping[str, str] | None = None, replace: bool = False) -> None:
+        """Write the embedding as a folder that `from_pretrained` reads; an earlier model there is replaced.
+
+        Args:
+            path: The folder.
+            files: More text files for it, by name.
+            replace: Replace whatever folder is there, not only an earlier model.
+
+        Raises:
+            VipeError: If something else is there, or the folder cannot be written.
+        """
+        pretrained.save(
+            path,
+            _KIND,
+            asdict(self.config),
+            self.model.state_dict(),
+            self.card,
+            origin=self.origin,
+            files=files,
+            replace=replace,
+        )
+
+    def encode_poses(self, poses: Float[Array, "N 17 3"]) -> Float32[Array, "N D"]:
+        """Embed poses on the working skeleton, metres, any root, rotation and body size: the mean of q(z | pose).
+
+        Args:
+            poses: Joint positions; canonicalized inside (levy2024, sec. 3.1), in blocks of bounded memory.
+
+        Raises:
+            ShapeError: If they are not (N, 17, 3), or one has no canonical form (hips and spine on one line, a bone
+                of no length, a value that is not finite); names the row.
+        """
+        _expect_shape("poses", poses.shape, (_JOINTS, 3))
+        embeddings = np.empty((len(poses), self.dim), dtype=np.float32)
+        with torch.inference_mode():
+            for rows in _blocks(len(poses)):
+                canonical = canonicalize(self._tensor(poses[rows]))
+                bad = canonical.degenerate | ~torch.isfinite(canonical.poses).flatten(1).all(1)
+                _refuse(bad.cpu().numpy(), rows.start, "pose", _DEGENERATE)
+                embeddings[rows] = self.model.pose_encoder(canonical.poses)[0].cpu().numpy()
+        return embeddings
+
+    def encode_keypoints(self, keypoints: Keypoints) -> Float32[Array, "N D"]:
+        """Embed 2D keypoints; position and size in the image do not matter.
+
+        Args:
+            keypoints: People on coco13, or on a skeleton that converts to it.
+
+        Raises:
+            ShapeError: If a person's seen joints are fewer than two or all at one place; names the row.
+            SkeletonError: If the skeleton does not convert.
+        """
+        keypoints = keypoints.to(_COCO13)
+        embeddings = np.empty((len(keypoints), self.dim), dtype=np.float32)
+        with torch.inference_mode():
+            for rows in _blocks(len(keypoints)):
+                part = keypoints[rows]
+                xy, _, radius = normalize_keypoints(part)
+                _refuse(radius == 0, rows.start, "person", "seen joints are fewer than two or all at one place")
+                seen = torch.tensor(part.mask, device=self._device)
+                embeddings[rows] = self.model.keypoint_encoder(self._tensor(xy), seen).cpu().numpy()
+        return embeddings
+
+    def decode(self, z: Float[Array, "N D"]) -> Float32[Array, "N 17 3"]:
+        """Canonical poses of latents: pelvis at the origin, torso about 1, bones about the reference skeleton's.
+
+        Raises:
+            ShapeError: If they are not (N, dim).
+        """
+        _expect_shape("latents", z.shape, (self.dim,))
+        poses = np.empty((len(z), _JOINTS, 3), dtype=np.float32)
+        with torch.inference_mode():
+            for rows in _blocks(len(z)):
+                poses[rows] = self.model.pose_decoder(self._tensor(z[rows])).cpu().numpy()
+        return poses
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _tensor(self, array: Array) -> Tensor:
+        return torch.tensor(array, dtype=torch.float32, device=self._device)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        VipeError: If torch cannot use it; says why.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise VipeError(f"device {device!r} cannot be used: {reason}") from error
+
+
+def _expect_shape(what: str, shape: tuple[int, ...], row: tuple[int, ...]) -> None:
+    if shape[1:] != row or not shape:
+        expected = ", ".join(str(length) for length in row)
+        raise ShapeError(f"{what} must be (N, {expected}), got shape {shape}; one alone is (1, {expected})")
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS)]
+
+
+def _refuse(bad: Bool[Array, " batch"], start: int, what: str, why: str) -> None:
+    if bad.any():
+        row = start + int(bad.argmax())
+        raise ShapeError(f"{what} {row} cannot be embedded: {why}; leave it out")

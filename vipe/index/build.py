@@ -1,0 +1,145 @@
+"""Building an index folder from a pose store: streamed, beside its place, then renamed."""
+
+__all__ = ["Progress", "write_index"]
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import faiss
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaxtyping import Float32, Int64
+
+from vipe.embed.encoder import Encoder
+from vipe.errors import IndexFormatError, ShapeError, StoreError
+from vipe.geometry.canonical import canonicalize_array
+from vipe.index.frames import frame_ids, frame_table, open_writer
+from vipe.index.manifest import EncoderNote, Manifest, write_manifest
+from vipe.index.recipes import empty_index, recipe_name
+from vipe.store import PoseStore
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Progress = Callable[[int, int], None]
+"""Called with the rows done and the rows in all."""
+
+_ROWS = 16384  # poses at a time: some 20 MB with all that is made of them
+
+
+def write_index(
+    store: PoseStore,
+    encoder: Encoder,
+    path: Path,
+    *,
+    recipe: str,
+    progress: Progress | None,
+    where: Mapping[str, object] | pc.Expression | None,
+) -> None:
+    """Embed a store's poses and write the index folder; `PoseIndex.build` documents it."""
+    recipe = recipe_name(recipe)
+    total = len(store.table(columns=["frame"], where=where))
+    with _new_folder(path) as folder:
+        encoder.save(folder / "encoder")
+        index = empty_index(recipe, encoder.dim, encoder.metric)
+        ids: list[Int64[Array, " rows"]] = []
+        clips: set[str] = set()
+        done = 0
+        with (
+            open_writer(folder / "frames.parquet") as frames,
+            (folder / "embeddings.npy").open("wb") as embeddings,
+        ):
+            _write_header(embeddings, 0, encoder.dim)
+            for batch in store.batches(_ROWS, where=where):
+                recorded = np.array(batch.column("pose").flatten()).reshape(-1, 17, 3)
+                canonical = canonicalize_array(recorded)
+                keep = ~canonical.degenerate
+                vectors = _encode(encoder, recorded[keep])
+                table = frame_table(
+                    batch, frame_ids(batch.column("clip"), batch.column("frame")), canonical.poses, keep
+                )
+                index.add(vectors)
+                vectors.tofile(embeddings)
+                frames.write_table(table, row_group_size=_ROWS)
+                ids.append(table["id"].to_numpy())
+                clips.update(pc.unique(table["clip"]).to_pylist())
+                done += len(batch)
+                if progress is not None:
+                    progress(done, total)
+            kept = int(index.ntotal)
+            _write_header(embeddings, kept, encoder.dim)
+        if kept == 0:
+            raise StoreError(f"{path}: nothing to index: {done} poses match, none has a canonical pose")
+        _refuse_shared_ids(np.concatenate(ids), folder / "frames.parquet", path)
+        try:
+            faiss.write_index(index, str(folder / "index.faiss"))
+        except RuntimeError as error:  # FAISS's word for a full disk
+            raise IndexFormatError(f"{path}: FAISS cannot write it: {str(error).splitlines()[0]}") from error
+        write_manifest(
+            folder,
+            Manifest(
+                library=version("vipe-pose"),
+                encoder=EncoderNote(encoder.name, encoder.fingerprint, encoder.dim, encoder.metric),
+                recipe=recipe,
+                poses=kept,
+                clips=len(clips),
+                left_out=done - kept,
+                files={},
+            ),
+        )
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, beside `path`, which it becomes when all went well; otherwise nothing is left of it."""
+    refusal = f"{path}: is there already; give another path or remove it"
+    if path.exists():
+        raise IndexFormatError(refusal)
+    beside = path.absolute().parent / f".{path.name}-{secrets.token_hex(4)}"
+    made = [folder for folder in beside.parents if not folder.exists()]
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        if path.exists():  # a rename would take the place of an empty folder
+            raise IndexFormatError(refusal)
+        beside.replace(path)
+    except OSError as error:
+        raise IndexFormatError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _encode(encoder: Encoder, poses: Float32[Array, "rows 17 3"]) -> Float32[Array, "rows D"]:
+    vectors = np.ascontiguousarray(encoder.encode_poses(poses), dtype=np.float32)
+    if vectors.shape != (len(poses), encoder.dim) or not np.isfinite(vectors).all():
+        raise ShapeError(
+            f"encoder {encoder.name} must give {(len(poses), encoder.dim)} finite numbers, got {vectors.shape} "
+            f"of which {int((~np.isfinite(vectors)).sum())} are not finite"
+        )
+    return vectors
+
+
+def _write_header(file: BinaryIO, rows: int, dim: int) -> None:
+    """Write the .npy header in place: its length does not depend on the number of rows, known only at the end."""
+    file.seek(0)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _refuse_shared_ids(ids: Int64[Array, " N"], frames: Path, path: Path) -> None:
+    order = np.argsort(ids, kind="stable")
+    same = np.flatnonzero(ids[order[1:]] == ids[order[:-1]])
+    if len(same):
+        table = pq.read_table(frames, columns=["clip", "frame"])
+        first, second = (table.slice(int(order[same[0] + i]), 1).to_pylist()[0] for i in (0, 1))
+        raise StoreError(
+            f"{path}: clip {first['clip']!r} frame {first['frame']} and clip {second['clip']!r} frame "
+            f"{second['frame']} have one id ({len(same)} such pairs); is a clip twice in the store?"
+        )

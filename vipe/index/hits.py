@@ -1,0 +1,64 @@
+"""Hits: what a search gives back (numpy)."""
+
+__all__ = ["Hits"]
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float32, Float64, Int64, Shaped
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hits:
+    """The K nearest frames of an archive for each of Q queries, nearest first.
+
+    A query may have fewer than K: the places left have row -1, distance infinity, time NaN and empty names, and come
+    last. `skipped` says for each query why it has none, where it could not be searched for at all.
+    """
+
+    rows: Int64[Array, "Q K"]  # of the index
+    ids: Int64[Array, "Q K"]  # the same in every index of the same clips
+    distance: Float32[Array, "Q K"]  # smaller is nearer, whatever the encoder's metric
+    clip: Shaped[Array, "Q K"]
+    frame: Int64[Array, "Q K"]  # in the source clip, from 0
+    time: Float64[Array, "Q K"]  # in the source clip, seconds
+    subject: Shaped[Array, "Q K"]
+    action: Shaped[Array, "Q K"]
+    skipped: tuple[str | None, ...]
+    probability: Float32[Array, "Q K"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def found(self) -> Bool[Array, "Q K"]:
+        """Which places hold a hit."""
+        return np.asarray(self.rows >= 0)
+
+    def of(self, query: int) -> list[dict[str, Any]]:
+        """The hits of one query as plain values, nearest first: the columns of `table` but for the query."""
+        number = range(len(self))[query]
+        columns = {name: values[number, self.found[number]].tolist() for name, values in self._columns().items()}
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def table(self) -> pa.Table:
+        """One row a hit: query (from 0), rank (from 1), row, id, clip, frame, time, subject, action, distance.
+
+        A column `probability` follows where the hits have it.
+        """
+        query, place = np.nonzero(self.found)
+        columns = {
+            name: pa.array(values[query, place], type=pa.string() if values.dtype == object else None)
+            for name, values in self._columns().items()
+        }
+        return pa.table({"query": pa.array(query), **columns})
+
+    def _columns(self) -> dict[str, Shaped[Array, "Q K"]]:
+        rank = np.broadcast_to(np.arange(1, self.rows.shape[1] + 1), self.rows.shape)
+        columns = {"rank": rank, "row": self.rows, "id": self.ids}
+        columns |= {name: getattr(self, name) for name in ("clip", "frame", "time", "subject", "action", "distance")}
+        return columns if self.probability is None else columns | {"probability": self.probability}

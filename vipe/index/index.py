@@ -1,0 +1,291 @@
+"""PoseIndex: an archive's poses as a folder that can be searched (numpy; FAISS inside)."""
+
+__all__ = ["PoseIndex"]
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float, Float32, Int64, Integer, Shaped
+
+from vipe.embed import find_encoder
+from vipe.embed.encoder import Encoder
+from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, VipeError
+from vipe.index.build import Progress, write_index
+from vipe.index.frames import Where, matching_rows, read_labels, read_poses
+from vipe.index.hits import Hits
+from vipe.index.manifest import Manifest, verify
+from vipe.store import PoseStore
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# Above this many queries times dimensions FAISS would turn to BLAS, which is off by 1e-5 in a squared distance and
+# stalls for a second where another process holds the cores; its SIMD path does neither.
+_NO_BLAS = 2**31 - 1
+
+
+class PoseIndex:
+    """The embeddings of an archive's poses, the frames they come from, and the encoder that made them.
+
+    A folder: `manifest.json`, `index.faiss`, `embeddings.npy`, `frames.parquet` and `encoder/`. It needs neither the
+    store it was built from nor the encoder's own folder. Make one with `build`, or `open` one.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, engine: faiss.Index, encoder: Encoder | None = None) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._engine = engine
+        self._given = encoder
+
+    @classmethod
+    def build(
+        cls,
+        store: PoseStore,
+        embedder: Encoder,
+        path: str | Path,
+        *,
+        recipe: str = "auto",
+        progress: Progress | None = None,
+        where: Mapping[str, object] | pc.Expression | None = None,
+    ) -> "PoseIndex":
+        """Embed every pose of a store and write the index, whole or not at all.
+
+        Poses are read, made canonical and embedded a block at a time; what grows with the store is FAISS's own copy
+        of the embeddings and eight bytes a pose. Poses without a canonical pose (hips and spine on one line) are left
+        out and counted (`info()["left_out"]`).
+
+        Args:
+            store: The poses.
+            embedder: Any encoder; a copy of it is kept in the index.
+            path: The folder to make; nothing may be there.
+            recipe: "flat" compares a query with every embedding, exactly. "auto" leaves the choice to this version.
+            progress: Called after each block with the poses done and the poses in all.
+            where: Index only these rows of the store, as in `PoseStore.table`.
+
+        Raises:
+            IndexFormatError: If something is at `path` already, or the folder cannot be written.
+            StoreError: If no pose is left to index, or two frames of the store are the same.
+            VipeError: If there is no such recipe.
+        """
+        write_index(store, embedder, Path(path), recipe=recipe, progress=progress, where=where)
+        return cls.open(path, embedder)
+
+    @classmethod
+    def open(cls, path: str | Path, embedder: Encoder | None = None) -> "PoseIndex":
+        """Open an index after checking every file of it; FAISS reads no byte before.
+
+        Args:
+            path: The folder.
+            embedder: Refuse the index unless this encoder built it. Without one, the copy in the index is used.
+
+        Raises:
+            IndexFormatError: If a file is missing, cut or altered, or the format version is another.
+            EncoderMismatch: If another encoder built it.
+        """
+        path = Path(path)
+        manifest = verify(path)
+        _refuse_other_encoder(path, manifest, embedder)
+        file = path / "index.faiss"
+        try:
+            engine = faiss.read_index(str(file))
+        except RuntimeError as error:
+            raise IndexFormatError(
+                f"{file}: this FAISS ({faiss.__version__}) cannot read it; build it again"
+            ) from error
+        metric = "ip" if engine.metric_type == faiss.METRIC_INNER_PRODUCT else "l2"
+        found = (engine.ntotal, engine.d, metric)
+        expected = (manifest.poses, manifest.encoder.dim, manifest.encoder.metric)
+        if found != expected:
+            raise IndexFormatError(f"{file}: holds (poses, dim, metric) {found}, its manifest says {expected}")
+        return cls(path, manifest, engine, embedder)
+
+    def __len__(self) -> int:
+        return self.manifest.poses
+
+    def __repr__(self) -> str:
+        encoder = self.manifest.encoder
+        return f"PoseIndex({str(self.path)!r}, {len(self)} poses, {encoder.name} {encoder.fingerprint})"
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder that built the index.
+
+        Raises:
+            EncoderMismatch: If the copy in the index is not what the manifest says.
+        """
+        if self._given is not None:
+            return self._given
+        encoder = find_encoder(str(self.path / "encoder"))
+        _refuse_other_encoder(self.path, self.manifest, encoder)
+        return encoder
+
+    @cached_property
+    def labels(self) -> pa.Table:
+        """The frame table without poses: id, clip, frame, time, subject, action and source of each row."""
+        return read_labels(self.path / "frames.parquet")
+
+    @cached_property
+    def _frames(self) -> dict[str, Shaped[Array, " N"]]:
+        return {name: self.labels[name].to_numpy() for name in self.labels.column_names}
+
+    @cached_property
+    def embeddings(self) -> Float32[Array, "N D"]:
+        """The vectors as the encoder gave them, mapped from the file."""
+        vectors: Float32[Array, "N D"] = np.load(self.path / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+        return vectors
+
+    @cached_property
+    def canonical(self) -> Float32[Array, "N 17 3"]:
+        """The canonical poses of all rows, torso lengths: the array the index keeps, so do not write into it."""
+        return read_poses(self.path / "frames.parquet")
+
+    def poses(self, rows: Integer[Array, "*hits"]) -> Float32[Array, "*hits 17 3"]:
+        """The canonical poses of some rows.
+
+        Raises:
+            ShapeError: If a row is not of this index; empty places of `Hits` (row -1) are none.
+        """
+        if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise ShapeError(f"rows must lie in 0 ... {len(self) - 1}, got {rows.min()} ... {rows.max()}")
+        return self.canonical[rows]
+
+    def frames(self) -> dict[str, Shaped[Array, " N"]]:
+        """The frame table without poses as arrays: id, clip, frame, time, subject, action and source of each row."""
+        return dict(self._frames)
+
+    def rows(self, where: Where) -> Int64[Array, " M"]:
+        """Rows that a filter keeps, in order.
+
+        Args:
+            where: A value or a list of values by column of `frames()`, all of which must hold; an Arrow expression;
+                or row numbers.
+
+        Raises:
+            VipeError: If it names a column that is not there, or compares it with what it does not hold.
+        """
+        return matching_rows(self.labels, where)
+
+    def search(self, z: Float[Array, "*Q D"], k: int, where: Where | None = None) -> Hits:
+        """Find the rows nearest to embeddings.
+
+        One query runs on one core, several on all: FAISS's threads cost a single query more than they bring.
+
+        Args:
+            z: Q embeddings of this index's encoder, or one.
+            k: How many hits a query; where fewer rows (match), as many as there are.
+            where: Search only rows that match, as in `rows`.
+
+        Raises:
+            ShapeError: If `z` has another length than the index's embeddings, or is not finite.
+            VipeError: If `k` is below 1, or `where` names what is not there.
+        """
+        allowed = None if where is None else self.rows(where)
+        rows, distance = self.nearest(z, k, allowed)
+        return self.hits(rows, distance)
+
+    def nearest(
+        self, z: Float[Array, "*Q D"], k: int, allowed: Int64[Array, " M"] | None = None
+    ) -> tuple[Int64[Array, "Q K"], Float32[Array, "Q K"]]:
+        """Rows and distances of `search`, among `allowed` rows, without looking up what the rows are.
+
+        Returns:
+            Rows, and distances: Euclidean for an encoder of metric l2; sqrt(1 - inner product) for ip, which for the
+            affine signature is the relative residual of the best affine camera.
+        """
+        queries = np.atleast_2d(np.ascontiguousarray(z, dtype=np.float32))
+        dim = self.manifest.encoder.dim
+        if queries.ndim != 2 or queries.shape[1] != dim:
+            raise ShapeError(f"z must be (Q, {dim}) for index {self.path}, got shape {np.shape(z)}")
+        finite = np.isfinite(queries).all(axis=1)
+        if not finite.all():
+            raise ShapeError(f"z must be finite; query {int(np.argmin(finite))} is not")
+        if k < 1:
+            raise VipeError(f"k must be at least 1, got {k}")
+        k = min(k, len(self) if allowed is None else len(allowed))
+        if k == 0 or not len(queries):
+            return np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
+        options = None if allowed is None else faiss.SearchParameters(sel=_selector(allowed, len(self)))  # type: ignore[call-arg]
+        with _faiss_settings(threads=1 if len(queries) == 1 else None):
+            value, rows = self._engine.search(queries, k, params=options)
+        # Rounding may bring a perfect match just below zero.
+        squared = 1 - value if self.manifest.encoder.metric == "ip" else value
+        return rows, np.sqrt(np.maximum(squared, 0), dtype=np.float32)
+
+    def hits(
+        self,
+        rows: Int64[Array, "Q K"],
+        distance: Float32[Array, "Q K"],
+        skipped: tuple[str | None, ...] | None = None,
+    ) -> Hits:
+        """Say which moments rows are. Row -1 is an empty place."""
+        empty = rows < 0
+        found = self.labels.take(pa.array(np.where(empty, 0, rows).reshape(-1)))
+
+        def column(name: str, blank: object) -> Shaped[Array, "Q K"]:
+            values = found[name].to_numpy().reshape(rows.shape)
+            return np.where(empty, np.array(blank, dtype=values.dtype), values)
+
+        return Hits(
+            rows=rows,
+            ids=column("id", -1),
+            distance=np.where(empty, np.float32(np.inf), distance),
+            clip=column("clip", ""),
+            frame=column("frame", -1).astype(np.int64),
+            time=column("time", np.nan),
+            subject=column("subject", ""),
+            action=column("action", ""),
+            skipped=(None,) * len(rows) if skipped is None else skipped,
+        )
+
+    def info(self) -> dict[str, Any]:
+        """What the manifest says, in plain values: encoder, recipe, counts, bytes."""
+        manifest = self.manifest
+        return {
+            "path": str(self.path),
+            "poses": manifest.poses,
+            "clips": manifest.clips,
+            "left_out": manifest.left_out,
+            "recipe": manifest.recipe,
+            "encoder": manifest.encoder.name,
+            "fingerprint": manifest.encoder.fingerprint,
+            "dim": manifest.encoder.dim,
+            "metric": manifest.encoder.metric,
+            "bytes": sum(note.bytes for note in manifest.files.values()),
+            "format_version": manifest.format_version,
+            "library": manifest.library,
+        }
+
+
+def _refuse_other_encoder(path: Path, manifest: Manifest, encoder: Encoder | None) -> None:
+    built = manifest.encoder
+    if encoder is not None and encoder.fingerprint != built.fingerprint:
+        raise EncoderMismatch(
+            f"index {path} was built by encoder {built.name} {built.fingerprint} (D {built.dim}), this one is "
+            f"{encoder.name} {encoder.fingerprint} (D {encoder.dim}); rebuild, or load {built.fingerprint}"
+        )
+
+
+def _selector(allowed: Int64[Array, " M"], total: int) -> faiss.IDSelector:
+    bits = np.zeros(total, dtype=bool)
+    bits[allowed] = True
+    # FAISS's stubs know the C++ signature only; from an array the selector also keeps the array alive.
+    return faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))  # type: ignore[call-arg, arg-type]
+
+
+@contextmanager
+def _faiss_settings(threads: int | None) -> Iterator[None]:
+    """FAISS's settings are the process's: set for one search and put back."""
+    threads_before, blas_before = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
+    try:
+        faiss.cvar.distance_compute_blas_threshold = _NO_BLAS
+        faiss.omp_set_num_threads(threads or threads_before)
+        yield
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = blas_before
+        faiss.omp_set_num_threads(threads_before)

@@ -1,0 +1,236 @@
+"""Biovision Hierarchy (BVH): a rig and the values of its channels in one text file."""
+
+__all__ = ["read"]
+
+import math
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import BinaryIO, NoReturn
+
+from vipe.clips import Clip
+from vipe.errors import ReadError, VipeError
+from vipe.readers.kinematics import Node, forward_kinematics, metres_z_up
+from vipe.readers.numbers import parse_float, parse_rows
+from vipe.skeletons import Skeleton, detect
+
+_CHANNELS = {
+    "xposition": (True, 0),
+    "yposition": (True, 1),
+    "zposition": (True, 2),
+    "xrotation": (False, 0),
+    "yrotation": (False, 1),
+    "zrotation": (False, 2),
+}
+_EXPECTED = "Xposition ... Zposition, Xrotation ... Zrotation"
+_MOTION = re.compile(rb"^[ \t]*MOTION[ \t]*\r?(?:\n|\Z)", re.MULTILINE | re.IGNORECASE)
+_FRAMES = re.compile(
+    rb"\s*Frames[ \t]*:[ \t]*(\S*)[ \t]*\r?\n\s*Frame[ \t]+Time[ \t]*:[ \t]*(\S*)[ \t]*\r?(?:\n|\Z)", re.I
+)
+# Rates are written with few digits: 0.016667 is meant to be 60 Hz. NTSC's 29.97 Hz, 0.1% below 30, must stay.
+_RATE_ROUNDING = 5e-4
+
+
+def read(stream: BinaryIO, name: str, skeletons: Sequence[Skeleton] = ()) -> Clip:
+    """Read one Biovision Hierarchy file as joint positions in world space.
+
+    BVH states neither unit nor up axis: both come from the skeleton that its joint names match. Channels apply in
+    the order in which the file lists them, and a position channel replaces that component of the joint's OFFSET.
+    A rate within 0.05% of a whole number is taken for that number; otherwise it is 1 / Frame Time.
+
+    Args:
+        stream: The file's bytes.
+        name: What to call it in the clip and in errors.
+        skeletons: A user's own, tried before those of the library.
+
+    Raises:
+        ReadError: If it is not BVH, is cut, or no skeleton matches; gives line, what was found, what was expected.
+    """
+    text = stream.read().removeprefix(b"\xef\xbb\xbf")
+    # Ignoring case is slow, so it begins in the line where the word is spelled as usual, if there is one.
+    motion = _MOTION.search(text, text.rfind(b"\n", 0, max(text.find(b"MOTION"), 0)) + 1)
+    joints, channels = _read_hierarchy(text[: motion.start()] if motion else text, name)
+    if motion is None:
+        raise ReadError(f"{name}: no line 'MOTION' after the hierarchy; was the file cut?")
+    frames, fps, start = _read_motion_head(text, motion.end(), name)
+    values = parse_rows(text, start, frames, channels, name)
+
+    where = {joint.name: i for i, joint in enumerate(joints)}
+    try:
+        skeleton = _detect(tuple(where)) if not skeletons else detect(tuple(where), skeletons)
+        sites = {site.name: site for site in skeleton.sites if site.joint in where}
+        if len(sites) < len(skeleton.sites):
+            skeleton = skeleton.restricted({*where, *sites})
+        nodes, wanted = list(joints), []
+        for joint in skeleton.joints:
+            if joint in sites:
+                x, y, z = (metres / skeleton.unit for metres in sites[joint].offset)
+                nodes.append(Node(name=joint, parent=where[sites[joint].joint], offset=(x, y, z)))
+                wanted.append(len(nodes) - 1)
+            else:
+                wanted.append(where[joint])
+        positions = metres_z_up(forward_kinematics(nodes, values, wanted), skeleton, skeleton.unit)
+        return Clip(name=name, skeleton=skeleton, positions=positions, fps=fps)
+    except VipeError as error:
+        raise ReadError(f"{name}: {error}") from error
+
+
+@lru_cache(maxsize=16)
+def _detect(joints: tuple[str, ...]) -> Skeleton:
+    """The files of an archive mostly share one rig."""
+    return detect(joints)
+
+
+# (axis, row of the values) of those that shift and those that turn, in the order listed
+_Channels = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
+
+
+class _Words:
+    """The words of a text, taken one by one; knows the line of the last one taken."""
+
+    def __init__(self, text: bytes, name: str) -> None:
+        try:
+            self._text = text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = text.count(b"\n", 0, error.start) + 1
+            raise ReadError(f"{name}:{line}: byte 0x{text[error.start]:02x} is not UTF-8 text") from error
+        self._words = self._text.split()
+        self._name = name
+        self._at = 0
+
+    def __bool__(self) -> bool:
+        return self._at < len(self._words)
+
+    def take(self, expected: str) -> str:
+        return self.several(1, expected)[0]
+
+    def several(self, count: int, expected: str) -> list[str]:
+        found = self._words[self._at : self._at + count]
+        self._at += len(found)
+        if len(found) < count:
+            raise ReadError(f"{self._name}: the file ends within the hierarchy, expected {expected}; was it cut?")
+        return found
+
+    def title(self) -> str:
+        """The words before the next brace: names may have blanks in them."""
+        start = self._at
+        while self.take("'{'") != "{":
+            pass
+        return " ".join(self._words[start : self._at - 1])
+
+    def offset(self) -> tuple[float, float, float]:
+        numbers = []
+        for i, word in enumerate(self.several(3, "three numbers of OFFSET")):
+            if (number := parse_float(word)) is None:
+                self.fail(f"OFFSET has {word[:40]!r}, expected three finite numbers", back=2 - i)
+            numbers.append(number)
+        x, y, z = numbers
+        return x, y, z
+
+    def fail(self, message: str, *, back: int = 0) -> NoReturn:
+        """Refuse the last word taken, or the one so many words before it."""
+        left = self._at - back
+        for line, content in enumerate(self._text.splitlines(), start=1):
+            left -= len(content.split())
+            if left <= 0:
+                raise ReadError(f"{self._name}:{line}: {message}")
+        raise ReadError(f"{self._name}: {message}")
+
+
+def _read_hierarchy(text: bytes, name: str) -> tuple[list[Node], int]:
+    """The joints, parents first, and how many channels they have together."""
+    words = _Words(text, name)
+    if (found := words.take("HIERARCHY")).upper() != "HIERARCHY":
+        words.fail(f"found {found[:40]!r}, expected HIERARCHY; is it BVH?")
+    joints: list[str] = []
+    taken: set[str] = set()
+    parents: list[int] = []
+    offsets: list[tuple[float, float, float]] = []
+    moves: list[_Channels | None] = []
+    open_: list[int] = []  # joints whose brace is open; -1 for an End Site
+    channels = 0
+    while words or open_ or not joints:
+        found = words.take("'}' or JOINT" if open_ else "ROOT")
+        word = found.upper()
+        if word in ("ROOT", "JOINT", "END"):
+            title = words.title()
+            if word == "ROOT" and joints:
+                words.fail(f"a second root {title!r} beside {joints[0]!r}; expected one subject in a file", back=1)
+            if word != "ROOT" and (not open_ or open_[-1] < 0):
+                words.fail(f"{word} {title!r} outside of a joint, expected {'}' if joints else 'ROOT'}", back=1)
+            if word == "END":
+                open_.append(-1)
+                continue
+            if not title or title in taken:
+                words.fail(f"joint {title!r} is listed twice" if title else "a joint without a name", back=1)
+            parents.append(open_[-1] if open_ else -1)
+            open_.append(len(joints))
+            joints.append(title)
+            taken.add(title)
+            offsets.append((0.0, 0.0, 0.0))
+            moves.append(None)
+        elif word == "}" and open_:
+            open_.pop()
+        elif word == "OFFSET" and open_:
+            offset = words.offset()
+            if open_[-1] >= 0:
+                offsets[open_[-1]] = offset
+        elif word == "CHANNELS" and open_ and open_[-1] >= 0:
+            joint = joints[open_[-1]]
+            if moves[open_[-1]] is not None:
+                words.fail(f"joint {joint!r} has two lines of CHANNELS")
+            moves[open_[-1]] = shifts, turns = _read_channels(words, joint, channels)
+            channels += len(shifts) + len(turns)
+        elif open_:
+            words.fail(f"found {found[:40]!r}, expected OFFSET, CHANNELS, JOINT, End Site or '}}'")
+        else:
+            words.fail(f"found {found[:40]!r}, expected {'MOTION' if joints else 'ROOT'}")
+    if channels == 0:
+        raise ReadError(f"{name}: no joint has a channel, expected at least one line of CHANNELS")
+    nodes = []
+    for joint, parent, offset, move in zip(joints, parents, offsets, moves, strict=True):
+        shifts, turns = move or ((), ())
+        nodes.append(Node(name=joint, parent=parent, offset=offset, shifts=shifts, turns=turns))
+    return nodes, channels
+
+
+def _read_channels(words: _Words, joint: str, row: int) -> _Channels:
+    count = words.take("the number of channels")
+    if count not in "0123456" or len(count) != 1:
+        words.fail(f"joint {joint!r} has {count[:40]!r} channels, expected 0 to 6")
+    shifts: list[tuple[int, int]] = []
+    turns: list[tuple[int, int]] = []
+    channels = words.several(int(count), f"{count} of {_EXPECTED}")
+    for i, channel in enumerate(channels):
+        move = _CHANNELS.get(channel.lower())
+        if move is None:
+            expected = f"{count} of {_EXPECTED}"
+            words.fail(f"joint {joint!r} has channel {channel[:40]!r}; expected {expected}", back=len(channels) - 1 - i)
+        shift, axis = move
+        moves = shifts if shift else turns
+        if any(axis == other for other, _ in moves):
+            words.fail(f"joint {joint!r} has channel {channel!r} twice", back=len(channels) - 1 - i)
+        moves.append((axis, row + i))
+    return tuple(shifts), tuple(turns)
+
+
+def _read_motion_head(text: bytes, start: int, name: str) -> tuple[int, float, int]:
+    """Number of frames, rate, and where the rows begin."""
+    line = text.count(b"\n", 0, start) + 1
+    head = _FRAMES.match(text, start)
+    if head is None:
+        found = text[start : start + 200].split(b"\n")[0].strip()[:40].decode("utf-8", "backslashreplace")
+        raise ReadError(
+            f"{name}:{line}: found {found!r} after MOTION, expected 'Frames: N', then 'Frame Time: seconds'"
+        )
+    frames, seconds = (word.decode("utf-8", "backslashreplace") for word in head.groups())
+    if not (frames.isascii() and frames.isdigit() and len(frames) < 19) or int(frames) == 0:
+        line = text.count(b"\n", 0, head.start(1)) + 1
+        raise ReadError(f"{name}:{line}: {frames[:40]!r} frames, expected a whole number above 0")
+    time = parse_float(seconds)
+    if time is None or time <= 0 or not math.isfinite(1 / time):
+        line = text.count(b"\n", 0, head.start(2)) + 1
+        raise ReadError(f"{name}:{line}: Frame Time is {seconds[:40]!r}, expected a number of seconds above 0")
+    rate = 1 / time
+    whole = round(rate)
+    return int(frames), float(whole) if whole and abs(rate / whole - 1) < _RATE_ROUNDING else rate, head.end()

@@ -1,0 +1,108 @@
+"""Numbers in text files, one or millions of them: what takes the time in reading motion (numpy, pyarrow)."""
+
+__all__ = ["parse_float", "parse_rows"]
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float64
+from pyarrow import csv
+
+from vipe.errors import ReadError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_BLOCK_BYTES = 1 << 26
+
+
+def parse_float(word: str) -> float | None:
+    """A finite decimal number, or None for any other word (also for what only Python takes for one, such as 1_000)."""
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and "_" not in word and word.isascii() else None
+
+
+def parse_rows(text: bytes, start: int, rows: int, columns: int, name: str) -> Float64[Array, "columns rows"]:
+    """Parse lines of numbers parted by blanks or tabs; empty lines are passed over.
+
+    Memory is taken for the lines that are there, never for the `rows` that a header claims.
+
+    Args:
+        text: A whole file.
+        start: Where in it the lines of numbers begin; they go on to its end.
+        rows: How many lines there must be.
+        columns: How many numbers each must have.
+        name: The file, for errors.
+
+    Raises:
+        ReadError: At the first line with more or fewer numbers, or with something that is not a finite number;
+            or if there are more or fewer lines.
+    """
+    values = _parse_regular(text, start, columns)
+    if values is None or values.shape[1] != rows or not np.isfinite(values).all():
+        values = _parse_any(text, start, rows, columns, name)
+    return values
+
+
+def _parse_regular(text: bytes, start: int, columns: int) -> Float64[Array, "columns rows"] | None:
+    """The fast way, for lines that look like the first one: one separator, blanks at the ends or not."""
+    end = text.find(b"\n", start)
+    first = text[start : end if end >= 0 else len(text)].rstrip(b"\r")
+    separator = "\t" if b"\t" in first else " "
+    before, after = first.startswith(separator.encode()), first.endswith(separator.encode())
+    names, options = _options(columns, before, after)
+    try:
+        table = csv.read_csv(
+            pa.py_buffer(text).slice(start),
+            csv.ReadOptions(use_threads=False, column_names=names, block_size=min(len(text) - start + 1, _BLOCK_BYTES)),
+            csv.ParseOptions(delimiter=separator, quote_char=False),
+            options,
+        )
+    except pa.ArrowException:
+        return None
+    # What is before the first blank or after the last one must be nothing.
+    if any(pc.any(pc.not_equal(table[name], b"")).as_py() for name in names if not name.strip()):
+        return None
+    batches = table.select(range(before, before + columns)).combine_chunks().to_batches()
+    if not batches:
+        return None
+    values: Array = batches[0].to_tensor(row_major=False).to_numpy().T
+    return values
+
+
+@lru_cache(maxsize=64)
+def _options(columns: int, before: bool, after: bool) -> tuple[list[str], Any]:
+    names = [""] * before + [str(i) for i in range(columns)] + [" "] * after
+    types = {name: pa.float64() if name.strip() else pa.binary() for name in names}
+    return names, csv.ConvertOptions(column_types=types, null_values=[])
+
+
+def _parse_any(text: bytes, start: int, rows: int, columns: int, name: str) -> Float64[Array, "columns rows"]:
+    """The slow way, which takes any blanks and knows what is wrong in which line."""
+    parsed: list[Array] = []
+    for number, content in enumerate(text[start:].split(b"\n"), start=text.count(b"\n", 0, start) + 1):
+        words = content.split()
+        if not words:
+            continue
+        if len(parsed) == rows:
+            raise ReadError(f"{name}:{number}: a line after the last of {rows} frames; expected the end of the file")
+        if len(words) != columns:
+            raise ReadError(f"{name}:{number}: frame {len(parsed)} has {len(words)} values, expected {columns}")
+        row = np.empty(columns)
+        for i, word in enumerate(words):
+            value = parse_float(shown := word.decode("utf-8", "backslashreplace"))
+            if value is None:
+                raise ReadError(
+                    f"{name}:{number}: frame {len(parsed)} has the value {shown[:40]!r}, expected a finite number"
+                )
+            row[i] = value
+        parsed.append(row)
+    if len(parsed) < rows:
+        raise ReadError(f"{name}: the file ends after {len(parsed)} frames, expected {rows}; was it cut?")
+    return np.ascontiguousarray(np.array(parsed).T)

@@ -1,0 +1,121 @@
+"""The question users ask: which moments of an archive show the pose of these keypoints? (numpy; torch inside)."""
+
+__all__ = ["LEAST_SEEN", "MODES", "Mode", "query", "unanswerable"]
+
+from collections.abc import Iterator
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+
+from vipe.detections import Keypoints
+from vipe.detections.normalize import normalize_keypoints
+from vipe.embed.affine import COCO13_IN_H36M17, AffineSignature
+from vipe.errors import ShapeError, VipeError
+from vipe.index import Hits, PoseIndex
+from vipe.index.frames import Where
+from vipe.retrieve.scan import scan
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Mode = Literal["affine", "point"]
+Nearest = tuple[Int64[Array, "Q K"], Float32[Array, "Q K"]]
+
+MODES: tuple[str, ...] = get_args(Mode)
+LEAST_SEEN = 6
+"""Seen joints a person needs. Of the 2 S numbers of S keypoints an affine camera explains 8 whatever the pose, which
+leaves 2 S - 8 in which a wrong pose could show: none at four joints, four of twelve at six."""
+
+
+def query(
+    index: PoseIndex, keypoints: Keypoints, k: int = 10, mode: Mode | None = None, *, where: Where | None = None
+) -> Hits:
+    """Search an index with people's 2D keypoints.
+
+    Mode "affine" ranks the archive by how well the best affine camera makes each canonical pose land on the seen
+    joints. It is exact, works on an index of any encoder and with any joints missing: with all 13 seen an index of
+    affine signatures answers by inner product, otherwise every pose is scanned. Mode "point" ranks by distance in the
+    index's learned embedding. The default is "affine": between 2D keypoints and 3D poses it finds far more.
+
+    Args:
+        index: The archive.
+        keypoints: The people, on coco13; unseen joints have mask False.
+        k: How many hits a person; as many as there are where the archive (or `where`) has fewer.
+        mode: "affine" or "point".
+        where: Search only rows that match, as in `PoseIndex.rows`.
+
+    Returns:
+        One query a person, in order. A person who cannot be searched for (fewer than `LEAST_SEEN` joints, or all at
+        one place) has no hits, and `Hits.skipped` says why.
+
+    Raises:
+        ShapeError: If the keypoints are on another skeleton.
+        VipeError: If there is no such mode, it does not fit the index, `k` is below 1, or `where` is wrong.
+    """
+    mode = mode or "affine"
+    if mode not in MODES:
+        raise VipeError(f"no mode {mode!r}; expected one of {', '.join(MODES)}")
+    if keypoints.skeleton.name != "coco13":
+        raise ShapeError(f"keypoints must be on skeleton coco13, got {keypoints.skeleton.name}")
+    if k < 1:
+        raise VipeError(f"k must be at least 1, got {k}")
+    if mode == "point" and index.manifest.encoder.name == AffineSignature.name:
+        raise VipeError(
+            f"index {index.path} holds affine signatures, no learned embedding; use mode 'affine', "
+            "or build an index with a trained embedder"
+        )
+    skipped = unanswerable(keypoints)
+    people = np.array([i for i, reason in enumerate(skipped) if reason is None], dtype=np.int64)
+    allowed = None if where is None else index.rows(where)
+    k = min(k, len(index) if allowed is None else len(allowed))
+    rows = np.full((len(keypoints), k), -1, dtype=np.int64)
+    distance = np.full((len(keypoints), k), np.inf, dtype=np.float32)
+    if len(people) and k:
+        search = _by_affine_camera if mode == "affine" else _by_embedding
+        rows[people], distance[people] = search(index, keypoints[people], k, allowed)
+    return index.hits(rows, distance, skipped)
+
+
+def unanswerable(keypoints: Keypoints) -> tuple[str | None, ...]:
+    """Say for each person why no search can be made for them, or None."""
+    seen = keypoints.mask.sum(axis=1)
+    size = normalize_keypoints(keypoints)[2]
+    return tuple(
+        f"{count} joints seen, at least {LEAST_SEEN} are needed"
+        if count < LEAST_SEEN
+        else ("all seen joints are at one place" if radius == 0 else None)
+        for count, radius in zip(seen.tolist(), size.tolist(), strict=True)
+    )
+
+
+def _by_embedding(index: PoseIndex, people: Keypoints, k: int, allowed: Int64[Array, " M"] | None) -> Nearest:
+    return index.nearest(index.encoder.encode_keypoints(people), k, allowed)
+
+
+def _by_affine_camera(index: PoseIndex, people: Keypoints, k: int, allowed: Int64[Array, " M"] | None) -> Nearest:
+    rows = np.empty((len(people), k), dtype=np.int64)
+    distance = np.empty((len(people), k), dtype=np.float32)
+    signature = AffineSignature()
+    indexed = index.manifest.encoder.fingerprint == signature.fingerprint
+    for members in _alike(people):
+        group = people[members]
+        seen = group.mask[0]
+        if indexed and seen.all():
+            rows[members], distance[members] = index.nearest(signature.encode_keypoints(group), k, allowed)
+            continue
+        found = scan(
+            torch.from_numpy(index.canonical),
+            torch.tensor(np.array(COCO13_IN_H36M17)[seen]),
+            torch.from_numpy(normalize_keypoints(group)[0][:, seen]),
+            k,
+            None if allowed is None else torch.from_numpy(allowed),
+        )
+        rows[members], distance[members] = (part.numpy() for part in found)
+    return rows, distance
+
+
+def _alike(people: Keypoints) -> Iterator[Int64[Array, " members"]]:
+    """People who show the same joints, group by group: what a pose has to be made ready for is the mask."""
+    _, group = np.unique(people.mask, axis=0, return_inverse=True)
+    for number in range(int(group.max()) + 1):
+        yield np.flatnonzero(group.reshape(-1) == number)

@@ -1,0 +1,5 @@
+"""Procedural whole-body motion: clips of people who walk, sit, throw and dance, made from anatomy alone."""
+
+from vipe.simulate.motion.synthesis import PROGRAMS, synthesize
+
+__all__ = ["PROGRAMS", "synthesize"]

@@ -1,0 +1,535 @@
+"""PoseStore: an archive of poses as a folder of Parquet files, one row a frame (numpy and Arrow)."""
+
+__all__ = ["PoseStore", "Where"]
+
+import json
+import math
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+from jaxtyping import Float32, Int64
+
+from vipe.clips import Clip
+from vipe.errors import StoreError
+from vipe.skeletons import load
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Where: TypeAlias = Mapping[str, Any] | pc.Expression | None
+"""Which rows: column to value or to a collection of values, all of which must hold; an Arrow expression; or all."""
+
+FORMAT = "1"
+"""Version of the layout; another one is refused."""
+
+SKELETON = "h36m17"
+
+SCHEMA = pa.schema(
+    [
+        ("clip", pa.string()),
+        ("frame", pa.int32()),  # in the source clip
+        ("time", pa.float64()),  # seconds in the source clip
+        ("subject", pa.string()),
+        ("action", pa.string()),
+        ("source", pa.string()),
+        ("fps", pa.float32()),  # of the source clip
+        ("pose", pa.list_(pa.float32(), 51)),  # metres, world space, joints of the skeleton by coordinates
+    ]
+)
+
+GROUP_ROWS = 65_536
+"""Rows a row group: 14 MB of poses, all that writing or filtering holds at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Footer:
+    """What a part knows of itself beside its rows; frames and seconds are of the clips before thinning."""
+
+    fps: float | None
+    licences: tuple[str, ...]
+    frames: int
+    seconds: float
+
+
+class PoseStore:
+    """Poses of many clips on the working skeleton, on disk: Parquet parts that any Arrow reader can read.
+
+    Columns: `clip` (unique in the store), `frame` and `time` (counted in the source clip), `subject`, `action`,
+    `source`, `fps` (of the source clip), `pose` (51 float32: 17 joints of h36m17 in metres, world space, z up). The
+    rows of a clip stand together, in time. The schema's metadata say format, skeleton, target rate and licence.
+
+    Opening reads the parts' footers only. What is read later comes in order, and with its checksums verified.
+    """
+
+    def __init__(self, path: Path, parts: Sequence[Path], footers: Sequence[_Footer]) -> None:
+        """Use `open` or `create`."""
+        self.path = path
+        self._parts = tuple(parts)
+        self._footers = tuple(footers)
+        verified = pads.ParquetFragmentScanOptions(page_checksum_verification=True)
+        layout = pads.ParquetFileFormat(default_fragment_scan_options=verified)
+        self._dataset = pads.dataset([str(part) for part in parts], schema=SCHEMA, format=layout)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        clips: Iterable[Clip],
+        *,
+        fps: float | None = None,
+        licence: str = "",
+        on_clip: Callable[[Clip, int], None] | None = None,
+    ) -> "PoseStore":
+        """Write clips to a new store, one at a time, in bounded memory.
+
+        The store appears at `path` when all is written; on any error nothing is left behind. Clips are converted to
+        h36m17. Where two share a name, the later one is qualified by the folders of its source ("b/walk").
+
+        Args:
+            path: Folder to make; its parents are made too.
+            clips: What to store, at least one; may be a generator.
+            fps: Keep the frames nearest to this many equal steps a second; all of a clip that has no more, or if None.
+            licence: Licence of the motion; by default that of the first clip.
+            on_clip: Called after each clip with the clip as it came and the number of rows kept of it.
+
+        Raises:
+            StoreError: If `path` exists, there is no clip, two clips cannot be told apart, or the disk refuses.
+            SkeletonError: If a clip cannot be converted to h36m17.
+        """
+        path = Path(path)
+        _check_fps(fps)
+        if path.exists():
+            raise StoreError(f"{path}: exists already; append to it, delete it, or choose another path")
+        with _appearing(path) as folder:
+            with _telling(path):
+                folder.mkdir()
+            _write_part(folder / _part_name(0), clips, fps, licence, set(), on_clip, path)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "PoseStore":
+        """Open a store that exists.
+
+        Raises:
+            StoreError: If it is not a store, a part of it is cut or not of this format, or parts do not belong
+                together; names the file and what was expected.
+        """
+        path = Path(path)
+        parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else []
+        if not parts:
+            found = "holds no part-*.parquet" if path.is_dir() else "is not a folder" if path.exists() else "not found"
+            raise StoreError(f"{path}: {found}; expected a store as `vipe ingest` or `vipe synth` makes it")
+        footers = [_describe(part) for part in parts]
+        for part, footer in zip(parts, footers, strict=True):
+            if footer.fps != footers[0].fps:
+                raise StoreError(f"{part}: holds {_rate(footer.fps)}, the parts before it {_rate(footers[0].fps)}")
+        return cls(path, parts, footers)
+
+    def append(
+        self,
+        clips: Iterable[Clip],
+        *,
+        fps: float | None = None,
+        on_clip: Callable[[Clip, int], None] | None = None,
+    ) -> "PoseStore":
+        """Add clips as a new part; thinned as the store is.
+
+        The part appears when all of it is written; on any error the store stays as it was.
+
+        Args:
+            clips: What to add, at least one; names are qualified as in `create` where the store has them already.
+            fps: If given, must be the store's target rate.
+            on_clip: As in `create`.
+
+        Returns:
+            The longer store; this object still sees the rows it was opened with.
+
+        Raises:
+            StoreError: If the rate is another, there is no clip, names collide, or the disk refuses.
+            SkeletonError: If a clip cannot be converted to h36m17.
+        """
+        _check_fps(fps)
+        now = PoseStore.open(self.path)  # somebody may have appended since
+        if fps is not None and fps != now.fps:
+            raise StoreError(f"{self.path}: holds {_rate(now.fps)}, cannot append {_rate(fps)}; make another store")
+        names = {clip["clip"] for clip in now.clips()}
+        part = self.path / _part_name(1 + int(now._parts[-1].stem.removeprefix("part-")))
+        with _appearing(part) as file:
+            _write_part(file, clips, now.fps, "", names, on_clip, self.path)
+        return PoseStore.open(self.path)
+
+    def __len__(self) -> int:
+        with _telling(self.path):
+            return int(self._dataset.count_rows())
+
+    @property
+    def fps(self) -> float | None:
+        """Rate that clips were thinned to, frames a second; None if all frames were kept."""
+        return self._footers[0].fps
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the store holds, for a person or as JSON; `frames` and `seconds` are of the clips before thinning."""
+        clips = self.clips()
+        return {
+            "clips": len(clips),
+            "rows": len(self),
+            "frames": sum(footer.frames for footer in self._footers),
+            "seconds": round(sum(footer.seconds for footer in self._footers), 3),
+            "fps": self.fps,
+            "subjects": len({clip["subject"] for clip in clips} - {""}),
+            "actions": len({clip["action"] for clip in clips} - {""}),
+            "skeleton": SKELETON,
+            "licence": "; ".join(_distinct(licence for footer in self._footers for licence in footer.licences)),
+            "parts": len(self._parts),
+            "bytes": sum(part.stat().st_size for part in self._parts),
+        }
+
+    def clips(self) -> list[dict[str, Any]]:
+        """One dict a clip, in the order of the rows: clip, first_row, rows, fps, subject, action, source."""
+        return [dict(row) for row in self.clip_table().to_pylist()]
+
+    def clip_table(self) -> pa.Table:
+        """One row a clip, in the order of the store: clip, first_row, rows, fps, subject, action, source."""
+        columns = ["clip", "fps", "subject", "action", "source"]
+        first: list[pa.RecordBatch] = []
+        starts: list[int] = []
+        row, last = 0, None
+        for batch in self._scan(columns, None, GROUP_ROWS):
+            for start in _run_starts(batch.column("clip")):
+                # A clip may go on across batches.
+                if start > 0 or batch.column("clip")[0].as_py() != last:
+                    first.append(batch.slice(start, 1))
+                    starts.append(row + start)
+            row += len(batch)
+            last = batch.column("clip")[-1].as_py()
+        table = pa.Table.from_batches(first)
+        rows = np.diff([*starts, row])
+        table = table.add_column(1, "first_row", pa.array(starts, pa.int64()))
+        return table.add_column(2, "rows", pa.array(rows, pa.int64()))
+
+    def poses(self, where: Where = None) -> Float32[Array, "N 17 3"]:
+        """Poses in metres, in the order of the store.
+
+        Raises:
+            StoreError: If `where` names no column, or a part is damaged.
+        """
+        if where is None:
+            result = np.empty((len(self), 17, 3), np.float32)
+            row = 0
+            for batch in self._scan(["pose"], None, GROUP_ROWS):
+                result[row : row + len(batch)] = _poses(batch)
+                row += len(batch)
+            return result
+        found = [_poses(batch) for batch in self._scan(["pose"], where, GROUP_ROWS)]
+        return np.concatenate(found) if found else np.empty((0, 17, 3), np.float32)
+
+    def table(self, columns: Sequence[str] | None = None, where: Where = None) -> pa.Table:
+        """Rows as an Arrow table, all columns or the named ones.
+
+        Raises:
+            StoreError: If there is no such column, or a part is damaged.
+        """
+        names = list(SCHEMA.names if columns is None else columns)
+        schema = pa.schema([_field(name) for name in names])
+        return pa.Table.from_batches(list(self._scan(names, where, GROUP_ROWS)), schema)
+
+    def batches(self, rows: int, where: Where = None) -> Iterator[pa.RecordBatch]:
+        """All columns in batches of `rows` rows (the last may be shorter), in bounded memory.
+
+        Raises:
+            StoreError: If `rows` is not positive, `where` names no column, or a part is damaged.
+        """
+        if rows < 1:
+            raise StoreError(f"a batch needs at least 1 row, got {rows}")
+        waiting: list[pa.RecordBatch] = []
+        count = 0
+        for batch in self._scan(SCHEMA.names, where, min(rows, GROUP_ROWS)):
+            waiting.append(batch)
+            count += len(batch)
+            if count >= rows:
+                joined = pa.concat_batches(waiting)
+                cut = count - count % rows
+                for start in range(0, cut, rows):
+                    yield joined.slice(start, rows)
+                waiting, count = [joined.slice(cut)], count - cut
+        if count:
+            yield pa.concat_batches(waiting)
+
+    def _scan(self, columns: Sequence[str], where: Where, rows: int) -> Iterator[pa.RecordBatch]:
+        """Batches with at least one row; at most a few are held ahead."""
+        for name in columns:
+            _field(name)
+        # Part by part, so that an error names the file, and little is read ahead.
+        for part, fragment in zip(self._parts, self._dataset.get_fragments(), strict=True):
+            with _telling(part):
+                batches = iter(
+                    fragment.scanner(
+                        schema=SCHEMA,
+                        columns=list(columns),
+                        filter=_expression(where),
+                        batch_size=rows,
+                        batch_readahead=2,
+                    ).to_batches()
+                )
+            while True:
+                with _telling(part):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                if len(batch):
+                    yield batch
+
+
+def thin(frames: int, fps: float, target: float | None) -> Int64[Array, " kept"]:
+    """Indices of the frames nearest to 0, 1/target, 2/target ... seconds; all if the clip has no more than that."""
+    if target is None or target >= fps:
+        return np.arange(frames)
+    steps = np.arange(math.ceil(frames * target / fps) + 1)
+    nearest: Array = np.floor(steps * (fps / target) + 0.5).astype(np.int64)
+    return nearest[nearest < frames]
+
+
+def _write_part(
+    file: Path,
+    clips: Iterable[Clip],
+    fps: float | None,
+    licence: str,
+    names: set[str],
+    on_clip: Callable[[Clip, int], None] | None,
+    store: Path,
+) -> None:
+    """Write one part; `names` are taken already and grow."""
+    frames, seconds, licences = 0, 0.0, [licence]
+    skeleton = load(SKELETON)
+    waiting: list[pa.RecordBatch] = []
+    writer: pq.ParquetWriter | None = None
+    try:
+        for clip in clips:
+            name = _unique(clip, names, store)
+            names.add(name)
+            kept = thin(len(clip), clip.fps, fps)
+            short = replace(clip, name=name, positions=clip.positions[kept]).to(skeleton)
+            if writer is None:
+                metadata = {
+                    "vipe.format": FORMAT,
+                    "vipe.skeleton": SKELETON,
+                    "vipe.fps": "" if fps is None else repr(float(fps)),
+                    "vipe.licence": licence or clip.licence,
+                }
+                with _telling(store):
+                    writer = _open_writer(file, metadata)
+            waiting.extend(_record_batches(short, kept))
+            with _telling(store):
+                waiting = _flush(writer, waiting, GROUP_ROWS)
+            frames, seconds = frames + len(clip), seconds + clip.seconds
+            licences.append(clip.licence)
+            if on_clip is not None:
+                on_clip(clip, len(kept))
+        if writer is None:
+            raise StoreError(f"{store}: no clip to store; the source is empty")
+        with _telling(store):
+            _flush(writer, waiting, 1)
+            # What is known only at the end goes to the file's footer beside the schema.
+            writer.add_key_value_metadata(
+                {
+                    "vipe.licences": json.dumps(_distinct(licences)),
+                    "vipe.source_frames": str(frames),
+                    "vipe.source_seconds": repr(seconds),
+                }
+            )
+            writer.close()
+            writer = None
+    finally:
+        if writer is not None:
+            _abandon(writer)
+
+
+def _open_writer(file: Path, metadata: Mapping[str, str]) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        str(file),
+        SCHEMA.with_metadata(dict(metadata)),
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=["clip", "subject", "action", "source"],
+        # The bytes of floats by significance: a quarter smaller, and read no slower.
+        column_encoding={"pose.list.element": "BYTE_STREAM_SPLIT", "time": "BYTE_STREAM_SPLIT"},
+        write_page_checksum=True,
+    )
+
+
+def _abandon(writer: pq.ParquetWriter) -> None:
+    """Close a writer whose file goes anyway; a full disk, say, refuses this too, and was told of already."""
+    try:
+        writer.close()
+    except (OSError, pa.ArrowException):
+        return
+
+
+def _record_batches(clip: Clip, frames: Int64[Array, " kept"]) -> Iterator[pa.RecordBatch]:
+    """A clip's rows, in pieces of a row group at most."""
+    for start in range(0, len(clip), GROUP_ROWS):
+        rows = slice(start, start + GROUP_ROWS)
+        index, poses = frames[rows], clip.positions[rows]
+        texts = (clip.name, clip.subject, clip.action, clip.source)
+        name, subject, action, source = (pa.repeat(pa.scalar(text, pa.string()), len(index)) for text in texts)
+        yield pa.record_batch(
+            [
+                name,
+                pa.array(index, pa.int32()),
+                pa.array(index / clip.fps, pa.float64()),
+                subject,
+                action,
+                source,
+                pa.repeat(pa.scalar(clip.fps, pa.float32()), len(index)),
+                pa.FixedSizeListArray.from_arrays(pa.array(poses.reshape(-1), pa.float32()), 51),
+            ],
+            schema=SCHEMA,
+        )
+
+
+def _flush(writer: pq.ParquetWriter, waiting: list[pa.RecordBatch], least: int) -> list[pa.RecordBatch]:
+    """Write full row groups, or all that is left if `least` is 1; returns what has to wait."""
+    table = pa.Table.from_batches(waiting, SCHEMA)
+    while len(table) >= least:
+        writer.write_table(table.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
+        table = table.slice(GROUP_ROWS)
+    return list(table.to_batches())
+
+
+def _unique(clip: Clip, names: set[str], store: Path) -> str:
+    """The clip's name, with as many folders of its source before it as it takes to be new."""
+    if clip.name not in names:
+        return clip.name
+    name = clip.name
+    for folder in reversed(PurePosixPath(clip.source).parts[:-1]):
+        name = f"{folder}/{name}"
+        if name not in names:
+            return name
+    raise StoreError(
+        f"{store}: two clips are named {clip.name!r} and their sources do not tell them apart "
+        f"(the second is from {clip.source or 'nowhere'!r}); is one file given twice?"
+    )
+
+
+def _describe(part: Path) -> _Footer:
+    """What a part's footer says, once it is known to be a part of a store."""
+    with _telling(part), pq.ParquetFile(part) as file:
+        schema = file.schema_arrow
+        texts = {**(schema.metadata or {}), **(file.metadata.metadata or {})}
+    stated = {key.decode(): value.decode() for key, value in texts.items() if key.startswith(b"vipe.")}
+    if (version := stated.get("vipe.format")) != FORMAT:
+        found = "no format" if version is None else f"format {version}"
+        raise StoreError(f"{part}: states {found}, expected format {FORMAT} of a pose store; ingest the source again")
+    if (skeleton := stated.get("vipe.skeleton")) != SKELETON:
+        raise StoreError(f"{part}: holds skeleton {skeleton}, expected {SKELETON}; ingest the source again")
+    if not schema.equals(SCHEMA, check_metadata=False):
+        has, expected = ([f"{field.name} {field.type}" for field in one] for one in (schema, SCHEMA))
+        raise StoreError(f"{part}: has columns {', '.join(has)}; expected {', '.join(expected)}")
+    try:
+        return _Footer(
+            fps=float(stated["vipe.fps"]) if stated["vipe.fps"] else None,
+            licences=tuple(json.loads(stated["vipe.licences"])),
+            frames=int(stated["vipe.source_frames"]),
+            seconds=float(stated["vipe.source_seconds"]),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreError(f"{part}: its footer has no valid {error}; was it written by another program?") from error
+
+
+def _expression(where: Where) -> pc.Expression | None:
+    if where is None or isinstance(where, pc.Expression):
+        return where
+    terms = []
+    for name, wanted in where.items():
+        field = _field(name)
+        several = not isinstance(wanted, str) and isinstance(wanted, Iterable)
+        try:
+            values = pa.array(list(wanted) if several else [wanted], field.type)
+        except (pa.ArrowException, OverflowError) as error:
+            raise StoreError(f"where: {name} is {field.type}, got {wanted!r}") from error
+        terms.append(pc.field(name).isin(values))
+    result = pc.scalar(True)
+    for term in terms:
+        result = result & term
+    return result
+
+
+def _field(name: str) -> pa.Field:
+    if name not in SCHEMA.names:
+        raise StoreError(f"a store has no column {name!r}; it has {', '.join(SCHEMA.names)}")
+    return SCHEMA.field(name)
+
+
+def _poses(batch: pa.RecordBatch) -> Float32[Array, "N 17 3"]:
+    values: Array = batch.column("pose").flatten().to_numpy().reshape(-1, 17, 3)
+    return values
+
+
+def _run_starts(column: pa.Array) -> Int64[Array, " runs"]:
+    ends: Array = pc.run_end_encode(column).run_ends.to_numpy()
+    return np.concatenate([[0], ends[:-1]]).astype(np.int64)
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; renamed to it at the end, or removed with whatever is in it on any error."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        with _telling(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        if path.exists():
+            raise StoreError(f"{path}: appeared while it was being written; nothing was changed, try again")
+        with _telling(path):
+            beside.rename(path)
+    except BaseException:
+        _remove(beside)
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        for inner in path.iterdir():
+            inner.unlink()
+        path.rmdir()
+    elif path.exists():
+        path.unlink()
+
+
+@contextmanager
+def _telling(where: Path) -> Iterator[None]:
+    """Turn what the disk or Arrow reports into one line."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StoreError(f"{where}: cannot read or write it: {first}") from error
+
+
+def _check_fps(fps: float | None) -> None:
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise StoreError(f"target rate must be a positive number of frames a second, got {fps}")
+
+
+def _part_name(number: int) -> str:
+    return f"part-{number:05d}.parquet"
+
+
+def _rate(fps: float | None) -> str:
+    return "all frames" if fps is None else f"{fps:g} frames/s"
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))
