@@ -23,8 +23,13 @@ TARGETS = torch.tensor([[0.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 def people(count: int, generator: np.random.Generator) -> np.ndarray:
-    """Bodies with random bone directions, lengths of adults, anywhere in a room."""
+    """Bodies of adults' lengths anywhere in a room: hips roughly right and left of the pelvis, all else at random."""
     directions = generator.standard_normal((count, 16, 3), dtype=np.float32)
+    for joint, side in (("right_hip", 1), ("left_hip", -1)):
+        hip = SKELETON.index(joint) - 1
+        directions[:, hip] = 0.2 * directions[:, hip] + np.array([0, side, 0], np.float32)
+    spine = SKELETON.index("spine") - 1
+    directions[:, spine] = 0.2 * directions[:, spine] + np.array([0, 0, 1], np.float32)
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     vectors = directions * (np.asarray(REFERENCE_LENGTHS, np.float32) / 2)[:, None]
     root = torch.from_numpy(generator.uniform(-3, 3, (count, 3)).astype(np.float32))
@@ -35,9 +40,9 @@ def canonicalize_by_svd(poses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     """The same result as written down in the paper: lengths, then Kabsch by SVD, on tensors as they come."""
     vectors = bone_vectors(poses, SKELETON.parents)
     lengths = vectors.norm(dim=-1)
-    vectors = vectors * (torch.tensor(REFERENCE_LENGTHS) / lengths)[..., None]
+    vectors = vectors * (poses.new_tensor(REFERENCE_LENGTHS) / lengths)[..., None]
     body = from_bone_vectors(vectors, SKELETON.parents)
-    rotation = kabsch(body[:, ANCHORS], TARGETS.expand(len(body), 3, 3))
+    rotation = kabsch(body[:, ANCHORS], TARGETS.to(body).expand(len(body), 3, 3))
     return body @ rotation.mT, rotation, lengths
 
 

@@ -35,7 +35,9 @@ J = {name: i for i, name in enumerate(load("h36m17").joints)}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--real", type=Path, default=Path("../shared/mocap"), help="folder with the real sets' archives")
+    parser.add_argument(
+        "--real", type=Path, default=Path("../shared/mocap"), help="folder with the real sets' archives"
+    )
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--minutes", nargs="+", type=float, default=[60.0, 300.0, 1000.0], help="sizes of the library")
     parser.add_argument("--candidates", type=int, default=100)
@@ -55,7 +57,9 @@ def main() -> None:
     frames = sum(len(clip) for clip in synthesize(minutes=20, fps=30.0, generator=generator))
     report["frames per second at 30 fps"] = round(frames / (time.perf_counter() - started))
 
-    real = {name: thinned(args.real / f"{name}.tar.xz") for name in args.sets if (args.real / f"{name}.tar.xz").exists()}
+    real = {
+        name: thinned(args.real / f"{name}.tar.xz") for name in args.sets if (args.real / f"{name}.tar.xz").exists()
+    }
     if not real:
         print(f"skipped: no real mocap ({', '.join(args.sets)}) in {args.real}")
         return
@@ -156,7 +160,9 @@ def angle_ranges(poses: np.ndarray) -> dict[str, list[float]]:
         "neck to trunk": between(trunk, bone("thorax", "head")),
     }
     for name, upper, lower in (("elbow", "shoulder", "wrist"), ("knee", "hip", "ankle")):
-        sides = [between(bone(f"{s}_{upper}", f"{s}_{name}"), bone(f"{s}_{name}", f"{s}_{lower}")) for s in ("left", "right")]
+        sides = [
+            between(bone(f"{s}_{upper}", f"{s}_{name}"), bone(f"{s}_{name}", f"{s}_{lower}")) for s in ("left", "right")
+        ]
         angles[f"{name} flexion"] = np.concatenate(sides)
     for name, a, b in (("arm elevation", "shoulder", "elbow"), ("hip flexion", "hip", "knee")):
         angles[name] = np.concatenate([between(bone(f"{s}_{a}", f"{s}_{b}"), -trunk) for s in ("left", "right")])
@@ -190,9 +196,13 @@ def draw(report: dict[str, Any], distances: dict[str, dict[str, np.ndarray]], ou
                 style = {"ls": "-" if library == list(by_library)[-len(distances) + 1] else ":"}
                 if library.startswith("synthetic"):
                     x = np.sort(distance)
-                    axes[1, 0].plot(x, np.arange(1, len(x) + 1) / len(x), color=colour[name], label=f"{name}: {library}", **style)
+                    axes[1, 0].plot(
+                        x, np.arange(1, len(x) + 1) / len(x), color=colour[name], label=f"{name}: {library}", **style
+                    )
     axes[1, 0].axvline(NEAR, color="grey", lw=0.8)
-    axes[1, 0].set(title="Real pose to its nearest synthetic pose", xlabel="torso lengths", ylabel="share", xlim=(0, 0.3))
+    axes[1, 0].set(
+        title="Real pose to its nearest synthetic pose", xlabel="torso lengths", ylabel="share", xlim=(0, 0.3)
+    )
     axes[1, 0].legend(fontsize=8)
     for name, by_library in report["neighbours"].items():
         sizes = [(library, row["share"]) for library, row in by_library.items() if library.startswith("synthetic")]
@@ -207,16 +217,28 @@ def draw(report: dict[str, Any], distances: dict[str, dict[str, np.ndarray]], ou
 
 def markdown(report: dict[str, Any], out: Path) -> str:
     lines = [f"{key}: {report[key]}" for key in ("synthetic poses", "poses per second", "frames per second at 30 fps")]
-    lines += ["", "| poses of | nearest in | within 0.15 | within 0.1 | median | 90% | 99% |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    lines += [
+        "",
+        "| poses of | nearest in | within 0.15 | within 0.1 | median | 90% | 99% |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for name, table in report["neighbours"].items():
         for library, row in table.items():
             shares = f"{100 * row['share']:.1f}% | {100 * row['share_0.1']:.1f}%"
             lines.append(f"| {name} | {library} | {shares} | {row['p50']:.3f} | {row['p90']:.3f} | {row['p99']:.3f} |")
-    lines += ["", "| PCA: share of variance in | " + " | ".join(report["spectrum"]) + " |", "| --- " * (len(report["spectrum"]) + 1) + "|"]
+    lines += [
+        "",
+        "| PCA: share of variance in | " + " | ".join(report["spectrum"]) + " |",
+        "| --- " * (len(report["spectrum"]) + 1) + "|",
+    ]
     for count in (1, 2, 5, 10, 15, 20):
         shares = " | ".join(f"{100 * cumulative[count - 1]:.1f}%" for cumulative in report["spectrum"].values())
         lines.append(f"| {count} components | {shares} |")
-    lines += ["", "| degrees (1, 50, 99 percent) | " + " | ".join(report["angles"]) + " |", "| --- " * (len(report["angles"]) + 1) + "|"]
+    lines += [
+        "",
+        "| degrees (1, 50, 99 percent) | " + " | ".join(report["angles"]) + " |",
+        "| --- " * (len(report["angles"]) + 1) + "|",
+    ]
     for angle in next(iter(report["angles"].values())):
         ranges = (f"{t[angle][0]:.0f}, {t[angle][2]:.0f}, {t[angle][4]:.0f}" for t in report["angles"].values())
         lines.append(f"| {angle} | " + " | ".join(ranges) + " |")

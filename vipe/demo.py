@@ -24,9 +24,9 @@ from vipe.errors import StoreError
 from vipe.evaluate import HIT_THRESHOLD, chance_at, pose_distance, without_near_duplicates
 from vipe.evaluate.search import RankingScore, rank_raw_2d, score_ranking
 from vipe.index import PoseIndex
-from vipe.plots.answers import Answer, save_answers
+from vipe.plots.answers import Answer, Found, save_answers
 from vipe.readers import read
-from vipe.retrieve import query
+from vipe.retrieve import Mode, affine_camera, query
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
@@ -36,6 +36,7 @@ Progress = Callable[[str, float, float | None, str], None]
 """Told of (step, done, total, note)."""
 
 _DEPTHS = (1, 10, 20)
+_SHOWN_HITS = 5
 _CHANCE_QUERIES = 200  # all pairs with the gallery: a sample is enough for a figure near zero
 
 
@@ -282,7 +283,7 @@ def _rank(
 ) -> dict[str, Int[Array, "queries ranks"]]:
     depth = max(_DEPTHS)
     rankings = {}
-    searches = [("affine signature", "affine"), ("V-VIPE", "point")]
+    searches: list[tuple[str, Mode]] = [("affine signature", "affine"), ("V-VIPE", "point")]
     for number, (name, mode) in enumerate(searches, start=1):
         rankings[name] = query(index, seen.query, depth, mode=mode, where=kept).rows
         progress("queries", number, len(searches) + 1, name)
@@ -301,19 +302,30 @@ def _answer(
 ) -> Answer:
     frames = index.frames()
     truth = int(kept[i])
-    by_name = {score.name: score.distance[i] for score in scores}
+    asked = seen.query[i : i + 1]
+
+    def cameras(rows: Int[Array, " rows"]) -> Float[Array, "rows 2 3"]:
+        return affine_camera(index.poses(rows)[None], asked).A[0]
+
+    found = {}
+    for score in scores:
+        rows = rankings[score.name][i, :_SHOWN_HITS]
+        found[score.name] = [
+            Found(
+                name=f"{frames['clip'][row]} {frames['time'][row]:.2f} s",
+                pose=index.poses(np.array([row]))[0],
+                camera=camera,
+                distance=float(far),
+            )
+            for row, camera, far in zip(rows, cameras(rows), score.distance[i], strict=False)
+        ]
     return Answer(
         title=f"{frames['clip'][truth]} at {frames['time'][truth]:.2f} s",
-        xy=seen.query.xy[i],
-        mask=seen.query.mask[i],
+        xy=asked.xy[0],
+        mask=asked.mask[0],
         truth=index.poses(np.array([truth]))[0],
-        rows={
-            name: [
-                (f"{frames['clip'][row]} {frames['time'][row]:.2f} s", index.poses(np.array([row]))[0], float(far))
-                for row, far in zip(rows[i, :5], by_name[name], strict=False)
-            ]
-            for name, rows in rankings.items()
-        },
+        truth_camera=cameras(np.array([truth]))[0],
+        found=found,
     )
 
 

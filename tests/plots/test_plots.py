@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from vipe.plots.answers import Answer, save_answers
+from vipe.plots.answers import Answer, Found, save_answers
 from vipe.plots.figures import Card, colours, figure_2d, figure_3d, seen_from
 from vipe.plots.report import Section, save_page
 from vipe.skeletons import load
@@ -49,6 +49,15 @@ def test_a_person_is_seen_from_the_front_with_their_left_at_the_viewers_right(ca
     assert nose[2] > figure_3d(canonical).points[h36m.index("head"), 2]  # towards the viewer
 
 
+def test_a_pose_is_drawn_as_the_camera_sees_it(canonical, rng):
+    # Any rotation as a camera, any scale: x right and y down in pixels is x right and y up in the figure.
+    camera = np.linalg.qr(rng.normal(size=(3, 3)))[0][:2]
+    image = canonical @ camera.T * [1, -1]
+    drawn = figure_3d(canonical, 170 * camera).points[:, :2]
+    image, drawn = image - image.mean(axis=0), drawn - drawn.mean(axis=0)
+    np.testing.assert_allclose(drawn / np.linalg.norm(drawn), image / np.linalg.norm(image), atol=1e-6)
+
+
 def test_sides_have_their_colours(canonical):
     h36m = load("h36m17")
     side = {bone[:2]: bone[2] for bone in figure_3d(canonical).bones}
@@ -70,12 +79,16 @@ def test_a_page_holds_every_figure_and_nothing_from_elsewhere(tmp_path, canonica
 
 
 def test_answers_are_drawn_on_a_page_and_a_sheet(tmp_path, canonical, rng):
+    def one(name, distance):
+        return Found(name=name, pose=canonical, camera=np.array([[1.0, 0, 0], [0, 0, -1]]), distance=distance)
+
     answer = Answer(
         title="walk at 1.0 s",
         xy=rng.normal(size=(13, 2)),
         mask=np.ones(13, dtype=bool),
         truth=canonical,
-        rows={"affine": [("walk 1.1 s", canonical, 0.02), ("run 0.2 s", canonical, 0.3)], "raw 2D": []},
+        truth_camera=np.array([[0, 1, 0], [0, 0, -1]]),
+        found={"affine": [one("walk 1.1 s", 0.02), one("run 0.2 s", 0.3)], "raw 2D": []},
     )
     save_answers(tmp_path / "a.html", tmp_path / "a.png", "demo", [answer, answer])
     html = (tmp_path / "a.html").read_text()

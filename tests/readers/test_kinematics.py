@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from vipe.readers.kinematics import Node, forward_kinematics, metres_z_up
-from vipe.skeletons import Skeleton
+from vipe.readers.kinematics import Node, forward_kinematics, world_axes
 
+SAME = world_axes("z", 1.0)
 SEQUENCES = [(), (0,), (2, 0, 1), (0, 1, 2), (1, 2, 0), (2, 1, 0), (1, 0)]
 
 
 def slow_twin(nodes, values):
-    """World origins, (3, nodes, frames), float64."""
-    origins = np.zeros((3, len(nodes), values.shape[1]))
+    """World origins, (frames, nodes, 3), float64."""
+    origins = np.zeros((values.shape[1], len(nodes), 3))
     for frame in range(values.shape[1]):
         space = []
         for i, node in enumerate(nodes):
             offset = np.array(node.offset)
             for axis, row in node.shifts:
                 offset[axis] = values[row, frame]
-            outer, origin = (np.eye(3), 0) if node.parent < 0 else (space[node.parent], origins[:, node.parent, frame])
-            origins[:, i, frame] = origin + outer @ offset
+            outer, origin = (np.eye(3), 0) if node.parent < 0 else (space[node.parent], origins[frame, node.parent])
+            origins[frame, i] = origin + outer @ offset
             own = outer if node.rest is None else outer @ node.rest
             for axis, row in node.turns:
                 own = own @ Rotation.from_euler("xyz"[axis], values[row, frame], degrees=True).as_matrix()
@@ -57,37 +57,33 @@ def test_agrees_with_the_slow_twin_on_any_rig(size, seed):
         for _, row in node.shifts:
             values[row] /= 90
     wanted = rng.permutation(size)[: rng.integers(1, size + 1)].tolist()
-    ours = forward_kinematics(nodes, values, wanted)
+    ours = forward_kinematics(nodes, values, wanted, SAME)
     np.testing.assert_allclose(ours, slow_twin(nodes, values)[:, wanted], atol=1e-5)
 
 
 def test_long_clips_are_cut_into_blocks_without_a_seam(rng):
     nodes, rows = random_rig(rng, 8)
     values = rng.normal(size=(rows, 1200))
-    whole = forward_kinematics(nodes, values, range(8))
-    for frame in (0, 511, 512, 1023, 1024, 1199):
-        np.testing.assert_allclose(
-            whole[:, :, frame], forward_kinematics(nodes, values[:, [frame]], range(8))[:, :, 0], atol=1e-6
-        )
+    whole = forward_kinematics(nodes, values, range(8), SAME)
+    for frame in (0, 319, 320, 600, 639, 640, 1199):
+        alone = forward_kinematics(nodes, values[:, [frame]], range(8), SAME)
+        np.testing.assert_allclose(whole[frame], alone[0], atol=1e-6)
 
 
 def test_many_turns_are_the_same_as_none():
     nodes = [Node(name="a", parent=-1, turns=((2, 0),)), Node(name="b", parent=0, offset=(1, 0, 0))]
-    values = np.array([[0.0, 360.0, -36000.0, 1e9 * 360]])
-    positions = forward_kinematics(nodes, values, [1])
-    np.testing.assert_allclose(positions, np.broadcast_to([[[1]], [[0]], [[0]]], (3, 1, 4)), atol=1e-6)
+    positions = forward_kinematics(nodes, np.array([[0.0, 360.0, -36000.0, 1e9 * 360]]), [1], SAME)
+    np.testing.assert_allclose(positions, np.broadcast_to([1, 0, 0], (4, 1, 3)), atol=1e-6)
 
 
 def test_a_node_asked_for_twice_comes_twice():
     nodes = [Node(name="a", parent=-1, offset=(1, 2, 3))]
-    np.testing.assert_array_equal(
-        forward_kinematics(nodes, np.zeros((0, 2)), [0, 0])[:, :, 1], [[1, 1], [2, 2], [3, 3]]
-    )
+    positions = forward_kinematics(nodes, np.zeros((0, 2)), [0, 0], SAME)
+    np.testing.assert_array_equal(positions, np.broadcast_to([1, 2, 3], (2, 2, 3)))
 
 
 def test_y_up_becomes_z_up_by_a_proper_rotation():
-    skeleton = Skeleton(name="x", joints=("a", "b", "c"), parents=(-1, 0, 0), up="y")
-    axes = np.eye(3, dtype=np.float32)[..., None]  # the file's unit vectors as three joints
-    turned = metres_z_up(axes, skeleton, 0.01)[0] / np.float32(0.01)
-    np.testing.assert_allclose(turned, [[1, 0, 0], [0, 0, 1], [0, -1, 0]], atol=1e-7)
+    nodes = [Node(name="a", parent=-1)] + [Node(name=str(axis), parent=0, offset=tuple(axis)) for axis in np.eye(3)]
+    turned = forward_kinematics(nodes, np.zeros((0, 1)), [1, 2, 3], world_axes("y", 0.01))[0] / 0.01
+    np.testing.assert_allclose(turned, [[1, 0, 0], [0, 0, 1], [0, -1, 0]], atol=1e-6)
     assert np.linalg.det(turned) == pytest.approx(1)

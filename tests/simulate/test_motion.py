@@ -92,7 +92,8 @@ def test_only_the_programs_asked_for_are_performed():
 
 def test_another_rate_samples_the_same_movement_at_other_times():
     slow, fast = (
-        list(synthesize(clips=1, programs=["walk"], fps=fps, generator=np.random.default_rng(9)))[0] for fps in (10.0, 30.0)
+        list(synthesize(clips=1, programs=["walk"], fps=fps, generator=np.random.default_rng(9)))[0]
+        for fps in (10.0, 30.0)
     )
     assert abs(slow.seconds - fast.seconds) < 0.2
     n = min(len(slow), len(fast) // 3)

@@ -14,7 +14,6 @@ from vipe.geometry.procrustes import procrustes_mpjpe
 Array = np.ndarray[Any, np.dtype[Any]]
 
 HIT_THRESHOLD = 0.1  # torso lengths; Sun et al. 2020 (kappa), kept by Levy & Shrivastava 2024, sec. 4.2
-_PAIRS_AT_ONCE = 1 << 17  # about 50 MB of poses a block
 
 
 def pose_distance(a: Float[Array, "*batch 17 3"], b: Float[Array, "*batch 17 3"]) -> Float32[Array, "*batch"]:
@@ -24,15 +23,9 @@ def pose_distance(a: Float[Array, "*batch 17 3"], b: Float[Array, "*batch 17 3"]
     every hit in this library is judged. Leading axes broadcast. Symmetric only to first order, as every distance
     after alignment: `a` is aligned to `b`.
     """
-    shape = np.broadcast_shapes(a.shape, b.shape)
-    left = np.broadcast_to(a, shape).reshape(-1, 17, 3)
-    right = np.broadcast_to(b, shape).reshape(-1, 17, 3)
-    distance = np.empty(len(left), dtype=np.float32)
-    for start in range(0, len(left), _PAIRS_AT_ONCE):
-        rows = slice(start, start + _PAIRS_AT_ONCE)
-        pair = (torch.from_numpy(np.array(side[rows], dtype=np.float32)) for side in (left, right))
-        distance[rows] = procrustes_mpjpe(*pair).numpy()
-    return distance.reshape(shape[:-2])
+    left, right = (torch.from_numpy(np.array(side, dtype=np.float32)) for side in (a, b))
+    distance: Float32[Array, "*batch"] = procrustes_mpjpe(left, right).numpy()
+    return distance
 
 
 def hits_at(
@@ -45,8 +38,8 @@ def hits_at(
         ks: How far down the list to look. A k beyond the list counts what is there.
         threshold: Torso lengths.
     """
-    within = np.asarray(distance) < threshold
-    return {k: within[:, :k].any(axis=1) for k in ks}
+    within = np.asarray(distance < threshold)
+    return {k: np.asarray(within[:, :k].any(axis=1)) for k in ks}
 
 
 def chance_at(matches: Int[Array, " queries"], gallery: int, ks: Sequence[int] = (1, 10, 20)) -> dict[int, float]:

@@ -108,4 +108,4 @@ def _shapes(keypoints: Keypoints) -> np.ndarray[Any, np.dtype[np.complex64]]:
     xy, _, _ = normalize_keypoints(keypoints)
     points = xy[..., 0] + 1j * xy[..., 1]
     norm = np.linalg.norm(points, axis=1, keepdims=True)
-    return (points / np.maximum(norm, np.finfo(np.float32).tiny)).astype(np.complex64)
+    return np.asarray(points / np.maximum(norm, np.finfo(np.float32).tiny), dtype=np.complex64)

@@ -144,9 +144,9 @@ def canonicalize_array(poses: Float[Array, "*batch 17 3"]) -> CanonicalArrays:
     degenerate = np.empty(count, dtype=bool)
 
     def work(block: slice) -> None:
-        planes = np.empty((51, len(rows[block])), np.float32)
-        planes[...] = rows[block].T
-        x, R, own, flat = _canonicalize(torch.from_numpy(planes).view(17, 3, -1))
+        # torch takes no array that is read-only, as those of a clip or of Arrow are; a block is soon copied.
+        given = torch.from_numpy(np.require(rows[block], np.float32, ["C", "W"]))
+        x, R, own, flat = _canonicalize(to_planes(given.view(-1, 17, 3)))
         if not torch.isfinite(own.sum()):
             bad = block.start + int(torch.isfinite(own).all(0).logical_not().nonzero()[0])
             raise ShapeError(f"poses must be finite, pose {bad} is not; drop it, or fill what is missing")
@@ -214,7 +214,7 @@ def _polar(u: Float[Tensor, "3 N"], v: Float[Tensor, "3 N"]) -> tuple[Float[Tens
     w = v - beta * e1
     w = w - dot(w, e1) * e1  # twice is enough: what is left is at right angles even where v lay almost along u
     gg = dot(w, w)
-    solid = aa * gg > (FLATTEST / 2 * (aa + dot(v, v))).square()
+    solid = aa * gg > (FLATTEST / 2 * (aa + beta.square() + gg)).square()
     gamma = torch.where(solid, gg, 1.0).sqrt()
     e2 = w / gamma
     cosine = alpha + gamma

@@ -1,6 +1,6 @@
 """Queries and what came back: on a page and on a sheet (numpy)."""
 
-__all__ = ["Answer", "save_answers", "save_query_page"]
+__all__ = ["Answer", "Found", "save_answers", "save_query_page"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,18 @@ class Answer:
     xy: Float[Array, "13 2"]
     mask: Bool[Array, " 13"]
     truth: Float[Array, "17 3"]
-    rows: Mapping[str, Sequence[tuple[str, Float[Array, "17 3"], float]]]  # name, canonical pose, distance to the truth
+    truth_camera: Float[Array, "2 3"]
+    found: Mapping[str, Sequence["Found"]]  # by search, best first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One ranked pose."""
+
+    name: str
+    pose: Float[Array, "17 3"]  # canonical
+    camera: Float[Array, "2 3"]  # affine, fitted to the query
+    distance: float  # to the truth, torso lengths
 
 
 def save_answers(
@@ -59,13 +70,18 @@ def save_answers(
         asked = Card(
             figure=figure_2d(answer.xy, answer.mask, load("coco13")), title="query", note="simulated keypoints"
         )
-        true = Card(figure=figure_3d(answer.truth), title="its pose", note=answer.title)
+        true = Card(figure=figure_3d(answer.truth, answer.truth_camera), title="its pose", note=answer.title)
         found = {
             search: [
-                Card(figure=figure_3d(pose), title=name, note=f"{far:.3f} from the truth", hit=far < threshold)
-                for name, pose, far in hits
+                Card(
+                    figure=figure_3d(one.pose, one.camera),
+                    title=one.name,
+                    note=f"{one.distance:.3f} from the truth",
+                    hit=one.distance < threshold,
+                )
+                for one in ranked
             ]
-            for search, hits in answer.rows.items()
+            for search, ranked in answer.found.items()
         }
         sections.append(Section(title=answer.title, rows=[("", [asked, true]), *found.items()]))
         sheet.append((answer.title, [asked, true, *next(iter(found.values()))]))
@@ -83,6 +99,8 @@ def save_query_page(page: Path, index: "PoseIndex", people: "Keypoints", hits: "
         hits: What came back.
         most: Hits drawn for each person.
     """
+    from vipe.retrieve import affine_camera
+
     sections = []
     for row in range(len(people)):
         asked = Card(
@@ -90,14 +108,24 @@ def save_query_page(page: Path, index: "PoseIndex", people: "Keypoints", hits: "
             title="query",
             note=f"{int(people.mask[row].sum())} of {people.mask.shape[1]} joints seen",
         )
-        found = [
-            Card(
-                figure=figure_3d(index.poses(np.array([hit["row"]]))[0]),
-                title=f"{hit['rank']}. {hit['clip']} {hit['time']:.2f} s",
-                note=f"distance {hit['distance']:.3f}" + (f", {hit['action']}" if hit.get("action") else ""),
-            )
-            for hit in hits.of(row)[:most]
-        ]
+        shown = hits.of(row)[:most]
+        cards = [asked]
+        if shown:
+            poses = index.poses(np.array([hit["row"] for hit in shown]))
+            cameras = affine_camera(poses[None], people[row : row + 1]).A[0]
+            cards += [
+                Card(
+                    figure=figure_3d(pose, camera),
+                    title=f"{hit['rank']}. {hit['clip']} {hit['time']:.2f} s",
+                    note=f"distance {hit['distance']:.3f}" + (f", {hit['action']}" if hit["action"] else ""),
+                )
+                for hit, pose, camera in zip(shown, poses, cameras, strict=True)
+            ]
         who = f"image {people.image_id[row]}, person {int(people.person[row])}"
-        sections.append(Section(title=who, rows=[("", [asked, *found])], note=hits.skipped[row] or ""))
-    save_page(page, "Moments of the archive that show these poses", sections)
+        sections.append(Section(title=who, rows=[("", cards)], note=hits.skipped[row] or ""))
+    save_page(
+        page,
+        "Moments of the archive that show these poses",
+        sections,
+        intro="Hits are drawn as the query's camera would see them, then swing to either side. Drag to turn them all.",
+    )

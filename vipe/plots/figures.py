@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from vipe.skeletons import Skeleton, load
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_WORKING = load("h36m17")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +58,30 @@ def figure_2d(xy: Float[Array, "joints 2"], mask: Bool[Array, " joints"], skelet
     return Figure(points=points, bones=_coloured([bone for bone in parents if seen[bone]], skeleton), turns=False)
 
 
-def figure_3d(pose: Float[Array, "joints 3"], skeleton: Skeleton | None = None) -> Figure:
-    """A canonical pose (or any with z up that faces -x) as a figure, seen from the front until it is turned."""
-    skeleton = skeleton or load("h36m17")
-    # Canonical space: right +y, up +z, so the person faces -x; the viewer stands there and sees the right at the left.
-    points = np.stack([-pose[:, 1], pose[:, 2], -pose[:, 0]], axis=-1)
+def figure_3d(
+    pose: Float[Array, "17 3"], camera: Float[Array, "2 3"] | None = None, skeleton: Skeleton = _WORKING
+) -> Figure:
+    """A canonical pose as a figure, turned as a camera sees it, or else from the front.
+
+    Args:
+        pose: Canonical: z up, facing -x.
+        camera: Affine camera (pixels, y down, from canonical) whose viewing direction to take; its shear is dropped.
+        skeleton: Of the pose.
+    """
+    if camera is None:
+        # The person faces -x with the right at +y; a viewer who stands there sees their right at the left.
+        turn = np.array([[0, -1, 0], [0, 0, 1], [-1, 0, 0]], dtype=np.float64)
+    else:
+        u, _, vt = np.linalg.svd(np.asarray(camera, dtype=np.float64), full_matrices=False)
+        right, down = u @ vt  # the nearest orthonormal rows
+        turn = np.stack([right, -down, -np.cross(right, down)])
+    points = pose @ turn.T
     points = points - (points.min(axis=0) + points.max(axis=0)) / 2
     size = max(float(np.linalg.norm(points, axis=1).max()) * 2, 1e-6)
     return Figure(points=points / size, bones=_coloured(list(skeleton.bones), skeleton), turns=True)
 
 
-def seen_from(points: Float[Array, "*batch 3"], turn: float, lift: float = 0.15) -> Float[Array, "*batch 2"]:
+def seen_from(points: Float[Array, "*batch 3"], turn: float = 0.0, lift: float = 0.0) -> Float[Array, "*batch 2"]:
     """Orthographic view of figure points after a turn about the vertical and a lift of the viewer (radians)."""
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     across = x * np.cos(turn) + z * np.sin(turn)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vipe.errors import MissingExtra
-from vipe.plots.figures import Card, colours, seen_from
+from vipe.plots.figures import Card, colours
 
 
 def save_sheet(path: Path, title: str, rows: Sequence[tuple[str, Sequence[Card]]]) -> None:
@@ -40,7 +40,7 @@ def save_sheet(path: Path, title: str, rows: Sequence[tuple[str, Sequence[Card]]
 
 
 def _draw(axis: object, card: Card) -> None:
-    flat = seen_from(card.figure.points, turn=0.5) if card.figure.turns else card.figure.points[:, :2]
+    flat = card.figure.points[:, :2]
     for a, b, colour in card.figure.bones:
         axis.plot(flat[[a, b], 0], flat[[a, b], 1], color=colour, linewidth=1.8, solid_capstyle="round")  # type: ignore[attr-defined]
     axis.set_aspect("equal")  # type: ignore[attr-defined]

@@ -1,10 +1,10 @@
-// Draws every figure of the page on its own canvas; 3D ones turn slowly, and all follow a drag.
+// Draws every figure of the page on its own canvas; 3D ones swing about the view they came with, and follow a drag.
 // Plain canvas lines: a page holds more views than a browser grants WebGL contexts.
 (() => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const canvases = [...document.querySelectorAll("canvas[data-figure]")];
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  let turn = 0.5, lift = 0.15, held = null, idle = !still;
+  let turn = 0, lift = 0, held = null, idle = !still, start = null;
 
   const draw = (canvas) => {
     const figure = figures[canvas.dataset.figure];
@@ -49,10 +49,13 @@
   });
   addEventListener("pointerup", () => { held = null; });
   addEventListener("resize", () => drawAll(true));
-  const tick = () => {
-    if (idle && !document.hidden) { turn += 0.008; drawAll(false); }
+  const tick = (now) => {
+    start ??= now;
+    // Three seconds of rest in the view of the query, then a swing to either side and back.
+    const phase = Math.max(0, (now - start) / 1000 % 15 - 3) / 12;
+    if (idle && !document.hidden) { turn = 0.9 * Math.sin(2 * Math.PI * phase); drawAll(false); }
     requestAnimationFrame(tick);
   };
   drawAll(true);
-  tick();
+  requestAnimationFrame(tick);
 })();

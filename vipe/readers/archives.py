@@ -83,11 +83,13 @@ def collections(path: Path, limits: Limits) -> Iterator[Collection]:
     elif is_archive(path.name):
         yield _archive(path, path.name, limits)
     else:
-        beside = [path.with_suffix(".json"), *sorted(path.parent.glob("*.asf"))]
-        # An index often lies above the folders of its subjects.
-        beside.extend([index for folder in path.resolve().parents[:2] if (index := folder / "index.csv").is_file()][:1])
-        files = [file for file in beside if file.is_file() and file.suffix != path.suffix]
-        members = [_member(file, file.name, limits) for file in [*files, path]]
+        # Bones lie beside the clip, labels too; an index often lies above the folders of its subjects.
+        beside = sorted(path.parent.glob("*.[aA][sS][fF]")) if path.suffix.lower() == ".amc" else []
+        indices = [folder / "index.csv" for folder in path.absolute().parents[:2]]
+        for file in (path.with_suffix(".json"), *indices[: 1 + (not indices[0].is_file())]):
+            if file.is_file() and file != path:
+                beside.append(file)
+        members = [_member(file, file.name, limits) for file in [*beside, path]]
         yield Collection(prefix="", members=partial(iter, members))
 
 

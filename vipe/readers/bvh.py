@@ -10,7 +10,7 @@ from typing import BinaryIO, NoReturn
 
 from vipe.clips import Clip
 from vipe.errors import ReadError, VipeError
-from vipe.readers.kinematics import Node, forward_kinematics, metres_z_up
+from vipe.readers.kinematics import Node, forward_kinematics, world_axes
 from vipe.readers.numbers import parse_float, parse_rows
 from vipe.skeletons import Skeleton, detect
 
@@ -22,6 +22,7 @@ _CHANNELS = {
     "yrotation": (False, 1),
     "zrotation": (False, 2),
 }
+_COUNTS = tuple(str(count) for count in range(len(_CHANNELS) + 1))
 _EXPECTED = "Xposition ... Zposition, Xrotation ... Zrotation"
 _MOTION = re.compile(rb"^[ \t]*MOTION[ \t]*\r?(?:\n|\Z)", re.MULTILINE | re.IGNORECASE)
 _FRAMES = re.compile(
@@ -69,7 +70,7 @@ def read(stream: BinaryIO, name: str, skeletons: Sequence[Skeleton] = ()) -> Cli
                 wanted.append(len(nodes) - 1)
             else:
                 wanted.append(where[joint])
-        positions = metres_z_up(forward_kinematics(nodes, values, wanted), skeleton, skeleton.unit)
+        positions = forward_kinematics(nodes, values, wanted, world_axes(skeleton.up, skeleton.unit))
         return Clip(name=name, skeleton=skeleton, positions=positions, fps=fps)
     except VipeError as error:
         raise ReadError(f"{name}: {error}") from error
@@ -79,10 +80,6 @@ def read(stream: BinaryIO, name: str, skeletons: Sequence[Skeleton] = ()) -> Cli
 def _detect(joints: tuple[str, ...]) -> Skeleton:
     """The files of an archive mostly share one rig."""
     return detect(joints)
-
-
-# (axis, row of the values) of those that shift and those that turn, in the order listed
-_Channels = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
 
 
 class _Words:
@@ -102,14 +99,14 @@ class _Words:
         return self._at < len(self._words)
 
     def take(self, expected: str) -> str:
-        return self.several(1, expected)[0]
-
-    def several(self, count: int, expected: str) -> list[str]:
-        found = self._words[self._at : self._at + count]
-        self._at += len(found)
-        if len(found) < count:
-            raise ReadError(f"{self._name}: the file ends within the hierarchy, expected {expected}; was it cut?")
-        return found
+        try:
+            word = self._words[self._at]
+        except IndexError:
+            raise ReadError(
+                f"{self._name}: the file ends within the hierarchy, expected {expected}; was it cut?"
+            ) from None
+        self._at += 1
+        return word
 
     def title(self) -> str:
         """The words before the next brace: names may have blanks in them."""
@@ -119,12 +116,10 @@ class _Words:
         return " ".join(self._words[start : self._at - 1])
 
     def offset(self) -> tuple[float, float, float]:
-        numbers = []
-        for i, word in enumerate(self.several(3, "three numbers of OFFSET")):
-            if (number := parse_float(word)) is None:
-                self.fail(f"OFFSET has {word[:40]!r}, expected three finite numbers", back=2 - i)
-            numbers.append(number)
-        x, y, z = numbers
+        x, y, z = (parse_float(self.take("three numbers of OFFSET")) for _ in range(3))
+        if x is None or y is None or z is None:
+            found = " ".join(self._words[self._at - 3 : self._at])
+            self.fail(f"OFFSET is {found[:60]!r}, expected three finite numbers", back=2)
         return x, y, z
 
     def fail(self, message: str, *, back: int = 0) -> NoReturn:
@@ -142,76 +137,78 @@ def _read_hierarchy(text: bytes, name: str) -> tuple[list[Node], int]:
     words = _Words(text, name)
     if (found := words.take("HIERARCHY")).upper() != "HIERARCHY":
         words.fail(f"found {found[:40]!r}, expected HIERARCHY; is it BVH?")
-    joints: list[str] = []
-    taken: set[str] = set()
-    parents: list[int] = []
-    offsets: list[tuple[float, float, float]] = []
-    moves: list[_Channels | None] = []
-    open_: list[int] = []  # joints whose brace is open; -1 for an End Site
+    joints: dict[str, _Joint] = {}
+    open_: list[_Joint | None] = []  # joints whose brace is open; None for an End Site
     channels = 0
     while words or open_ or not joints:
         found = words.take("'}' or JOINT" if open_ else "ROOT")
         word = found.upper()
+        joint = open_[-1] if open_ else None
         if word in ("ROOT", "JOINT", "END"):
             title = words.title()
             if word == "ROOT" and joints:
-                words.fail(f"a second root {title!r} beside {joints[0]!r}; expected one subject in a file", back=1)
-            if word != "ROOT" and (not open_ or open_[-1] < 0):
+                first = next(iter(joints))
+                words.fail(f"a second root {title!r} beside {first!r}; expected one subject in a file", back=1)
+            if word != "ROOT" and joint is None:
                 words.fail(f"{word} {title!r} outside of a joint, expected {'}' if joints else 'ROOT'}", back=1)
             if word == "END":
-                open_.append(-1)
+                open_.append(None)
                 continue
-            if not title or title in taken:
+            if not title or title in joints:
                 words.fail(f"joint {title!r} is listed twice" if title else "a joint without a name", back=1)
-            parents.append(open_[-1] if open_ else -1)
-            open_.append(len(joints))
-            joints.append(title)
-            taken.add(title)
-            offsets.append((0.0, 0.0, 0.0))
-            moves.append(None)
+            joints[title] = _Joint(title, len(joints), -1 if joint is None else joint.at)
+            open_.append(joints[title])
         elif word == "}" and open_:
             open_.pop()
         elif word == "OFFSET" and open_:
             offset = words.offset()
-            if open_[-1] >= 0:
-                offsets[open_[-1]] = offset
-        elif word == "CHANNELS" and open_ and open_[-1] >= 0:
-            joint = joints[open_[-1]]
-            if moves[open_[-1]] is not None:
-                words.fail(f"joint {joint!r} has two lines of CHANNELS")
-            moves[open_[-1]] = shifts, turns = _read_channels(words, joint, channels)
-            channels += len(shifts) + len(turns)
+            if joint is not None:
+                joint.offset = offset
+        elif word == "CHANNELS" and joint is not None:
+            if joint.shifts or joint.turns:
+                words.fail(f"joint {joint.name!r} has two lines of CHANNELS")
+            channels += _read_channels(words, joint, channels)
         elif open_:
             words.fail(f"found {found[:40]!r}, expected OFFSET, CHANNELS, JOINT, End Site or '}}'")
         else:
             words.fail(f"found {found[:40]!r}, expected {'MOTION' if joints else 'ROOT'}")
     if channels == 0:
         raise ReadError(f"{name}: no joint has a channel, expected at least one line of CHANNELS")
-    nodes = []
-    for joint, parent, offset, move in zip(joints, parents, offsets, moves, strict=True):
-        shifts, turns = move or ((), ())
-        nodes.append(Node(name=joint, parent=parent, offset=offset, shifts=shifts, turns=turns))
-    return nodes, channels
+    return [joint.node() for joint in joints.values()], channels
 
 
-def _read_channels(words: _Words, joint: str, row: int) -> _Channels:
+class _Joint:
+    """A joint whose lines are still being read."""
+
+    __slots__ = ("at", "name", "offset", "parent", "shifts", "turns")
+
+    def __init__(self, name: str, at: int, parent: int) -> None:
+        self.name, self.at, self.parent = name, at, parent
+        self.offset = (0.0, 0.0, 0.0)
+        self.shifts: list[tuple[int, int]] = []  # axis, row of the values
+        self.turns: list[tuple[int, int]] = []
+
+    def node(self) -> Node:
+        return Node(self.name, self.parent, self.offset, tuple(self.shifts), tuple(self.turns))
+
+
+def _read_channels(words: _Words, joint: _Joint, row: int) -> int:
+    """Give the joint its channels, whose values begin at a row; return how many."""
     count = words.take("the number of channels")
-    if count not in "0123456" or len(count) != 1:
-        words.fail(f"joint {joint!r} has {count[:40]!r} channels, expected 0 to 6")
-    shifts: list[tuple[int, int]] = []
-    turns: list[tuple[int, int]] = []
-    channels = words.several(int(count), f"{count} of {_EXPECTED}")
-    for i, channel in enumerate(channels):
+    if count not in _COUNTS:
+        words.fail(f"joint {joint.name!r} has {count[:40]!r} channels, expected 0 to {len(_CHANNELS)}")
+    for i in range(int(count)):
+        channel = words.take(f"{count} channels")
         move = _CHANNELS.get(channel.lower())
         if move is None:
-            expected = f"{count} of {_EXPECTED}"
-            words.fail(f"joint {joint!r} has channel {channel[:40]!r}; expected {expected}", back=len(channels) - 1 - i)
+            words.fail(f"joint {joint.name!r} has channel {channel[:40]!r}; expected {count} of {_EXPECTED}")
         shift, axis = move
-        moves = shifts if shift else turns
-        if any(axis == other for other, _ in moves):
-            words.fail(f"joint {joint!r} has channel {channel!r} twice", back=len(channels) - 1 - i)
+        moves = joint.shifts if shift else joint.turns
+        for other, _ in moves:
+            if other == axis:
+                words.fail(f"joint {joint.name!r} has channel {channel!r} twice")
         moves.append((axis, row + i))
-    return tuple(shifts), tuple(turns)
+    return int(count)
 
 
 def _read_motion_head(text: bytes, start: int, name: str) -> tuple[int, float, int]:

@@ -1,23 +1,21 @@
 """Joint positions from a rig and the values that move it: what BVH and ASF/AMC have in common (numpy)."""
 
-__all__ = ["Node", "forward_kinematics", "metres_z_up"]
+__all__ = ["Node", "forward_kinematics", "world_axes"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from vipe.skeletons import Skeleton
-
 Array = np.ndarray[Any, np.dtype[Any]]
+Axes = tuple[tuple[int, float], tuple[int, float], tuple[int, float]]  # for each axis: which of the file's, factor
 
 _FRAMES_AT_ONCE = 320  # keeps the rotations of a hundred joints in a core's cache
 
 
-@dataclass(frozen=True, kw_only=True)
-class Node:
+class Node(NamedTuple):
     """A point of the rig and the space of what hangs on it.
 
     Its origin lies at `offset` in the parent's space; `shifts` replace components of the offset frame by frame.
@@ -34,42 +32,39 @@ class Node:
 
 
 def forward_kinematics(
-    nodes: Sequence[Node], values: Float64[Array, "channels frames"], wanted: Sequence[int]
-) -> Float32[Array, "3 wanted frames"]:
-    """Find the origins of the wanted nodes, in the file's unit and axes.
+    nodes: Sequence[Node], values: Float64[Array, "channels frames"], wanted: Sequence[int], axes: Axes
+) -> Float32[Array, "frames wanted 3"]:
+    """Find the origins of the wanted nodes.
 
-    Only what the wanted nodes hang on is computed. Angles are reduced to half a turn in float64; sines and
-    products of rotations are float32, which stays within a few micrometres of float64 on a body.
+    Only what the wanted nodes hang on is computed. Sines and products of rotations are float32, which stays within a few micrometres of float64 on a body.
 
     Args:
         nodes: The rig, its one root first, parents before children.
         values: A row for each channel; angles in degrees, shifts in the file's unit.
         wanted: Indices of nodes, in the order in which their origins are returned.
+        axes: What to return as x, y and z, from `world_axes`.
     """
     frames = values.shape[1]
-    origins = np.empty((3, len(wanted), frames), dtype=np.float32)
+    positions = np.empty((frames, len(wanted), 3), dtype=np.float32)
     # What is too large for float32 becomes infinite, which Clip refuses with the frame it is in.
     with np.errstate(over="ignore", invalid="ignore"):
         plan = _plan(nodes, wanted)
         blocks = -(-frames // _FRAMES_AT_ONCE)
         for i in range(blocks):
             block = slice(i * frames // blocks, (i + 1) * frames // blocks)
-            origins[:, :, block] = _origins(plan, values[:, block])[:, plan.places]
-    return origins
+            origins = _origins(plan, values[:, block])
+            for to, (axis, factor) in enumerate(axes):
+                np.multiply(origins[axis].take(plan.places, axis=0).T, np.float32(factor), out=positions[block, :, to])
+    return positions
 
 
-def metres_z_up(
-    positions: Float32[Array, "3 joints frames"], skeleton: Skeleton, unit: float
-) -> Float32[Array, "frames joints 3"]:
-    """Positions in a file's unit and axes as metres with z up; where y is up, turned 90 degrees about x."""
-    x, y, z = (axis.T for axis in positions)
-    result = np.empty((*x.shape, 3), dtype=np.float32)
-    for axis, (values, scale) in enumerate(
-        ((x, unit), (z, -unit), (y, unit)) if skeleton.up == "y" else ((x, unit), (y, unit), (z, unit))
-    ):
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.multiply(values, np.float32(scale), out=result[:, :, axis])
-    return result
+def world_axes(up: Literal["y", "z"], unit: float) -> Axes:
+    """Axes of a file as x, y and z in metres with z up; where y is up, the world is turned by 90 degrees about x."""
+    return ((0, unit), (2, -unit), (1, unit)) if up == "y" else ((0, unit), (1, unit), (2, unit))
+
+
+# Degrees up to which a float32 angle is good to 1e-6 radians; counters that run on for minutes are first reduced.
+_FEW_TURNS = 720.0
 
 
 @dataclass(frozen=True)
@@ -148,9 +143,9 @@ def _group(nodes: Sequence[Node], members: Sequence[int], place: dict[int, int],
 def _origins(plan: _Plan, values: Float64[Array, "channels frames"]) -> Float32[Array, "3 nodes frames"]:
     frames = values.shape[1]
     angles = values[plan.angles]
-    angles -= 360 * np.rint(angles / 360)  # a float32 sine of 36,000 degrees would be off by 1e-4
-    angles *= np.pi / 180
-    radians = angles.astype(np.float32)
+    if angles.size and max(angles.max(), -angles.min()) > _FEW_TURNS:
+        angles -= 360 * np.rint(angles / 360)
+    radians = np.multiply(angles, np.pi / 180).astype(np.float32)
     sine, cosine = np.sin(radians), np.cos(radians)
     carriers = plan.groups[-1].span.stop
     origins = np.empty((3, plan.ends.span.stop if plan.ends else carriers, frames), dtype=np.float32)

@@ -69,11 +69,13 @@ def _parse_regular(text: bytes, start: int, columns: int) -> Float64[Array, "col
     # What is before the first blank or after the last one must be nothing.
     if any(pc.any(pc.not_equal(table[name], b"")).as_py() for name in names if not name.strip()):
         return None
-    batches = table.select(range(before, before + columns)).combine_chunks().to_batches()
-    if not batches:
+    parts = [
+        batch.select(range(before, before + columns)).to_tensor(row_major=False).to_numpy().T
+        for batch in table.to_batches()
+    ]
+    if not parts:
         return None
-    values: Array = batches[0].to_tensor(row_major=False).to_numpy().T
-    return values
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 @lru_cache(maxsize=64)

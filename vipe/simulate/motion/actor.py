@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from vipe.simulate.motion.body import CHANNELS, SIDES, Body
+from vipe.simulate.motion.body import CHANNELS, SIDES, SIGNS, Body
 from vipe.simulate.motion.figure import Feet
 from vipe.simulate.motion.ik import ArmAngles, elbow_angles
 from vipe.simulate.motion.timing import minimum_jerk, swing_height
@@ -20,7 +20,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # How hard channels can be accelerated: radians or metres per s^2; weights (free, hold, rest, gaze) take 0.25 s or so.
 _STRENGTH = dict.fromkeys(CHANNELS, 150.0) | {"x": math.inf, "y": math.inf, "z": 40.0}
 _STRENGTH |= dict.fromkeys(("yaw", "pitch", "roll", "spin", "lumbar_bend", "lumbar_lean", "lumbar_twist"), 60.0)
-_STRENGTH |= {f"{side}_{name}": 250.0 for side in SIDES for name in ("arm_forward", "arm_out", "arm_twist", "elbow", "knee")}
+_STRENGTH |= {
+    f"{side}_{name}": 250.0 for side in SIDES for name in ("arm_forward", "arm_out", "arm_twist", "elbow", "knee")
+}
 
 
 _LOADING = 0.15  # seconds
@@ -55,11 +57,11 @@ class Actor:
         self.knots: dict[str, list[tuple[float, float]]] = {name: [(0.0, 0.0)] for name in CHANNELS}
         self.steps: dict[str, list[Step]] = {
             side: [Step(-1.0, 0.0, (0.0, sign * width, body.sole), sign * self.between(0.0, 0.35), 0.0)]
-            for side, sign in zip(SIDES, (1, -1), strict=True)
+            for side, sign in SIGNS.items()
         }
         self.key(0.0, z=body.standing * self.between(0.99, 1.06), gaze=self.between(0.0, 0.8))
         for side in SIDES:
-            self.arm(0.0, side, self.hanging(side))
+            self.arm(0.0, side, self.hanging())
 
     def between(self, low: float, high: float) -> float:
         """A uniform draw."""
@@ -109,7 +111,9 @@ class Actor:
         """Do nothing for a while."""
         self.time += self.between(low, high)
 
-    def trunk(self, bend: float, lean: float = 0.0, twist: float = 0.0, *, pelvis: float | None = None) -> dict[str, float]:
+    def trunk(
+        self, bend: float, lean: float = 0.0, twist: float = 0.0, *, pelvis: float | None = None
+    ) -> dict[str, float]:
         """Channels for a trunk bent forward, leaned right and turned left in all, shared out along the spine.
 
         `pelvis` is the share of the bend that the hips take; how much of the rest is lumbar varies.
@@ -134,22 +138,30 @@ class Actor:
         """Tell an arm what to be at a time."""
         self.key(time, **self.arm_channels(side, angles))
 
+    def bring(self, side: str, angles: ArmAngles, start: float, end: float) -> None:
+        """From rest to rest: let an arm stay until `start` and be somewhere by `end`."""
+        self.keep_arm(side, start)
+        self.arm(end, side, angles)
+
+    def keep_arm(self, side: str, time: float) -> None:
+        """Let an arm stay as it is until a time."""
+        self.keep(time, (f"{side}_{name}" for name in ("arm_forward", "arm_out", "arm_twist", "elbow")))
+
     def arm_channels(self, side: str, angles: ArmAngles) -> dict[str, float]:
         """Channels of one arm."""
         forward, out, twist, elbow = angles
         channels = {"arm_forward": forward, "arm_out": out, "arm_twist": twist, "elbow": elbow}
         return {f"{side}_{name}": value for name, value in channels.items()}
 
-    def hanging(self, side: str) -> ArmAngles:
+    def hanging(self) -> ArmAngles:
         """An arm at rest beside the body."""
-        del side
         return ArmAngles(
             self.between(-0.25, 0.3), self.between(0.0, 0.4), self.between(-0.3, 0.6), self.between(0.1, 0.7)
         )
 
     def reaching(self, side: str, point: tuple[float, float, float], elbow_out: float = 0.5) -> ArmAngles:
         """The arm whose wrist is at a point of the chest's space, outward positive, in torso lengths from the neck."""
-        body, sign = self.body, 1 if side == "left" else -1
+        body, sign = self.body, SIGNS[side]
         torso = body.torso
         up, front = body.collar_slope, body.collar_sweep
         shoulder = (
@@ -158,9 +170,7 @@ class Actor:
             body.collar * math.sin(up),
         )
         target = tuple(torso * value - own for value, own in zip(point, shoulder, strict=True))
-        return elbow_angles(
-            (target[0], sign * target[1], target[2]), elbow_out, body.upper_arm, body.forearm, sign
-        )
+        return elbow_angles((target[0], sign * target[1], target[2]), elbow_out, body.upper_arm, body.forearm, sign)
 
     def leg(self, side: str, thigh: float, out: float, twist: float, knee: float) -> dict[str, float]:
         """Channels of a free leg, by the angle of its thigh (forward of the pelvis's down) and its knee."""
@@ -177,7 +187,14 @@ class Actor:
         return {"x": self.x, "y": self.y, "z": z, "yaw": self.heading, **level}
 
     def step(
-        self, side: str, start: float, seconds: float, place: tuple[float, float], yaw: float, lift: float, z: float = 0.0
+        self,
+        side: str,
+        start: float,
+        seconds: float,
+        place: tuple[float, float],
+        yaw: float,
+        lift: float,
+        z: float = 0.0,
     ) -> None:
         """Let a foot leave its place at a time and be down elsewhere; `z` is the height of the ground there."""
         steps = self.steps[side]

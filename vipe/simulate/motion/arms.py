@@ -1,12 +1,12 @@
 """What arms do by themselves: key poses, gestures, and swinging along with the legs (numpy)."""
 
-__all__ = ["POSTURES", "any_arm", "carry_arms", "gesture", "posture", "swing_arms"]
+__all__ = ["POSTURES", "any_arm", "busy_arms", "carry_arms", "gesture", "posture", "swing_arms"]
 
 import math
 from collections.abc import Sequence
 
 from vipe.simulate.motion.actor import Actor
-from vipe.simulate.motion.body import SIDES
+from vipe.simulate.motion.body import SIDES, SIGNS
 from vipe.simulate.motion.ik import ArmAngles
 
 # Where the wrist is, from the base of the neck, in torso lengths: forward, outward, up; then how far out the elbow is
@@ -57,7 +57,7 @@ def any_arm(actor: Actor, side: str) -> ArmAngles:
     """One arm anywhere it can comfortably be: hanging, in a posture, or reaching some way."""
     draw = actor.generator.random()
     if draw < 0.2:
-        return actor.hanging(side)
+        return actor.hanging()
     if draw < 0.6:
         return posture(actor, side, actor.pick(*POSTURES), 1.6)
     # A direction from the shoulder: across the body to behind it, low more often than high.
@@ -75,8 +75,7 @@ def carry_arms(actor: Actor, start: float, seconds: float, sides: Sequence[str] 
     alike = actor.chance(0.6)
     for side in sides:
         angles = posture(actor, side, name if alike else actor.pick(*POSTURES), 1.4)
-        actor.keep(start, actor.arm_channels(side, angles))
-        actor.arm(start + seconds, side, angles)
+        actor.bring(side, angles, start, start + seconds)
         actor.key(start + seconds, **{f"{side}_shrug": actor.between(-0.1, 0.25)})
 
 
@@ -84,7 +83,7 @@ def gesture(actor: Actor, start: float, end: float, sides: Sequence[str] = SIDES
     """Arms that go from one place to another with pauses, as of someone who talks or handles something."""
     time = start
     for side in sides:
-        actor.keep(start, actor.arm_channels(side, ArmAngles(0, 0, 0, 0)))
+        actor.keep_arm(side, start)
     while time < end - 0.3:
         time = min(time + actor.between(0.35, 0.9), end)
         alike = actor.chance(0.35)
@@ -97,7 +96,7 @@ def gesture(actor: Actor, start: float, end: float, sides: Sequence[str] = SIDES
         if actor.chance(0.4):
             time += actor.between(0.1, 0.8)
             for side in sides:
-                actor.keep(time, actor.arm_channels(side, ArmAngles(0, 0, 0, 0)))
+                actor.keep_arm(side, time)
 
 
 def swing_arms(actor: Actor, landings: Sequence[tuple[float, str]], style: dict[str, float]) -> None:
@@ -105,9 +104,17 @@ def swing_arms(actor: Actor, landings: Sequence[tuple[float, str]], style: dict[
     for time, foot in landings:
         for side in SIDES:
             ahead = 1.0 if side != foot else -1.0
-            amount = style["swing"] * (1 + style["uneven"] * (1 if side == "left" else -1)) * actor.between(0.85, 1.15)
+            amount = style["swing"] * (1 + style["uneven"] * SIGNS[side]) * actor.between(0.85, 1.15)
             forward = style["forward"] + amount * ahead
             elbow = style["elbow"] + style["elbow_swing"] * amount * ahead
             out = style["out"] - 0.25 * amount * max(ahead, 0.0) * style["inward"]
             twist = style["twist"] + 0.3 * amount * max(ahead, 0.0)
             actor.arm(time, side, ArmAngles(forward, out, twist, max(elbow, 0.08)))
+
+
+def busy_arms(actor: Actor, start: float, end: float) -> None:
+    """Something for both arms to do for a while: gestures, or a posture."""
+    if actor.chance(0.5):
+        gesture(actor, start, end)
+    else:
+        carry_arms(actor, start, min(end - start, actor.between(0.5, 1.2)))

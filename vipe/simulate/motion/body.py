@@ -1,6 +1,6 @@
 """Bodies of many sizes, what their joints allow, and the channels that pose them (numpy)."""
 
-__all__ = ["CHANNELS", "LIMITS", "SIDED", "SIDES", "UNSIDED", "Body", "limit", "sample_body"]
+__all__ = ["CHANNELS", "LIMITS", "OTHER", "SIDED", "SIDES", "SIGNS", "UNSIDED", "Body", "limit", "sample_body"]
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,9 @@ from jaxtyping import Float
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SIDES = ("left", "right")
+SIGNS = {"left": 1, "right": -1}
+"""Left is +y."""
+OTHER = {"left": "right", "right": "left"}
 
 UNSIDED = (
     *("x", "y", "z"),  # pelvis in the world, metres

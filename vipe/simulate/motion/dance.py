@@ -6,10 +6,8 @@ import math
 
 from vipe.simulate.motion.actor import Actor
 from vipe.simulate.motion.arms import any_arm, posture
-from vipe.simulate.motion.body import SIDES
-from vipe.simulate.motion.floor import place_feet
-
-_BOTH = tuple(zip(SIDES, (1, -1), strict=True))
+from vipe.simulate.motion.body import OTHER, SIDES, SIGNS
+from vipe.simulate.motion.stance import place_feet
 
 
 def dance(actor: Actor) -> None:
@@ -29,12 +27,20 @@ def dance(actor: Actor) -> None:
             actor.step(foot, actor.time, 0.8 * beat, place, actor.heading + sign * actor.between(0.0, 0.6), lift)
         turned = actor.between(-0.5, 0.5) * wild
         hips = actor.beside(actor.between(-0.06, 0.06), -sign * actor.between(0.0, 0.12) * wild)
-        trunk = actor.trunk(actor.between(-0.3, 0.5) * wild, actor.between(-0.5, 0.5) * wild, actor.between(-0.7, 0.7) * wild)
+        trunk = actor.trunk(
+            actor.between(-0.3, 0.5) * wild, actor.between(-0.5, 0.5) * wild, actor.between(-0.7, 0.7) * wild
+        )
         bounce = actor.between(0.0, 0.12) * wild
         actor.key(actor.time + 0.5 * beat, z=body.standing * (low - bounce))
         actor.move(
-            beat, x=hips[0], y=hips[1], z=body.standing * low, yaw=actor.heading + turned, **trunk,
-            head_twist=actor.between(-0.6, 0.6), head_bend=actor.between(-0.3, 0.3),
+            beat,
+            x=hips[0],
+            y=hips[1],
+            z=body.standing * low,
+            yaw=actor.heading + turned,
+            **trunk,
+            head_twist=actor.between(-0.6, 0.6),
+            head_bend=actor.between(-0.3, 0.3),
         )
         if actor.chance(0.7):
             alike, one = actor.chance(0.4), any_arm(actor, "left")
@@ -52,11 +58,11 @@ def balance(actor: Actor) -> None:
     for _ in range(int(actor.generator.integers(1, 4))):
         start = actor.time
         leg = actor.pick(*SIDES)
-        sign = 1 if leg == "left" else -1
-        support = actor.foothold(SIDES[1 - SIDES.index(leg)])
+        sign = SIGNS[leg]
+        support = actor.foothold(OTHER[leg])
         over = {"x": support[0], "y": support[1]}
         tip = actor.between(0.0, 0.1) * actor.chance(0.4)
-        other = SIDES[1 - SIDES.index(leg)]
+        other = OTHER[leg]
         actor.move(0.5, **over, z=body.standing * actor.between(0.98, 1.06))
         kind = actor.pick("behind", "behind", "side", "front", "passe", "knee", "heel")
         opened = actor.between(0.0, 0.8)
@@ -72,19 +78,43 @@ def balance(actor: Actor) -> None:
         tilt = actor.between(-0.1, 1.3) if kind == "behind" else actor.between(-0.35, 0.2)
         trunk = actor.trunk(0.0, 0.0, actor.between(-0.4, 0.4))
         # The pelvis goes with the leg: forward for a leg behind, to the other side for one beside.
-        trunk |= {"pitch": tilt, "chest_bend": -actor.between(0.0, 0.5) * tilt, "lumbar_bend": -actor.between(0.0, 0.4) * tilt}
+        trunk |= {
+            "pitch": tilt,
+            "chest_bend": -actor.between(0.0, 0.5) * tilt,
+            "lumbar_bend": -actor.between(0.0, 0.4) * tilt,
+        }
         trunk |= {"roll": sign * actor.between(0.1, 0.5) * (kind == "side"), "lumbar_lean": actor.between(-0.3, 0.3)}
         legs = actor.leg(leg, thigh, out, opened, bend)
         standing = body.standing * actor.between(0.9, 1.02) + tip
         seconds = actor.between(0.6, 1.2)
-        actor.move(seconds, **legs, **trunk, z=standing, **{f"{other}_tiptoe": tip, f"{other}_leg_twist": opened * 0.6}, yaw=actor.heading + actor.between(-0.6, 0.6))
+        actor.move(
+            seconds,
+            **legs,
+            **trunk,
+            z=standing,
+            **{f"{other}_tiptoe": tip, f"{other}_leg_twist": opened * 0.6},
+            yaw=actor.heading + actor.between(-0.6, 0.6),
+        )
         for side in SIDES:
-            name = actor.pick("sideways", "sideways high", "overhead", "forward high", "sideways low", "on the hip", "forward", "on the belly", "before the lap")
+            name = actor.pick(
+                "sideways",
+                "sideways high",
+                "overhead",
+                "forward high",
+                "sideways low",
+                "on the hip",
+                "forward",
+                "on the belly",
+                "before the lap",
+            )
             arm = posture(actor, side, name) if actor.chance(0.8) else any_arm(actor, side)
-            actor.keep(start + 0.3, actor.arm_channels(side, arm))
-            actor.arm(actor.time, side, arm)
+            actor.bring(side, arm, start + 0.3, actor.time)
         actor.wait(0.2, 1.0)
-        actor.move(actor.between(0.6, 0.9), **{f"{leg}_free": 0.0, f"{other}_tiptoe": 0.0, f"{other}_leg_twist": 0.0}, **actor.stand_channels())
+        actor.move(
+            actor.between(0.6, 0.9),
+            **{f"{leg}_free": 0.0, f"{other}_tiptoe": 0.0, f"{other}_leg_twist": 0.0},
+            **actor.stand_channels(),
+        )
         if actor.chance(0.5):
             actor.x, actor.y = actor.beside(0.25, 0.0)
             place_feet(actor, 0.06, 0.0)
@@ -96,8 +126,8 @@ def pirouette(actor: Actor) -> None:
     place_feet(actor, 0.08, actor.between(0.1, 0.4))
     for _ in range(int(actor.generator.integers(1, 3))):
         leg = actor.pick(*SIDES)
-        other = SIDES[1 - SIDES.index(leg)]
-        sign = 1 if leg == "left" else -1
+        other = OTHER[leg]
+        sign = SIGNS[leg]
         support = actor.foothold(other)
         actor.move(actor.between(0.4, 0.6), z=0.85 * body.standing, chest_twist=sign * 0.4, x=support[0], y=support[1])
         for side in SIDES:
@@ -112,9 +142,15 @@ def pirouette(actor: Actor) -> None:
         )
         actor.heading += turns
         tip = actor.between(0.03, 0.1)
-        names = actor.pick(("on the belly",) * 2, ("on the chest",) * 2, ("overhead",) * 2, ("forearm forward",) * 2, ("overhead", "sideways"))
+        names = actor.pick(
+            ("on the belly",) * 2,
+            ("on the chest",) * 2,
+            ("overhead",) * 2,
+            ("forearm forward",) * 2,
+            ("overhead", "sideways"),
+        )
         for side, name in zip(SIDES, names, strict=True):
-            actor.keep(start, actor.arm_channels(side, actor.hanging(side)))
+            actor.keep(start, actor.arm_channels(side, actor.hanging()))
             arm = posture(actor, side, name)
             actor.arm(start + 0.4, side, arm)
             actor.arm(start + seconds - 0.2, side, arm)
@@ -142,8 +178,8 @@ def leap(actor: Actor) -> None:
     big = actor.chance(0.6)
     actor.keep(time, ("x", "y", "z"))
     for number in range(int(actor.generator.integers(4, 8))):
-        sign = 1 if foot == "left" else -1
-        other = SIDES[1 - SIDES.index(foot)]
+        sign = SIGNS[foot]
+        other = OTHER[foot]
         flying = (big and number >= 2 and actor.chance(0.5)) or (not big and actor.chance(0.6))
         length = (actor.between(1.0, 1.6) if big and flying else actor.between(0.3, 0.7)) * body.leg
         seconds = actor.between(0.5, 0.7) if flying else actor.between(0.35, 0.5)
@@ -161,16 +197,26 @@ def leap(actor: Actor) -> None:
             actor.key(time + seconds - 0.03, **{f"{foot}_free": 0.0})
             actor.step(other, time + 0.03, seconds + 0.25, actor.beside(0.3, -sign * 0.08), actor.heading, 0.15)
             actor.key(time + seconds + 0.1, **{f"{other}_free": 0.0})
-            actor.key(middle, z=body.standing * 1.0 + rise, **actor.trunk(actor.between(-0.3, 0.4), 0.0, actor.between(-0.3, 0.3)))
+            actor.key(
+                middle,
+                z=body.standing * 1.0 + rise,
+                **actor.trunk(actor.between(-0.3, 0.4), 0.0, actor.between(-0.3, 0.3)),
+            )
             for side in SIDES:
                 name = actor.pick("sideways", "forward", "sideways high", "overhead", "forward high", "sideways low")
                 actor.arm(middle, side, posture(actor, side, name))
             seconds += 0.1
         time += seconds
-        actor.key(time, x=actor.x, y=actor.y, z=body.standing * actor.between(0.86, 0.95), **actor.trunk(actor.between(0.0, 0.3)))
+        actor.key(
+            time,
+            x=actor.x,
+            y=actor.y,
+            z=body.standing * actor.between(0.86, 0.95),
+            **actor.trunk(actor.between(0.0, 0.3)),
+        )
         foot = other
     actor.time = time
-    for side, sign in _BOTH:
+    for side, sign in SIGNS.items():
         actor.step(side, actor.time, 0.35, actor.beside(0.1, sign * 0.1), actor.heading, 0.05)
     del start
     actor.move(0.6, **actor.stand_channels(), left_free=0.0, right_free=0.0)

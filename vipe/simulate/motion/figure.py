@@ -22,7 +22,16 @@ _LOWEST_KNEE = 0.04
 _SOFT = 0.016  # metres over which the pelvis gives way before a standing leg is stretched
 _BALANCE = 0.16  # pelvis goes back by this share of the height, times the sine of the trunk's lean
 # How far the skin is from a joint, metres, for what may lie on the ground.
-_FLESH = {"pelvis": 0.11, "hip": 0.08, "spine": 0.10, "thorax": 0.08, "nose": 0.03, "head": 0.03, "shoulder": 0.07, "elbow": 0.045}
+_FLESH = {
+    "pelvis": 0.11,
+    "hip": 0.08,
+    "spine": 0.10,
+    "thorax": 0.08,
+    "nose": 0.03,
+    "head": 0.03,
+    "shoulder": 0.07,
+    "elbow": 0.045,
+}
 _FLESH |= {"knee": 0.06, "ankle": _LOWEST_ANKLE}
 
 
@@ -46,14 +55,20 @@ def figure(body: Body, controls: Float[Array, "frames channels"], feet: Feet) ->
     sided = controls[:, len(UNSIDED) :].reshape(len(controls), 2, len(SIDED))
     s = {name: sided[:, :, i] for i, name in enumerate(SIDED)}
 
-    pelvis_turn, chest_turn, upper = _upper_body(body, c, s)
+    pelvis_turn, upper = _upper_body(body, c, s)
     hips = (_SIGN * body.hip)[:, None] * pelvis_turn[:, None, :, 1]
     legs = _swung(s["leg_forward"], s["leg_out"]) * reach_for_bend(body.thigh, body.shank, s["knee"])[..., None]
     free_ankles = hips + _turned(pelvis_turn, legs)
 
     root = np.stack([c["x"], c["y"], c["z"]], axis=-1)
     lean = c["pitch"] + 0.6 * (c["lumbar_bend"] + c["chest_bend"])
-    shift = -_BALANCE * body.height * np.sin(np.clip(lean, -0.6, 1.6)) * (1 - c["rest"]) * np.minimum(1, feet.bearing.sum(-1))
+    shift = (
+        -_BALANCE
+        * body.height
+        * np.sin(np.clip(lean, -0.6, 1.6))
+        * (1 - c["rest"])
+        * np.minimum(1, feet.bearing.sum(-1))
+    )
     shift *= np.cos(np.clip(c["pitch"], -1.5, 1.5))
     root[:, 0] += shift * np.cos(c["yaw"])
     root[:, 1] += shift * np.sin(c["yaw"])
@@ -101,13 +116,13 @@ _PAIR = {
     name: [_SKELETON.index(f"{side}_{name}") for side in SIDES]
     for name in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 }
-assert len(CHANNELS) == len(UNSIDED) + 2 * len(SIDED)  # noqa: S101
+assert len(CHANNELS) == len(UNSIDED) + 2 * len(SIDED)
 
 
 def _upper_body(
     body: Body, c: dict[str, Array], s: dict[str, Array]
-) -> tuple[Float[Array, "frames 3 3"], Float[Array, "frames 3 3"], dict[str, Array]]:
-    """Pelvis and chest rotations, and joints above the pelvis as seen from it (world axes)."""
+) -> tuple[Float[Array, "frames 3 3"], dict[str, Array]]:
+    """Rotation of the pelvis, and joints above the pelvis as seen from it (world axes)."""
     lean = c["pitch"] + c["lumbar_bend"] + c["chest_bend"]
     low, high = -0.9, 0.85
     nod = np.clip(c["head_bend"] - c["gaze"] * lean, low, high)
@@ -133,7 +148,9 @@ def _upper_body(
 
     # The shoulder blade turns with the arm: a third of the arm's elevation past 30 degrees (Inman 1944).
     swing = np.sqrt(s["arm_forward"] ** 2 + s["arm_out"] ** 2)
-    up = body.collar_slope + s["shrug"] + 0.22 * np.maximum(swing - 0.4, 0.0) ** 2 / (0.6 + np.maximum(swing - 0.4, 0.0))
+    up = (
+        body.collar_slope + s["shrug"] + 0.22 * np.maximum(swing - 0.4, 0.0) ** 2 / (0.6 + np.maximum(swing - 0.4, 0.0))
+    )
     front = body.collar_sweep + s["protract"] + 0.15 * np.sin(np.clip(s["arm_forward"], -1.5, 1.5))
     collar = body.collar * np.stack(
         [np.cos(up) * np.sin(front), _SIGN * np.cos(up) * np.cos(front), np.sin(up)], axis=-1
@@ -146,7 +163,7 @@ def _upper_body(
     elbow = shoulder + _turned(chest, body.upper_arm * upper)
     wrist = elbow + _turned(chest, body.forearm * lower)
     points = {"spine": spine, "thorax": thorax, "nose": nose, "head": head}
-    return pelvis, chest, {**points, "shoulder": shoulder, "elbow": elbow, "wrist": wrist}
+    return pelvis, {**points, "shoulder": shoulder, "elbow": elbow, "wrist": wrist}
 
 
 def _euler(yaw: Array, pitch: Array, roll: Array) -> Float[Array, "*batch 3 3"]:
@@ -169,7 +186,8 @@ def _swung(forward: Float[Array, "frames 2"], out: Float[Array, "frames 2"]) -> 
 
 
 def _turned(rotation: Float[Array, "frames 3 3"], vectors: Float[Array, "frames 2 3"]) -> Float[Array, "frames 2 3"]:
-    return vectors @ rotation.transpose(0, 2, 1)
+    turned: Array = vectors @ rotation.transpose(0, 2, 1)
+    return turned
 
 
 def _pelvis_height(
@@ -188,13 +206,17 @@ def _pelvis_height(
         height = most[:, side] - _SOFT * np.logaddexp(0.0, (most[:, side] - height) / _SOFT)
     if not rest.any():
         return height
-    down = [np.full_like(rest, _FLESH["pelvis"]), *(_FLESH[n] - points[n][:, 2] for n in ("spine", "thorax", "nose", "head"))]
+    down = [
+        np.full_like(rest, _FLESH["pelvis"]),
+        *(_FLESH[n] - points[n][:, 2] for n in ("spine", "thorax", "nose", "head")),
+    ]
     for side in (0, 1):
         down += [_FLESH[name] - points[name][:, side, 2] for name in ("shoulder", "elbow", "hip")]
         # A leg counts as far as it is free; planted feet look after themselves.
         down += [free[:, side] * (_FLESH[n] - points[n][:, side, 2] + 1) - 1 for n in ("knee", "ankle")]
     lying = _SOFT * np.logaddexp.reduce(np.stack(down) / _SOFT, axis=0)
-    return (1 - rest) * height + rest * lying
+    blended: Array = (1 - rest) * height + rest * lying
+    return blended
 
 
 def _within_reach(line: Float[Array, "frames 2 3"], upper: float, lower: float) -> Float[Array, "frames 2 3"]:
@@ -204,7 +226,8 @@ def _within_reach(line: Float[Array, "frames 2 3"], upper: float, lower: float) 
     near = _STRETCH * (upper + lower)
     pressed = np.where(length > near, near + (most - near) * np.tanh((length - near) / (most - near)), length)
     pressed = np.where(length < 1.15 * least, least * (1 + 0.15 * np.exp((length / least - 1.15) / 0.15)), pressed)
-    return line * (pressed / np.maximum(length, 1e-6))
+    kept: Array = line * (pressed / np.maximum(length, 1e-6))
+    return kept
 
 
 def _knee_pole(
@@ -231,5 +254,3 @@ def _held_arms(body: Body, upper: dict[str, Array], s: dict[str, Array]) -> tupl
     pole = pole + 0.02 * np.array([0.0, 0.0, -1.0])
     wrists = shoulders + _within_reach(wanted - shoulders, body.upper_arm, body.forearm)
     return middle_joint(shoulders, wrists, pole, body.upper_arm, body.forearm), wrists
-
-

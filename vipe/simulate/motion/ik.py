@@ -30,9 +30,7 @@ def bend_for_reach(upper: float, lower: float, reach: Float[Array, "*batch"]) ->
     return np.arccos(np.clip((reach**2 - upper**2 - lower**2) / (2 * upper * lower), -1.0, 1.0))
 
 
-def turn_from_down(
-    direction: Float[Array, "*batch 3"], vector: Float[Array, "*batch 3"]
-) -> Float[Array, "*batch 3"]:
+def turn_from_down(direction: Float[Array, "*batch 3"], vector: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
     """Turn `vector` by the smallest rotation that takes straight down to the unit vector `direction`.
 
     Undefined for straight up, where a limb's swing of 180 degrees could have gone either way; kept finite there.
@@ -63,7 +61,8 @@ def middle_joint(
     side = side / np.maximum(np.sqrt((side * side).sum(axis=-1, keepdims=True)), 1e-9)
     along = (reach**2 + upper**2 - lower**2) / np.maximum(2 * reach, 1e-9)
     across = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
-    return root + along * axis + across * side
+    middle: Array = root + along * axis + across * side
+    return middle
 
 
 def elbow_angles(

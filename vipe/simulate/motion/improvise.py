@@ -4,10 +4,8 @@ __all__ = ["improvise", "improvise_walking", "limber"]
 
 from vipe.simulate.motion.actor import Actor
 from vipe.simulate.motion.arms import any_arm, gesture
-from vipe.simulate.motion.body import SIDES
+from vipe.simulate.motion.body import OTHER, SIDES, SIGNS
 from vipe.simulate.motion.locomotion import Gait, travel
-
-_BOTH = tuple(zip(SIDES, (1, -1), strict=True))
 
 
 def improvise(actor: Actor) -> None:
@@ -18,12 +16,21 @@ def improvise(actor: Actor) -> None:
         start, seconds = actor.time, actor.between(0.45, 1.1)
         if actor.chance(0.6):
             foot = actor.pick(*SIDES)
-            sign = 1 if foot == "left" else -1
+            sign = SIGNS[foot]
             drift = actor.beside(actor.between(-0.25, 0.25) * boldness, actor.between(-0.2, 0.2) * boldness)
             actor.x, actor.y = drift
             actor.heading += actor.between(-0.5, 0.5) * boldness
-            place = actor.beside(actor.between(-0.4, 0.4) * boldness, sign * (0.1 + actor.between(-0.06, 0.3) * boldness))
-            actor.step(foot, start, 0.8 * seconds, place, actor.heading + sign * actor.between(-0.2, 0.7), actor.between(0.04, 0.3))
+            place = actor.beside(
+                actor.between(-0.4, 0.4) * boldness, sign * (0.1 + actor.between(-0.06, 0.3) * boldness)
+            )
+            actor.step(
+                foot,
+                start,
+                0.8 * seconds,
+                place,
+                actor.heading + sign * actor.between(-0.2, 0.7),
+                actor.between(0.04, 0.3),
+            )
         feet = [actor.foothold(side) for side in SIDES]
         weight = actor.between(0.25, 0.75)
         x = weight * feet[0][0] + (1 - weight) * feet[1][0]
@@ -34,17 +41,30 @@ def improvise(actor: Actor) -> None:
         # A hip dropped or hitched, which the lumbar spine makes up for.
         drop = actor.between(-0.3, 0.3) * actor.generator.random()
         trunk |= {"roll": trunk["roll"] + drop, "lumbar_lean": trunk["lumbar_lean"] - drop * actor.between(0.3, 1.2)}
-        head = {"head_twist": actor.between(-0.9, 0.9), "head_bend": actor.between(-0.4, 0.6), "head_lean": actor.between(-0.3, 0.3)}
+        head = {
+            "head_twist": actor.between(-0.9, 0.9),
+            "head_bend": actor.between(-0.4, 0.6),
+            "head_lean": actor.between(-0.3, 0.3),
+        }
         legs = {f"{side}_leg_twist": actor.between(-0.2, 0.5) for side in SIDES}
         actor.move(
-            seconds, x=x, y=y, z=height * body.standing, yaw=actor.heading + actor.between(-0.4, 0.4), **trunk, **head, **legs
+            seconds,
+            x=x,
+            y=y,
+            z=height * body.standing,
+            yaw=actor.heading + actor.between(-0.4, 0.4),
+            **trunk,
+            **head,
+            **legs,
         )
         for side in SIDES:
             if actor.chance(0.8):
                 arm = any_arm(actor, side)
-                actor.keep(start, actor.arm_channels(side, arm))
-                actor.arm(actor.time, side, arm)
-                actor.key(actor.time, **{f"{side}_shrug": actor.between(-0.1, 0.35), f"{side}_protract": actor.between(-0.3, 0.4)})
+                actor.bring(side, arm, start, actor.time)
+                actor.key(
+                    actor.time,
+                    **{f"{side}_shrug": actor.between(-0.1, 0.35), f"{side}_protract": actor.between(-0.3, 0.4)},
+                )
         actor.wait(0.0, 0.5)
     actor.move(0.6, **actor.stand_channels(), left_leg_twist=0.0, right_leg_twist=0.0)
 
@@ -57,7 +77,7 @@ def improvise_walking(actor: Actor) -> None:
         length=actor.between(0.1, 0.9),
         direction=actor.between(-3.1, 3.1) if actor.chance(0.4) else 0.0,
         turn=actor.between(-0.5, 0.5),
-        width=actor.between(-0.06, 0.25),
+        width=actor.between(-0.12, 0.25),
         lift=actor.between(0.06, 0.5),
         swing=actor.between(0.9, 1.3),
         height=actor.between(0.8, 1.02),
@@ -81,7 +101,7 @@ def limber(actor: Actor) -> None:
     """Stand on one leg and move the other anywhere its hip and knee allow, arms and trunk going along."""
     body = actor.body
     leg = actor.pick(*SIDES)
-    other = SIDES[1 - SIDES.index(leg)]
+    other = OTHER[leg]
     support = actor.foothold(other)
     actor.move(0.5, x=support[0], y=support[1], z=0.98 * body.standing)
     for _ in range(int(actor.generator.integers(3, 7))):
@@ -93,10 +113,9 @@ def limber(actor: Actor) -> None:
         actor.move(actor.between(0.5, 0.9), z=body.standing * actor.between(0.85, 1.02), yaw=yaw, **legs, **trunk)
         for side in SIDES:
             arm = any_arm(actor, side)
-            actor.keep(start, actor.arm_channels(side, arm))
-            actor.arm(actor.time, side, arm)
+            actor.bring(side, arm, start, actor.time)
     actor.x, actor.y = support[0], support[1]
-    sign = 1 if leg == "left" else -1
+    sign = SIGNS[leg]
     actor.step(leg, actor.time - 0.25, 0.2, actor.beside(0.0, sign * 0.18), actor.heading, 0.0)
     actor.move(0.5, **{f"{leg}_free": 0.0})
     actor.move(0.5, **actor.stand_channels())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vipe.simulate.motion.actor import Actor
 from vipe.simulate.motion.arms import any_arm, carry_arms, gesture, posture, swing_arms
-from vipe.simulate.motion.body import SIDES
+from vipe.simulate.motion.body import SIDES, SIGNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def walk(actor: Actor) -> None:
         step=actor.between(0.48, 0.62) + 0.25 * (1 - speed) * actor.generator.random(),
         length=0.25 + 0.75 * speed + actor.between(-0.05, 0.1),
         turn=actor.pick(0.0, 0.0, actor.between(-0.1, 0.1), actor.between(-0.5, 0.5)),
-        width=actor.between(-0.04, 0.16),
+        width=actor.between(-0.04, 0.16) if actor.chance(0.85) else actor.between(-0.12, 0.0),
         lift=actor.between(0.08, 0.22),
         swing=actor.between(0.95, 1.25),
         height=actor.between(0.96, 1.05),
@@ -141,7 +141,7 @@ def sidestep(actor: Actor) -> None:
             length=actor.between(0.1, 0.5),
             direction=way * (math.pi / 2 + actor.between(-0.6, 0.5)),
             turn=actor.between(-0.1, 0.1),
-            width=actor.between(0.02, 0.14),
+            width=actor.between(-0.1, 0.14),
             lift=actor.between(0.05, 0.2),
             swing=actor.between(0.85, 1.1),
             height=actor.between(0.9, 1.02),
@@ -198,7 +198,7 @@ def travel(actor: Actor, gait: Gait, seconds: float, *, running: bool = False) -
     count = max(2, round(seconds / gait.step))
     limp = actor.between(0.1, 0.25) if actor.chance(0.15) else 0.0
     foot = actor.pick(*SIDES)
-    signs = [(1 if foot == "left" else -1) * (-1) ** number for number in range(count + 1)]
+    signs = [SIGNS[foot] * (-1) ** number for number in range(count + 1)]
     paces = [gait.step * (1 + limp * sign) for sign in signs]
     # The first and the last step are short, and one more closes the feet.
     strides = [gait.length * body.leg * actor.between(0.93, 1.07) for _ in range(count)] + [0.0]
@@ -239,7 +239,9 @@ def travel(actor: Actor, gait: Gait, seconds: float, *, running: bool = False) -
     # The other foot comes beside, and the body to rest over both.
     sign = signs[count]
     place = actor.beside(0.0, sign * max(0.05, gait.width) * body.leg)
-    actor.step("left" if sign > 0 else "right", time, gait.step, place, actor.heading + sign * gait.toe_out, 0.5 * gait.lift)
+    actor.step(
+        "left" if sign > 0 else "right", time, gait.step, place, actor.heading + sign * gait.toe_out, 0.5 * gait.lift
+    )
     actor.time = time + max(gait.step, 0.4)
     still = {"yaw": actor.heading, "roll": 0.0, "chest_twist": trunk["chest_twist"]}
     actor.key(actor.time, x=actor.x, y=actor.y, z=high, **still)
@@ -272,7 +274,9 @@ def _travel_arms(actor: Actor, start: float, landings: list[tuple[float, str]], 
     elif draw < 0.9:
         # A posture of both arms that swings along.
         for side in SIDES:
-            angles = posture(actor, side, actor.pick("guard", "low guard", "forearm forward", "sideways low", "hanging"))
+            angles = posture(
+                actor, side, actor.pick("guard", "low guard", "forearm forward", "sideways low", "hanging")
+            )
             amount = actor.between(0.05, 0.4)
             for time, foot in landings:
                 ahead = 1.0 if foot != side else -1.0
@@ -298,7 +302,7 @@ def _dress(actor: Actor, start: float, end: float) -> None:
 
 def _settle(actor: Actor) -> None:
     """Feet under the body again."""
-    for side, sign in zip(SIDES, (1, -1), strict=True):
+    for side, sign in SIGNS.items():
         place = actor.beside(actor.between(-0.04, 0.04), sign * actor.between(0.08, 0.16))
         actor.step(side, actor.time, 0.35, place, actor.heading + sign * actor.between(0.0, 0.3), 0.06)
         actor.time += 0.35

@@ -12,7 +12,17 @@ from jaxtyping import Bool, Float, Float32
 
 from vipe.clips import Clip
 from vipe.errors import VipeError
-from vipe.simulate.motion import dance, floor, gestures, improvise, locomotion, sports
+from vipe.simulate.motion import (
+    climbing,
+    dance,
+    fighting,
+    floor,
+    gestures,
+    improvise,
+    locomotion,
+    reaching,
+    sports,
+)
 from vipe.simulate.motion.actor import Actor
 from vipe.simulate.motion.body import CHANNELS, SIDES, Body, limit, sample_body
 from vipe.simulate.motion.figure import figure
@@ -31,33 +41,33 @@ PROGRAMS: dict[str, Callable[[Actor], None]] = {
     "walk_backwards": locomotion.walk_backwards,
     "sidestep": locomotion.sidestep,
     "turn": locomotion.turn,
-    "stairs": floor.stairs,
+    "stairs": climbing.stairs,
     "sit": floor.sit,
     "sit_on_floor": floor.sit_on_floor,
     "kneel": floor.kneel,
     "crouch": floor.crouch,
     "lie_down": floor.lie_down,
     "crawl": floor.crawl,
-    "climb": floor.climb,
-    "hang": floor.hang,
-    "cartwheel": floor.cartwheel,
-    "pick_up": gestures.pick_up,
-    "reach": gestures.reach,
+    "climb": climbing.climb,
+    "hang": climbing.hang,
+    "cartwheel": climbing.cartwheel,
+    "pick_up": reaching.pick_up,
+    "reach": reaching.reach,
     "wave": gestures.wave,
     "raise_hands": gestures.raise_hands,
     "point": gestures.point,
     "telephone": gestures.telephone,
-    "bow": gestures.bow,
-    "stretch": gestures.stretch,
+    "bow": reaching.bow,
+    "stretch": reaching.stretch,
     "clap": gestures.clap,
     "talk": gestures.talk,
     "idle": gestures.idle,
     "jump": sports.jump,
-    "punch": sports.punch,
-    "kick": sports.kick,
+    "punch": fighting.punch,
+    "kick": fighting.kick,
     "throw": sports.throw,
-    "swing": sports.swing,
-    "lunge": sports.lunge,
+    "swing": fighting.swing,
+    "lunge": fighting.lunge,
     "ball": sports.ball,
     "dance": dance.dance,
     "balance": dance.balance,
@@ -69,7 +79,7 @@ PROGRAMS: dict[str, Callable[[Actor], None]] = {
 }
 """What `synthesize` can perform: each tells an actor, from its present state on, what to do."""
 
-_SHARES = {"walk": 3.0, "improvise": 3.0, "improvise_walking": 3.0, "run": 1.5, "sidestep": 1.5, "idle": 1.5}
+_SHARES = {"walk": 6.0, "improvise": 3.0, "improvise_walking": 4.0, "run": 3.0, "sidestep": 2.0, "walk_backwards": 2.0}
 """How often a program is drawn, beside 1 for the others: people mostly walk and stand about."""
 
 SUBJECTS = 24
@@ -164,7 +174,9 @@ def synthesize(
     names = tuple(PROGRAMS) if programs is None else tuple(programs)
     unknown = [name for name in names if name not in PROGRAMS]
     if unknown or not names:
-        raise VipeError(f"synthesize: no program {', '.join(map(repr, unknown)) or 'given'}; known are {', '.join(PROGRAMS)}")
+        raise VipeError(
+            f"synthesize: no program {', '.join(map(repr, unknown)) or 'given'}; known are {', '.join(PROGRAMS)}"
+        )
     return _clips(clips, minutes, fps, names, generator)
 
 

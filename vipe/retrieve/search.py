@@ -81,10 +81,10 @@ def unanswerable(keypoints: Keypoints) -> tuple[str | None, ...]:
     seen = keypoints.mask.sum(axis=1)
     size = normalize_keypoints(keypoints)[2]
     return tuple(
-        f"{count} joints seen, at least {LEAST_SEEN} are needed"
+        f"{count} joints seen, at least {LEAST_SEEN} are needed" + (f": {note}" if note else "")
         if count < LEAST_SEEN
         else ("all seen joints are at one place" if radius == 0 else None)
-        for count, radius in zip(seen.tolist(), size.tolist(), strict=True)
+        for count, radius, note in zip(seen.tolist(), size.tolist(), keypoints.note, strict=True)
     )
 
 
