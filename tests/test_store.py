@@ -454,3 +454,22 @@ def test_a_clip_longer_than_a_row_group(tmp_path, monkeypatch):
     store = PoseStore.create(tmp_path / "s", [clip, replace(clip, name="again")])
     np.testing.assert_array_equal(store.poses({"clip": "long"}), clip.positions)
     assert [row["rows"] for row in store.clips()] == [50, 50]
+
+
+def test_neither_writing_nor_reading_holds_more_than_some_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GROUP_ROWS", 1024)  # 0.2 MB of poses; the whole store has 16 MB
+    positions = np.random.default_rng(0).standard_normal((200, 17, 3), dtype=np.float32)
+    start, held = pa.total_allocated_bytes(), []
+
+    def clips():
+        for number in range(400):
+            held.append(pa.total_allocated_bytes() - start)
+            yield Clip(name=f"clip {number}", skeleton=H36M17, positions=positions, fps=30.0)
+
+    store = PoseStore.create(tmp_path / "s", clips())
+    rows = 0
+    for batch in store.batches(300):
+        held.append(pa.total_allocated_bytes() - start)
+        rows += len(batch)
+    assert rows == 80_000
+    assert max(held) < 4e6

@@ -4,7 +4,6 @@ __all__ = ["DemoConfig", "DemoResult", "Progress", "run"]
 
 import csv
 import json
-import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vipe.clips import Clip
-from vipe.detections import Keypoints
+from vipe.detections import Keypoints, write_coco_results
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
 from vipe.embed.training import train
@@ -65,6 +64,14 @@ class DemoResult:
     seconds: dict[str, float]
     page: Path
     picture: Path
+
+    def to_table(self) -> list[list[str]]:
+        """Hit@k in percent with 95% intervals, a search a row, head first."""
+        return [
+            ["search", *(f"Hit@{k} %" for k in _DEPTHS)],
+            *([score.name, *map(score.percent, _DEPTHS)] for score in self.scores),
+            ["chance", *(f"{100 * self.chance[k]:.1f}" for k in _DEPTHS)],
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: Hit@k of each ranking with its 95% interval."""
@@ -139,16 +146,6 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
     chosen = np.sort(generator.choice(len(kept), size=min(shown, len(kept)), replace=False))
     page, picture = out / "demo.html", out / "demo.png"
     answers = [_answer(int(i), kept, seen, rankings, scores, index) for i in chosen]
-    save_answers(
-        page,
-        picture,
-        "Simulated photos against the archive",
-        answers,
-        intro=_intro(config, kept),
-        table=_table(scores, chance),
-    )
-    _write_queries(out / "queries.json", seen.query[chosen])
-    clock.lap("page")
     result = DemoResult(
         scores=scores,
         chance=chance,
@@ -158,6 +155,10 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
         page=page,
         picture=picture,
     )
+    title = "Simulated photos against the archive"
+    save_answers(page, picture, title, answers, intro=_intro(config, kept), table=result.to_table())
+    write_coco_results(out / "queries.json", seen.query[chosen])
+    clock.lap("page")
     (out / "demo.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
     return result
 
@@ -305,7 +306,7 @@ def _answer(
     asked = seen.query[i : i + 1]
 
     def cameras(rows: Int[Array, " rows"]) -> Float[Array, "rows 2 3"]:
-        return affine_camera(index.poses(rows)[None], asked).A[0]
+        return np.asarray(affine_camera(index.poses(rows)[None], asked).A[0])
 
     found = {}
     for score in scores:
@@ -339,26 +340,3 @@ def _intro(config: DemoConfig, kept: Int[Array, " kept"]) -> str:
         f"{config.distance:g} m away with detector noise of {config.noise:g} RMS radii, against all of them. "
         f"A hit lies within {HIT_THRESHOLD} torso lengths of the true pose. Drag a figure to turn them all."
     )
-
-
-def _table(scores: tuple[RankingScore, ...], chance: dict[int, float]) -> list[list[str]]:
-    head = ["ranking", *(f"Hit@{k}" for k in _DEPTHS)]
-    rows = [
-        [score.name, *(f"{score.hit[k]:.1%} ({score.interval[k][0]:.0%}-{score.interval[k][1]:.0%})" for k in _DEPTHS)]
-        for score in scores
-    ]
-    return [head, *rows, ["chance", *(f"{chance[k]:.1%}" for k in _DEPTHS)]]
-
-
-def _write_queries(file: Path, people: Keypoints) -> None:
-    """The shown queries as COCO results, for `vipe query`."""
-    names = people.skeleton.joints
-    coco17 = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", *names[1:])
-    results = []
-    for i in range(len(people)):
-        place = {name: [*map(float, people.xy[i, j]), float(people.confidence[i, j])] for j, name in enumerate(names)}
-        flat = [value for name in coco17 for value in place.get(name, [0.0, 0.0, 0.0])]
-        results.append({"image_id": i, "category_id": 1, "keypoints": flat, "score": 1.0})
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(results), encoding="utf-8")
-    shutil.move(part, file)

@@ -73,7 +73,7 @@ class PoseStore:
         self.path = path
         self._parts = tuple(parts)
         self._footers = tuple(footers)
-        verified = pads.ParquetFragmentScanOptions(page_checksum_verification=True)
+        verified = pads.ParquetFragmentScanOptions(page_checksum_verification=True, pre_buffer=False)
         layout = pads.ParquetFileFormat(default_fragment_scan_options=verified)
         self._dataset = pads.dataset([str(part) for part in parts], schema=SCHEMA, format=layout)
 
@@ -264,28 +264,19 @@ class PoseStore:
             yield pa.concat_batches(waiting)
 
     def _scan(self, columns: Sequence[str], where: Where, rows: int) -> Iterator[pa.RecordBatch]:
-        """Batches with at least one row; at most a few are held ahead."""
+        """Batches of at most `rows` rows, none empty; holds one row group at a time."""
         for name in columns:
             _field(name)
-        # Part by part, so that an error names the file, and little is read ahead.
+        expression = _expression(where)
         for part, fragment in zip(self._parts, self._dataset.get_fragments(), strict=True):
+            # One row group at a time, those that the filter rules out not at all: Arrow's own scanner reads ahead by
+            # hundreds of megabytes.
             with _telling(part):
-                batches = iter(
-                    fragment.scanner(
-                        schema=SCHEMA,
-                        columns=list(columns),
-                        filter=_expression(where),
-                        batch_size=rows,
-                        batch_readahead=2,
-                    ).to_batches()
-                )
-            while True:
+                groups = fragment.split_by_row_group(expression)
+            for group in groups:
                 with _telling(part):
-                    batch = next(batches, None)
-                if batch is None:
-                    break
-                if len(batch):
-                    yield batch
+                    table = group.to_table(schema=SCHEMA, columns=list(columns), filter=expression)
+                yield from (batch for batch in table.to_batches(max_chunksize=rows) if len(batch))
 
 
 def thin(frames: int, fps: float, target: float | None) -> Int64[Array, " kept"]:

@@ -231,3 +231,17 @@ def test_real_photos(real_keypoints):
     assert [bool(note) for note in keypoints.note] == [not seen for seen in keypoints.mask.any(axis=1)]
     np.testing.assert_array_equal(keypoints.xy[0, 0], [367, 81])  # the nose of the first skier
     assert (keypoints.xy <= keypoints.image_size[:, None]).all()
+
+
+def test_written_results_read_back_as_they_were(tmp_path, rng):
+    from vipe import Keypoints, read_keypoints
+    from vipe.detections import write_coco_results
+
+    mask = rng.random((5, 13)) < 0.8
+    people = Keypoints.of(rng.uniform(1, 500, size=(5, 13, 2)), mask)
+    write_coco_results(tmp_path / "people.json", people)
+    back = read_keypoints(tmp_path / "people.json")
+    np.testing.assert_array_equal(back.mask, people.mask)
+    np.testing.assert_allclose(back.xy, people.xy, rtol=1e-6)
+    assert back.image_id == people.image_id
+    assert [file.name for file in tmp_path.iterdir()] == ["people.json"]

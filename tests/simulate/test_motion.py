@@ -92,7 +92,7 @@ def test_only_the_programs_asked_for_are_performed():
 
 def test_another_rate_samples_the_same_movement_at_other_times():
     slow, fast = (
-        list(synthesize(clips=1, programs=["walk"], fps=fps, generator=np.random.default_rng(9)))[0]
+        next(synthesize(clips=1, programs=["walk"], fps=fps, generator=np.random.default_rng(9)))
         for fps in (10.0, 30.0)
     )
     assert abs(slow.seconds - fast.seconds) < 0.2
@@ -195,12 +195,21 @@ def test_nothing_goes_under_the_ground(takes, program):
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_movement_is_smooth(takes, program):
-    """At most 450 m/s^2 anywhere (a punch has 100 and more), and no frame stands out from those around it."""
+    """Joints are thrown about no harder than in a punch or a fall: at most 400 m/s^2 and 18 m/s."""
     for one in takes[program]:
         acceleration = np.linalg.norm(np.diff(one.positions.astype(np.float64), 2, axis=0), axis=-1) * FPS**2
-        assert acceleration.max() < 450
+        assert acceleration.max() < 400
         speed = np.linalg.norm(np.diff(one.positions.astype(np.float64), axis=0), axis=-1) * FPS
         assert speed.max() < 18
+
+
+def test_programs_follow_each_other_without_a_seam():
+    clips = seed_clips(13, clips=60)
+    assert sum("+" in clip.action for clip in clips) > 20
+    for clip in clips:
+        acceleration = np.linalg.norm(np.diff(clip.positions.astype(np.float64), 2, axis=0), axis=-1) * FPS**2
+        assert acceleration.max() < 400
+        assert clip.positions[..., 2].min() > 0
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -26,14 +26,10 @@ def demo(
     config = DemoConfig(source=None if source is None else str(source), minutes=minutes, seed=seed)
     with progress() as advance:
         result = run(config, out, progress=advance)
-    rows = [
-        [score.name, *(f"{score.hit[k]:.1%} ({low:.0%}-{high:.0%})" for k, (low, high) in score.interval.items())]
-        for score in result.scores
-    ]
-    rows.append(["chance", *(f"{value:.1%}" for value in result.chance.values())])
+    head, *rows = result.to_table()
     emit(
         result.to_json(),
-        table(["search", *(f"Hit@{k}" for k in result.chance)], rows),
+        table(head, rows),
         f"{result.queries:,} simulated queries against {result.gallery:,} poses nobody trained on; "
         "95% intervals over clips; a hit is within 0.1 torso",
         "seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items()),

@@ -27,6 +27,11 @@ class RankingScore:
     queries: int
     gallery: int
 
+    def percent(self, k: int) -> str:
+        """Hit@k with its interval, for a table: "88.6 (86.8-90.3)"."""
+        low, high = self.interval[k]
+        return f"{100 * self.hit[k]:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+
 
 def score_ranking(
     name: str,

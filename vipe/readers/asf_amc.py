@@ -14,7 +14,7 @@ from pyarrow import csv
 from vipe.clips import Clip
 from vipe.errors import ReadError, VipeError
 from vipe.readers.asf import AXES, Bones
-from vipe.readers.kinematics import Node, forward_kinematics, world_axes
+from vipe.readers.kinematics import Node, Plan, forward_kinematics, world_axes
 from vipe.readers.numbers import parse_float
 from vipe.skeletons import Skeleton, detect
 
@@ -57,7 +57,8 @@ def read(stream: BinaryIO, name: str, skeletons: Sequence[Skeleton] = (), *, bon
     try:
         skeleton = detect(tuple(bones.bones), skeletons)
         nodes, wanted = _nodes(bones, rows, skeleton)
-        positions = forward_kinematics(nodes, values, wanted, world_axes(skeleton.up, bones.unit))
+        plan = Plan.of(nodes, wanted)
+        positions = forward_kinematics(plan, values[plan.rows], world_axes(skeleton.up, bones.unit))
         return Clip(name=name, skeleton=skeleton, positions=positions, fps=_FPS)
     except VipeError as error:
         raise ReadError(f"{name}: {error}") from error

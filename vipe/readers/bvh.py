@@ -5,12 +5,13 @@ __all__ = ["read"]
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO, NoReturn
 
 from vipe.clips import Clip
-from vipe.errors import ReadError, VipeError
-from vipe.readers.kinematics import Node, forward_kinematics, world_axes
+from vipe.errors import ReadError, ShapeError, SkeletonError
+from vipe.readers.kinematics import Node, Plan, forward_kinematics, world_axes
 from vipe.readers.numbers import parse_float, parse_rows
 from vipe.skeletons import Skeleton, detect
 
@@ -30,6 +31,7 @@ _FRAMES = re.compile(
 )
 # Rates are written with few digits: 0.016667 is meant to be 60 Hz. NTSC's 29.97 Hz, 0.1% below 30, must stay.
 _RATE_ROUNDING = 5e-4
+_CACHED_BYTES = 1 << 20
 
 
 def read(stream: BinaryIO, name: str, skeletons: Sequence[Skeleton] = ()) -> Clip:
@@ -50,49 +52,69 @@ def read(stream: BinaryIO, name: str, skeletons: Sequence[Skeleton] = ()) -> Cli
     text = stream.read().removeprefix(b"\xef\xbb\xbf")
     # Ignoring case is slow, so it begins in the line where the word is spelled as usual, if there is one.
     motion = _MOTION.search(text, text.rfind(b"\n", 0, max(text.find(b"MOTION"), 0)) + 1)
-    joints, channels = _read_hierarchy(text[: motion.start()] if motion else text, name)
+    header = text[: motion.start()] if motion else text
+    try:
+        cached = not skeletons and len(header) < _CACHED_BYTES
+        rig = _known_rig(header) if cached else _read_rig(header, skeletons)
+    except ReadError as error:
+        raise ReadError(f"{name}{error}") from error
     if motion is None:
         raise ReadError(f"{name}: no line 'MOTION' after the hierarchy; was the file cut?")
     frames, fps, start = _read_motion_head(text, motion.end(), name)
-    values = parse_rows(text, start, frames, channels, name)
-
-    where = {joint.name: i for i, joint in enumerate(joints)}
+    values = parse_rows(text, start, frames, rig.channels, rig.plan.rows, name)
+    positions = forward_kinematics(rig.plan, values, world_axes(rig.skeleton.up, rig.skeleton.unit))
     try:
-        skeleton = _detect(tuple(where)) if not skeletons else detect(tuple(where), skeletons)
-        sites = {site.name: site for site in skeleton.sites if site.joint in where}
-        if len(sites) < len(skeleton.sites):
-            skeleton = skeleton.restricted({*where, *sites})
-        nodes, wanted = list(joints), []
-        for joint in skeleton.joints:
-            if joint in sites:
-                x, y, z = (metres / skeleton.unit for metres in sites[joint].offset)
-                nodes.append(Node(name=joint, parent=where[sites[joint].joint], offset=(x, y, z)))
-                wanted.append(len(nodes) - 1)
-            else:
-                wanted.append(where[joint])
-        positions = forward_kinematics(nodes, values, wanted, world_axes(skeleton.up, skeleton.unit))
-        return Clip(name=name, skeleton=skeleton, positions=positions, fps=fps)
-    except VipeError as error:
+        return Clip(name=name, skeleton=rig.skeleton, positions=positions, fps=fps)
+    except ShapeError as error:
         raise ReadError(f"{name}: {error}") from error
 
 
+@dataclass(frozen=True)
+class _Rig:
+    """What the lines before MOTION say."""
+
+    skeleton: Skeleton
+    plan: Plan
+    channels: int
+
+
 @lru_cache(maxsize=16)
-def _detect(joints: tuple[str, ...]) -> Skeleton:
-    """The files of an archive mostly share one rig."""
-    return detect(joints)
+def _known_rig(header: bytes) -> _Rig:
+    """Files of an archive mostly share a few rigs, to the byte."""
+    return _read_rig(header, ())
+
+
+def _read_rig(header: bytes, skeletons: Sequence[Skeleton]) -> _Rig:
+    """Its errors begin with ":line:" and lack the file's name, which is not part of what is cached."""
+    joints, channels = _read_hierarchy(header)
+    where = {joint.name: i for i, joint in enumerate(joints)}
+    try:
+        skeleton = detect(tuple(where), skeletons)
+    except SkeletonError as error:
+        raise ReadError(f": {error}") from error
+    sites = {site.name: site for site in skeleton.sites if site.joint in where}
+    skeleton = skeleton.restricted({*where, *sites})
+    wanted = []
+    for joint in skeleton.joints:
+        if joint in sites:
+            x, y, z = (metres / skeleton.unit for metres in sites[joint].offset)
+            joints.append(Node(name=joint, parent=where[sites[joint].joint], offset=(x, y, z)))
+            wanted.append(len(joints) - 1)
+        else:
+            wanted.append(where[joint])
+    return _Rig(skeleton, Plan.of(joints, wanted), channels)
 
 
 class _Words:
     """The words of a text, taken one by one; knows the line of the last one taken."""
 
-    def __init__(self, text: bytes, name: str) -> None:
+    def __init__(self, text: bytes) -> None:
         try:
             self._text = text.decode("utf-8")
         except UnicodeDecodeError as error:
             line = text.count(b"\n", 0, error.start) + 1
-            raise ReadError(f"{name}:{line}: byte 0x{text[error.start]:02x} is not UTF-8 text") from error
+            raise ReadError(f":{line}: byte 0x{text[error.start]:02x} is not UTF-8 text") from error
         self._words = self._text.split()
-        self._name = name
         self._at = 0
 
     def __bool__(self) -> bool:
@@ -102,9 +124,7 @@ class _Words:
         try:
             word = self._words[self._at]
         except IndexError:
-            raise ReadError(
-                f"{self._name}: the file ends within the hierarchy, expected {expected}; was it cut?"
-            ) from None
+            raise ReadError(f": the file ends within the hierarchy, expected {expected}; was it cut?") from None
         self._at += 1
         return word
 
@@ -128,13 +148,13 @@ class _Words:
         for line, content in enumerate(self._text.splitlines(), start=1):
             left -= len(content.split())
             if left <= 0:
-                raise ReadError(f"{self._name}:{line}: {message}")
-        raise ReadError(f"{self._name}: {message}")
+                raise ReadError(f":{line}: {message}")
+        raise ReadError(f": {message}")
 
 
-def _read_hierarchy(text: bytes, name: str) -> tuple[list[Node], int]:
+def _read_hierarchy(text: bytes) -> tuple[list[Node], int]:
     """The joints, parents first, and how many channels they have together."""
-    words = _Words(text, name)
+    words = _Words(text)
     if (found := words.take("HIERARCHY")).upper() != "HIERARCHY":
         words.fail(f"found {found[:40]!r}, expected HIERARCHY; is it BVH?")
     joints: dict[str, _Joint] = {}
@@ -173,7 +193,7 @@ def _read_hierarchy(text: bytes, name: str) -> tuple[list[Node], int]:
         else:
             words.fail(f"found {found[:40]!r}, expected {'MOTION' if joints else 'ROOT'}")
     if channels == 0:
-        raise ReadError(f"{name}: no joint has a channel, expected at least one line of CHANNELS")
+        raise ReadError(": no joint has a channel, expected at least one line of CHANNELS")
     return [joint.node() for joint in joints.values()], channels
 
 

@@ -1,6 +1,6 @@
 """Joint positions from a rig and the values that move it: what BVH and ASF/AMC have in common (numpy)."""
 
-__all__ = ["Node", "forward_kinematics", "world_axes"]
+__all__ = ["Node", "Plan", "forward_kinematics", "world_axes"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from jaxtyping import Float32, Float64
 Array = np.ndarray[Any, np.dtype[Any]]
 Axes = tuple[tuple[int, float], tuple[int, float], tuple[int, float]]  # for each axis: which of the file's, factor
 
-_FRAMES_AT_ONCE = 320  # keeps the rotations of a hundred joints in a core's cache
+_FRAMES_AT_ONCE = 1024  # bounds the memory: the rotations of a hundred joints then take about 3 MB
 
 
 class Node(NamedTuple):
@@ -31,25 +31,66 @@ class Node(NamedTuple):
     rest: Float64[Array, "3 3"] | None = None
 
 
-def forward_kinematics(
-    nodes: Sequence[Node], values: Float64[Array, "channels frames"], wanted: Sequence[int], axes: Axes
-) -> Float32[Array, "frames wanted 3"]:
-    """Find the origins of the wanted nodes.
+@dataclass(frozen=True)
+class Plan:
+    """The order in which the nodes of a rig are computed, made once and used for any number of frames.
 
-    Only what the wanted nodes hang on is computed. Sines and products of rotations are float32, which stays within a few micrometres of float64 on a body.
+    Nodes that others hang on come first, the ends of all chains last; what no wanted node hangs on is left out.
+    """
+
+    rows: list[int]  # the channels that move a wanted node
+    groups: tuple["_Group", ...]
+    ends: "_Group | None"
+    places: list[int]  # where the wanted nodes are in the computed order
+
+    @classmethod
+    def of(cls, nodes: Sequence[Node], wanted: Sequence[int]) -> "Plan":
+        """Plan for a rig: its one root first, parents before children; `wanted` are indices of nodes."""
+        carriers = {0}  # what a wanted node hangs on
+        for i in wanted:
+            parent = nodes[i].parent
+            while parent >= 0 and parent not in carriers:
+                carriers.add(parent)
+                parent = nodes[parent].parent
+        depth: dict[int, int] = {}
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for i in sorted(carriers):
+            node = nodes[i]
+            depth[i] = depth[node.parent] + 1 if node.parent >= 0 else 0
+            axes = tuple(axis for axis, _ in node.turns)
+            alike.setdefault((depth[i], axes, node.rest is None), []).append(i)
+        members = [alike[key] for key in sorted(alike, key=lambda key: key[0])]
+        ends = [i for i in dict.fromkeys(wanted) if i not in carriers]
+        order = [i for group in [*members, ends] for i in group]
+        place = {i: at for at, i in enumerate(order)}
+        moves = [move for i in order for move in (*nodes[i].shifts, *(nodes[i].turns if i in carriers else ()))]
+        rows = sorted({row for _, row in moves})
+        where = {row: at for at, row in enumerate(rows)}
+        return cls(
+            rows=rows,
+            groups=tuple(_group(nodes, group, place, where) for group in members),
+            ends=_group(nodes, ends, place, where, turned=False) if ends else None,
+            places=[place[i] for i in wanted],
+        )
+
+
+def forward_kinematics(
+    plan: Plan, values: Float64[Array, "rows frames"], axes: Axes
+) -> Float32[Array, "frames wanted 3"]:
+    """Find the origins of the nodes that a plan wants, in the order in which it wants them.
+
+    Sines and products of rotations are float32, which stays within a few micrometres of float64 on a body.
 
     Args:
-        nodes: The rig, its one root first, parents before children.
-        values: A row for each channel; angles in degrees, shifts in the file's unit.
-        wanted: Indices of nodes, in the order in which their origins are returned.
+        plan: Which nodes, of which rig.
+        values: A row for each of the plan's rows; angles in degrees, shifts in the file's unit.
         axes: What to return as x, y and z, from `world_axes`.
     """
     frames = values.shape[1]
-    positions = np.empty((frames, len(wanted), 3), dtype=np.float32)
+    positions = np.empty((frames, len(plan.places), 3), dtype=np.float32)
+    blocks = -(-frames // _FRAMES_AT_ONCE)
     # What is too large for float32 becomes infinite, which Clip refuses with the frame it is in.
     with np.errstate(over="ignore", invalid="ignore"):
-        plan = _plan(nodes, wanted)
-        blocks = -(-frames // _FRAMES_AT_ONCE)
         for i in range(blocks):
             block = slice(i * frames // blocks, (i + 1) * frames // blocks)
             origins = _origins(plan, values[:, block])
@@ -72,124 +113,87 @@ class _Group:
     """Nodes computed in one go: all their parents are done, and they turn about the same axes in the same order."""
 
     span: slice  # their places in the computed order
-    parents: Array | None  # places of their parents; None for the root
+    parents: list[int]  # places of their parents; none for the root
     offset: Float32[Array, "3 nodes 1"]
     shifts: tuple[tuple[int, list[int], list[int]], ...]  # axis, which of the nodes, their rows of the values
     rest: Float32[Array, "3 3 nodes 1"] | None  # column, row
-    turns: tuple[tuple[int, slice], ...]  # axis, rows of the plan's angles
+    turns: tuple[int, ...]  # axes
+    angles: list[int]  # rows of the values: of the first turn for each node, then of the second ...
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """The order in which nodes are computed. Those that others hang on come first, the ends of all chains last."""
-
-    groups: tuple[_Group, ...]
-    ends: _Group | None
-    angles: list[int]  # rows of the values that turn something, as the groups take them
-    places: list[int]  # where the wanted nodes are in the computed order
-
-
-def _plan(nodes: Sequence[Node], wanted: Sequence[int]) -> _Plan:
-    carriers = {0}  # what a wanted node hangs on
-    for i in wanted:
-        parent = nodes[i].parent
-        while parent >= 0 and parent not in carriers:
-            carriers.add(parent)
-            parent = nodes[parent].parent
-    depth: dict[int, int] = {}
-    alike: dict[tuple[Any, ...], list[int]] = {}
-    for i in sorted(carriers):
-        node = nodes[i]
-        depth[i] = depth[node.parent] + 1 if node.parent >= 0 else 0
-        axes = tuple(axis for axis, _ in node.turns)
-        alike.setdefault((depth[i], axes, node.rest is None), []).append(i)
-    members = [alike[key] for key in sorted(alike, key=lambda key: key[0])]
-    ends = [i for i in dict.fromkeys(wanted) if i not in carriers]
-    place = {i: at for at, i in enumerate(i for group in [*members, ends] for i in group)}
-    angles = [nodes[i].turns[step][1] for group in members for step in range(len(nodes[group[0]].turns)) for i in group]
-    groups, used = [], 0
-    for group in members:
-        groups.append(_group(nodes, group, place, used))
-        used += len(nodes[group[0]].turns) * len(group)
-    return _Plan(
-        groups=tuple(groups),
-        ends=_group(nodes, ends, place, used) if ends else None,
-        angles=angles,
-        places=[place[i] for i in wanted],
-    )
-
-
-def _group(nodes: Sequence[Node], members: Sequence[int], place: dict[int, int], used: int) -> _Group:
+def _group(
+    nodes: Sequence[Node], members: Sequence[int], place: dict[int, int], where: dict[int, int], *, turned: bool = True
+) -> _Group:
     first, n = place[members[0]], len(members)
     shifted: dict[int, tuple[list[int], list[int]]] = {}
     for which, i in enumerate(members):
         for axis, row in nodes[i].shifts:
             shifted.setdefault(axis, ([], []))[0].append(which)
-            shifted[axis][1].append(row)
+            shifted[axis][1].append(where[row])
+    turns = tuple(axis for axis, _ in nodes[members[0]].turns) if turned else ()
     rests = [rest for i in members if (rest := nodes[i].rest) is not None]
+    with np.errstate(over="ignore"):
+        offset = np.array([nodes[i].offset for i in members], dtype=np.float32).T[:, :, None]
     return _Group(
         span=slice(first, first + n),
-        parents=np.array([place[nodes[i].parent] for i in members]) if nodes[members[0]].parent >= 0 else None,
-        offset=np.array([nodes[i].offset for i in members], dtype=np.float32).T[:, :, None],
+        parents=[place[nodes[i].parent] for i in members if nodes[i].parent >= 0],
+        offset=offset,
         shifts=tuple((axis, which, rows) for axis, (which, rows) in shifted.items()),
-        rest=np.array(rests, dtype=np.float32).T[..., None] if len(rests) == n else None,
-        turns=tuple(
-            (axis, slice(used + step * n, used + (step + 1) * n))
-            for step, (axis, _) in enumerate(nodes[members[0]].turns)
-        ),
+        rest=np.array(rests, dtype=np.float32).T[..., None] if turned and rests else None,
+        turns=turns,
+        angles=[where[nodes[i].turns[step][1]] for step in range(len(turns)) for i in members],
     )
 
 
-def _origins(plan: _Plan, values: Float64[Array, "channels frames"]) -> Float32[Array, "3 nodes frames"]:
+def _origins(plan: Plan, values: Float64[Array, "rows frames"]) -> Float32[Array, "3 nodes frames"]:
     frames = values.shape[1]
-    angles = values[plan.angles]
-    if angles.size and max(angles.max(), -angles.min()) > _FEW_TURNS:
-        angles -= 360 * np.rint(angles / 360)
-    radians = np.multiply(angles, np.pi / 180).astype(np.float32)
-    sine, cosine = np.sin(radians), np.cos(radians)
     carriers = plan.groups[-1].span.stop
     origins = np.empty((3, plan.ends.span.stop if plan.ends else carriers, frames), dtype=np.float32)
     # Columns first: a turn about an axis mixes the other two columns, each one block of memory.
     spaces = np.empty((3, 3, carriers, frames), dtype=np.float32)
     for group in plan.groups:
-        space = _place(group, values, origins, spaces)
+        space, origin = spaces[:, :, group.span], origins[:, group.span]
+        if not group.parents:
+            space[...] = np.eye(3)[:, :, None, None]
+            origin[...] = 0
+        else:
+            space[...] = spaces.take(group.parents, axis=2)
+            origin[...] = origins.take(group.parents, axis=1)
+        for axis in range(3):
+            origin += space[axis] * _offset(group, axis, values)
         if group.rest is not None:
-            space = np.stack([sum(space[k] * group.rest[j, k] for k in range(3)) for j in range(3)])
-        for axis, rows in group.turns:
-            i, j = (axis + 1) % 3, (axis + 2) % 3
-            c, s = cosine[rows], sine[rows]
-            turned = space[i] * c
-            turned += space[j] * s
-            space[j] *= c
-            space[j] -= space[i] * s
-            space[i] = turned
-        spaces[:, :, group.span] = space
+            space[...] = [sum(space[k] * group.rest[j, k] for k in range(3)) for j in range(3)]
+        _turn(space, group, values)
     if plan.ends:
-        _place(plan.ends, values, origins, spaces)
+        origin = origins[:, plan.ends.span]
+        origin[...] = origins.take(plan.ends.parents, axis=1)
+        for axis in range(3):
+            origin += spaces[axis].take(plan.ends.parents, axis=1) * _offset(plan.ends, axis, values)
     return origins
 
 
-def _place(
-    group: _Group,
-    values: Float64[Array, "channels frames"],
-    origins: Float32[Array, "3 nodes frames"],
-    spaces: Float32[Array, "3 3 carriers frames"],
-) -> Float32[Array, "3 3 members frames"]:
-    """Write the origins of a group's nodes; return the spaces of their parents."""
-    if group.parents is None:
-        outer = np.zeros((3, 3, 1, values.shape[1]), dtype=np.float32)
-        outer[[0, 1, 2], [0, 1, 2]] = 1
-        origin = np.zeros((3, 1, values.shape[1]), dtype=np.float32)
-    else:
-        outer = spaces.take(group.parents, axis=2)
-        origin = origins.take(group.parents, axis=1)
-    shifts = {axis: (which, rows) for axis, which, rows in group.shifts}
-    for axis in range(3):
-        offset = group.offset[axis]
-        if axis in shifts:
-            which, rows = shifts[axis]
+def _offset(group: _Group, axis: int, values: Float64[Array, "rows frames"]) -> Float32[Array, "nodes frames|1"]:
+    offset: Array = group.offset[axis]
+    for shifted, which, rows in group.shifts:
+        if shifted == axis:
             offset = np.repeat(offset, values.shape[1], axis=1)
             offset[which] = values[rows]
-        origin += outer[axis] * offset
-    origins[:, group.span] = origin
-    return outer
+    return offset
+
+
+def _turn(space: Float32[Array, "3 3 nodes frames"], group: _Group, values: Float64[Array, "rows frames"]) -> None:
+    """Turn the spaces of a group in place."""
+    if not group.turns:
+        return
+    angles = values[group.angles]
+    if max(angles.max(), -angles.min()) > _FEW_TURNS:
+        angles -= 360 * np.rint(angles / 360)
+    radians = np.multiply(angles, np.pi / 180).astype(np.float32)
+    shape = (len(group.turns), -1, values.shape[1])
+    for axis, s, c in zip(group.turns, np.sin(radians).reshape(shape), np.cos(radians).reshape(shape), strict=True):
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        turned = space[i] * c
+        turned += space[j] * s
+        space[j] *= c
+        space[j] -= space[i] * s
+        space[i] = turned

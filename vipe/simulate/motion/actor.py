@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from vipe.simulate.motion.body import CHANNELS, SIDES, SIGNS, Body
+from vipe.simulate.motion.body import CHANNELS, OTHER, SIDES, SIGNS, Body
 from vipe.simulate.motion.figure import Feet
 from vipe.simulate.motion.ik import ArmAngles, elbow_angles
 from vipe.simulate.motion.timing import minimum_jerk, swing_height
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _STRENGTH = dict.fromkeys(CHANNELS, 150.0) | {"x": math.inf, "y": math.inf, "z": 40.0}
 _STRENGTH |= dict.fromkeys(("yaw", "pitch", "roll", "spin", "lumbar_bend", "lumbar_lean", "lumbar_twist"), 60.0)
 _STRENGTH |= {
-    f"{side}_{name}": 250.0 for side in SIDES for name in ("arm_forward", "arm_out", "arm_twist", "elbow", "knee")
+    f"{side}_{name}": 180.0 for side in SIDES for name in ("arm_forward", "arm_out", "arm_twist", "elbow", "knee")
 }
 
 
@@ -100,6 +100,10 @@ class Actor:
             last, value = self.knots[channel][-1]
             if last < time - 1e-3:
                 self.knots[channel].append((time, value))
+
+    def unwind(self, channel: str, angle: float) -> None:
+        """Count an angle's whole turns from now on as none: what went before is told as that much less."""
+        self.knots[channel] = [(time, value - angle) for time, value in self.knots[channel]]
 
     def move(self, seconds: float, **values: float) -> None:
         """From rest to rest: bring channels to values, starting now; the time goes on."""
@@ -202,9 +206,24 @@ class Actor:
         end = start + max(seconds, 0.12)
         steps.append(Step(start, end, (place[0], place[1], self.body.sole + z), yaw, lift))
 
+    def step_within_reach(
+        self, side: str, start: float, seconds: float, place: tuple[float, float], yaw: float, lift: float
+    ) -> None:
+        """Step as far that way as legs can straddle, while the other foot stays."""
+        other, most = self.foothold(OTHER[side]), 1.1 * self.body.leg
+        away = math.dist(place, other[:2])
+        share = min(1.0, most / max(away, 1e-6))
+        x, y = (there + share * (here - there) for here, there in zip(place, other, strict=False))
+        self.step(side, start, seconds, (x, y), yaw, lift)
+
     def foothold(self, side: str) -> tuple[float, float, float]:
         """Where the foot is, or will be after its last step."""
         return self.steps[side][-1].place
+
+    def go_over_feet(self, left: float = 0.5) -> None:
+        """Be, from the next movement on, between the footholds; `left` is the left one's share of the weight."""
+        a, b = self.foothold("left"), self.foothold("right")
+        self.x, self.y = left * a[0] + (1 - left) * b[0], left * a[1] + (1 - left) * b[1]
 
     def beside(self, forward: float, left: float) -> tuple[float, float]:
         """A point of the ground seen from the body: so far ahead and to the left of it."""

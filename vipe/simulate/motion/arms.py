@@ -56,9 +56,9 @@ def posture(actor: Actor, side: str, name: str, spread: float = 1.0) -> ArmAngle
 def any_arm(actor: Actor, side: str) -> ArmAngles:
     """One arm anywhere it can comfortably be: hanging, in a posture, or reaching some way."""
     draw = actor.generator.random()
-    if draw < 0.2:
+    if draw < 0.35:
         return actor.hanging()
-    if draw < 0.6:
+    if draw < 0.7:
         return posture(actor, side, actor.pick(*POSTURES), 1.6)
     # A direction from the shoulder: across the body to behind it, low more often than high.
     azimuth = actor.between(-0.7, 2.0)

@@ -7,7 +7,7 @@ import math
 from vipe.simulate.motion.actor import Actor
 from vipe.simulate.motion.arms import busy_arms
 from vipe.simulate.motion.body import OTHER, SIDES, SIGNS
-from vipe.simulate.motion.stance import both_legs, land_feet, place_feet, stand_up
+from vipe.simulate.motion.stance import back_to_stand, both_legs, land_feet, place_feet, stand_up
 
 
 def climb(actor: Actor) -> None:
@@ -31,7 +31,7 @@ def climb(actor: Actor) -> None:
     height = 0.0
     feet = dict.fromkeys(SIDES, 0.0)
     side = actor.pick(*SIDES)
-    for _ in range(int(actor.generator.integers(3, 9))):
+    for _ in range(int(actor.generator.integers(5, 11))):
         sign = SIGNS[side]
         other = OTHER[side]
         feet[side] = max(feet[side], feet[other]) + rung
@@ -65,10 +65,10 @@ def hang(actor: Actor) -> None:
         arms |= actor.arm_channels(side, actor.reaching(side, (0.12, 0.35, 1.0), 1.3))
         place = actor.beside(ahead, sign * width)
         actor.key(actor.time, **{f"{side}_hold_x": place[0], f"{side}_hold_y": place[1], f"{side}_hold_z": bar})
-    actor.move(0.6, z=0.75 * body.standing, **actor.trunk(0.4, pelvis=0.6))
+    actor.move(0.6, z=0.75 * body.standing, **actor.trunk(0.4, pelvis=0.6), **arms)
     hanging = bar - body.arm * 0.97 - body.torso - 0.03
     free = {f"{side}_{name}": value for side in SIDES for name, value in (("free", 1.0), ("hold", 1.0), ("shrug", 0.5))}
-    actor.move(0.45, z=hanging, **free, **arms, **actor.trunk(0.0), left_knee=0.3, right_knee=0.3)
+    actor.move(0.45, z=hanging, **free, **actor.trunk(0.0), left_knee=0.3, right_knee=0.3)
     for _ in range(int(actor.generator.integers(2, 7))):
         swing = actor.between(-0.45, 0.6)
         pull = actor.between(0.2, 0.9) * body.arm if actor.chance(0.3) else 0.0
@@ -98,6 +98,8 @@ def hang(actor: Actor) -> None:
         left_knee=0.3,
         right_knee=0.3,
     )
+    for side in SIDES:  # arms that let go are still up
+        actor.keep_arm(side, actor.time + 0.5)
     drop = {f"{side}_{name}": 0.0 for side in SIDES for name in ("free", "hold", "shrug")}
     land_feet(actor, actor.time - 0.3, 0.2, 0.1)
     actor.move(0.45, z=0.78 * body.standing, **drop, **actor.trunk(0.5, pelvis=0.5))
@@ -113,7 +115,7 @@ def stairs(actor: Actor) -> None:
     start, side, ground = actor.time, actor.pick(*SIDES), 0.0
     lean = actor.between(0.0, 0.5)
     actor.keep(start, ("x", "y", "z"))
-    for _ in range(int(actor.generator.integers(3, 8))):
+    for _ in range(int(actor.generator.integers(5, 10))):
         sign = SIGNS[side]
         ground += rise
         ahead = actor.beside(run * 1.3, sign * actor.between(0.06, 0.14))
@@ -155,5 +157,6 @@ def cartwheel(actor: Actor) -> None:
     actor.key(actor.time, x=end[0], y=end[1], z=0.97 * body.standing, roll=way * 2 * math.pi)
     for side, sign in SIGNS.items():
         actor.step(side, start + 0.35 * seconds, 0.3 * seconds, actor.beside(0.0, sign * 0.35), actor.heading, 0.0)
-    actor.key(start + seconds, left_free=0.0, right_free=0.0)
-    actor.finished = True
+    actor.key(actor.time, left_free=0.0, right_free=0.0)
+    actor.unwind("roll", way * 2 * math.pi)
+    back_to_stand(actor)

@@ -24,7 +24,9 @@ def dance(actor: Actor) -> None:
             out = sign * (body.hip + actor.between(-0.05, 0.35) * wild)
             place = actor.beside(actor.between(-0.25, 0.25) * wild, out)
             lift = actor.between(0.03, 0.25) * wild
-            actor.step(foot, actor.time, 0.8 * beat, place, actor.heading + sign * actor.between(0.0, 0.6), lift)
+            actor.step_within_reach(
+                foot, actor.time, 0.8 * beat, place, actor.heading + sign * actor.between(0.0, 0.6), lift
+            )
         turned = actor.between(-0.5, 0.5) * wild
         hips = actor.beside(actor.between(-0.06, 0.06), -sign * actor.between(0.0, 0.12) * wild)
         trunk = actor.trunk(

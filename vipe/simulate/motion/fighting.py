@@ -45,9 +45,9 @@ def punch(actor: Actor) -> None:
         if actor.chance(0.4):
             ahead = actor.between(0.15, 0.45)
             lead = actor.pick(*SIDES)
-            actor.x, actor.y = actor.beside(0.5 * ahead, 0.0)
             place = actor.beside(ahead, SIGNS[lead] * actor.between(0.1, 0.2))
-            actor.step(lead, actor.time - 0.1, strike + 0.1, place, actor.heading, 0.05)
+            actor.step_within_reach(lead, actor.time - 0.1, strike + 0.1, place, actor.heading, 0.05)
+            actor.go_over_feet(actor.between(0.35, 0.65))
         actor.move(
             strike,
             x=actor.x,
@@ -78,7 +78,7 @@ def kick(actor: Actor) -> None:
         wind = actor.leg(leg, actor.between(-0.5, 0.1), 0.1, 0.0, actor.between(0.4, 1.3))
         balance = {"x": actor.x, "y": actor.y, "z": actor.body.standing * actor.between(0.93, 1.0)}
         actor.move(actor.between(0.3, 0.5), **wind, **balance)
-        kind = actor.pick("front", "front", "ball", "round", "side", "back")
+        kind = actor.pick("front", "front", "ball", "round", "round", "side", "side", "back")
         high = actor.between(0.5, 2.0)
         thigh, out, turn = {
             "front": (high, 0.1, 0.0),
@@ -91,7 +91,7 @@ def kick(actor: Actor) -> None:
             chamber = actor.leg(leg, min(2.0, max(0.9, thigh)), out * 0.6, 0.0, actor.between(1.4, 2.1))
             actor.move(actor.between(0.22, 0.35), **chamber)
         tilt = {"front": -0.35, "ball": 0.15, "round": -0.2, "side": 0.1, "back": 1.0}[kind] * actor.between(0.5, 1.3)
-        lean = sign * {"side": 0.7, "round": 0.4}.get(kind, 0.0) * actor.between(0.5, 1.2)
+        lean = sign * {"side": 0.8, "round": 0.5}.get(kind, 0.0) * actor.between(0.4, 1.3)
         trunk = actor.trunk(tilt, lean, sign * actor.between(-0.4, 0.4), pelvis=0.5) | {"roll": lean * 0.6}
         yaw = actor.heading - sign * {"round": 0.9, "side": 0.6}.get(kind, 0.15)
         strike = actor.leg(leg, thigh, out, turn, actor.between(0.1, 0.5))
@@ -103,7 +103,7 @@ def kick(actor: Actor) -> None:
         actor.move(actor.between(0.25, 0.45), yaw=actor.heading, **back, **actor.trunk(0.05))
         ahead = actor.beside(actor.between(-0.3, 0.45), sign * actor.between(0.15, 0.3))
         actor.step(leg, actor.time - 0.25, 0.2, ahead, actor.heading, 0.0)
-        actor.x, actor.y = (actor.foothold(leg)[0] + support[0]) / 2, (actor.foothold(leg)[1] + support[1]) / 2
+        actor.go_over_feet()
         actor.move(actor.between(0.3, 0.45), x=actor.x, y=actor.y, **{f"{leg}_free": 0.0})
     back_to_stand(actor)
 
@@ -115,7 +115,7 @@ def swing(actor: Actor) -> None:
     two = actor.chance(0.65)
     hand = actor.pick(*SIDES)
     other = OTHER[hand]
-    grip = actor.between(0.05, 0.2)
+    grip, hips = actor.between(0.05, 0.2), actor.between(0.2, 0.9)
     for _ in range(int(actor.generator.integers(2, 6))):
         angle = actor.between(0, 2 * math.pi)  # where on a circle before the chest the blow begins
         big = actor.between(0.4, 0.8)
@@ -126,10 +126,10 @@ def swing(actor: Actor) -> None:
         start = actor.time
         if actor.chance(0.6):
             lead = actor.pick(*SIDES)
-            ahead = actor.between(0.1, 0.7)
+            ahead = actor.between(0.1, 0.95)
             place = actor.beside(ahead, SIGNS[lead] * actor.between(0.1, 0.22))
-            actor.step(lead, start + 0.3, 0.4, place, actor.heading, 0.1)
-            actor.x, actor.y = actor.beside(ahead * 0.5, 0.0)
+            actor.step_within_reach(lead, start + 0.3, 0.4, place, actor.heading, 0.1)
+            actor.go_over_feet(actor.between(0.35, 0.65))
         for number, (point, duration) in enumerate(
             zip(
                 (begin, through, end),
@@ -153,14 +153,14 @@ def swing(actor: Actor) -> None:
                 )
                 actor.bring(other, arm, actor.time, actor.time + duration)
             bend = (-0.15, 0.1, 0.35)[number] + actor.between(-0.1, 0.4) * (number == 2)
-            z = body.standing * (0.97, 0.92, 0.88)[number] * actor.between(0.9, 1.03)
+            z = body.standing * (0.97, 0.92, 0.88)[number] * actor.between(0.84, 1.05)
             trunk = actor.trunk(bend, actor.between(-0.15, 0.15), twist * way, pelvis=0.35)
             actor.move(
                 duration,
                 x=actor.x,
                 y=actor.y,
                 z=z,
-                yaw=actor.heading + 0.4 * twist * way,
+                yaw=actor.heading + hips * twist * way,
                 head_twist=-twist * way * 0.8,
                 **trunk,
             )
@@ -181,7 +181,7 @@ def lunge(actor: Actor) -> None:
         yaw = actor.heading + (0.0 if abs(way) < 0.1 else sign * actor.between(0.0, 0.7))
         seconds = actor.between(0.5, 0.9)
         home = actor.foothold(lead)
-        actor.step(lead, start, 0.7 * seconds, actor.beside(ahead, aside), yaw, 0.12)
+        actor.step_within_reach(lead, start, 0.7 * seconds, actor.beside(ahead, aside), yaw, 0.12)
         share = actor.between(0.3, 0.7)
         x, y = actor.beside(ahead * share, aside * share)
         depth = actor.between(0.55, 0.9) * body.standing
@@ -194,5 +194,5 @@ def lunge(actor: Actor) -> None:
             arm = any_arm(actor, side)
             actor.bring(side, arm, start, actor.time - 0.1)
         actor.wait(0.1, 0.8)
-        actor.step(lead, actor.time, 0.5, (home[0], home[1]), actor.heading, 0.08)
+        actor.step_within_reach(lead, actor.time, 0.5, (home[0], home[1]), actor.heading, 0.08)
         actor.move(actor.between(0.6, 0.9), **actor.stand_channels(actor.between(0.9, 1.0)))

@@ -17,9 +17,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _SIGN = np.array([1.0, -1.0])  # left is +y
 _STRETCH = 0.9965  # share of a leg's length that a standing leg uses at most: the knee keeps 10 degrees
 _LOWEST_ANKLE = 0.055
-_LOWEST_WRIST = 0.03
+_LOWEST_WRIST = 0.05
 _LOWEST_KNEE = 0.04
 _SOFT = 0.016  # metres over which the pelvis gives way before a standing leg is stretched
+_FORESIGHT = 0.1  # seconds before and after for which the pelvis shares in giving way
 _BALANCE = 0.16  # pelvis goes back by this share of the height, times the sine of the trunk's lean
 # How far the skin is from a joint, metres, for what may lie on the ground.
 _FLESH = {
@@ -44,7 +45,9 @@ class Feet:
     bearing: Float[Array, "frames 2"]
 
 
-def figure(body: Body, controls: Float[Array, "frames channels"], feet: Feet) -> Float[Array, "frames 17 3"]:
+def figure(
+    body: Body, controls: Float[Array, "frames channels"], feet: Feet, fps: float = 30.0
+) -> Float[Array, "frames 17 3"]:
     """Pose the body at every frame.
 
     The trunk, head and arms follow from the channels. The pelvis sinks as far as the standing legs need in order to
@@ -77,9 +80,10 @@ def figure(body: Body, controls: Float[Array, "frames channels"], feet: Feet) ->
     forward = 0.6 * s["tiptoe"]  # over the ball of the foot
     footholds[..., 0] += forward * np.cos(feet.yaw)
     footholds[..., 1] += forward * np.sin(feet.yaw)
+    _follow_feet(body, root, hips, footholds, feet.bearing * (1 - s["free"]) * (1 - c["rest"])[:, None])
     free_knees = middle_joint(hips, free_ankles, _knee_pole(pelvis_turn, legs, s["leg_twist"]), body.thigh, body.shank)
     lowest = {**upper, "hip": hips, "knee": free_knees, "ankle": free_ankles}
-    root[:, 2] = _pelvis_height(body, root, c["rest"], lowest, footholds, s["free"], feet.bearing)
+    root[:, 2] = _pelvis_height(body, root, c["rest"], lowest, footholds, s["free"], feet.bearing, fps)
 
     after_foot = 0.5 * np.clip(feet.yaw - c["yaw"][:, None], -0.9, 0.9) * (1 - s["free"])
     turn_out = s["leg_twist"] + _SIGN * after_foot
@@ -90,6 +94,7 @@ def figure(body: Body, controls: Float[Array, "frames channels"], feet: Feet) ->
         ankles = (1 - free) * footholds + free * (free_ankles + root[:, None])
         ankles[..., 2] = np.maximum(ankles[..., 2], _LOWEST_ANKLE)
         ankles = hips + _within_reach(ankles - hips, body.thigh, body.shank)
+        ankles[..., 2] = np.maximum(ankles[..., 2], _LOWEST_ANKLE)
         pole = _knee_pole(pelvis_turn, (ankles - hips) @ pelvis_turn, turn_out)
         knees = middle_joint(hips, ankles, pole, body.thigh, body.shank)
         if knees[..., 2].min() > _LOWEST_KNEE:
@@ -190,8 +195,24 @@ def _turned(rotation: Float[Array, "frames 3 3"], vectors: Float[Array, "frames 
     return turned
 
 
+def _follow_feet(body: Body, root: Array, hips: Array, footholds: Array, standing: Float[Array, "frames 2"]) -> None:
+    """Move the pelvis (in place) over feet that are further away than a leg reaches without kneeling."""
+    for side in (0, 1, 0, 1):
+        away = footholds[:, side, :2] - root[:, :2] - hips[:, side, :2]
+        far = np.sqrt((away * away).sum(-1))
+        excess = np.maximum(far - 0.9 * body.leg, 0.0) * standing[:, side]
+        root[:, :2] += away * (excess / np.maximum(far, 1e-6))[:, None]
+
+
 def _pelvis_height(
-    body: Body, root: Array, rest: Array, points: dict[str, Array], footholds: Array, free: Array, bearing: Array
+    body: Body,
+    root: Array,
+    rest: Array,
+    points: dict[str, Array],
+    footholds: Array,
+    free: Array,
+    bearing: Array,
+    fps: float,
 ) -> Float[Array, " frames"]:
     """The height asked for, as far as the standing legs allow, blended with the one at which the body lies."""
     hips = points["hip"]
@@ -204,6 +225,7 @@ def _pelvis_height(
     height = root[:, 2]
     for side in (0, 1):
         height = most[:, side] - _SOFT * np.logaddexp(0.0, (most[:, side] - height) / _SOFT)
+    height = root[:, 2] - _foreseen(root[:, 2] - height, max(1, round(_FORESIGHT * fps)))
     if not rest.any():
         return height
     down = [
@@ -217,6 +239,16 @@ def _pelvis_height(
     lying = _SOFT * np.logaddexp.reduce(np.stack(down) / _SOFT, axis=0)
     blended: Array = (1 - rest) * height + rest * lying
     return blended
+
+
+def _foreseen(drop: Float[Array, " frames"], reach: int) -> Float[Array, " frames"]:
+    """The drop that gives way in time: nowhere less than needed, and as smooth as a window of 2 reach + 1 frames."""
+    padded = np.pad(drop, 2 * reach, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view
+    kernel = np.hanning(2 * reach + 3)[1:-1]
+    # A mean of maxima, each taken over a window that contains the middle frame, is at least that frame's value.
+    smooth: Array = windows(windows(padded, 2 * reach + 1).max(axis=-1), 2 * reach + 1) @ (kernel / kernel.sum())
+    return smooth
 
 
 def _within_reach(line: Float[Array, "frames 2 3"], upper: float, lower: float) -> Float[Array, "frames 2 3"]:
@@ -249,8 +281,9 @@ def _held_arms(body: Body, upper: dict[str, Array], s: dict[str, Array]) -> tupl
     targets = np.stack([s["hold_x"], s["hold_y"], s["hold_z"]], axis=-1)
     wanted = (1 - hold) * wrists + hold * targets
     wanted[..., 2] = np.maximum(wanted[..., 2], _LOWEST_WRIST)
-    pole = elbows - (shoulders + wrists) / 2
-    # A straight arm shows no plane: lean on down-and-back, which elbows take.
-    pole = pole + 0.02 * np.array([0.0, 0.0, -1.0])
+    # The elbow stays in the plane the angles give it; of an arm that holds, it goes out and down. A straight arm shows
+    # no plane, so a little of that is in every pole.
+    out = _SIGN[:, None] * (shoulders[:, :1] - shoulders[:, 1:]) - 0.15 * np.array([0.0, 0.0, 1.0])
+    pole = (1 - hold) * (elbows - (shoulders + wrists) / 2) + (0.1 + 0.3 * hold) * out
     wrists = shoulders + _within_reach(wanted - shoulders, body.upper_arm, body.forearm)
     return middle_joint(shoulders, wrists, pole, body.upper_arm, body.forearm), wrists

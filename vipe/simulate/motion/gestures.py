@@ -94,7 +94,7 @@ def point(actor: Actor) -> None:
             actor.arm(start + seconds, other, rest)
         if actor.chance(0.3):
             place = actor.beside(actor.between(0.1, 0.4), sign * actor.between(0.1, 0.3))
-            actor.step(hand, start, 0.5, place, actor.heading + sign * 0.5, 0.06)
+            actor.step_within_reach(hand, start, 0.5, place, actor.heading + sign * 0.5, 0.06)
         actor.move(
             seconds,
             head_twist=look,

@@ -23,7 +23,7 @@ def improvise(actor: Actor) -> None:
             place = actor.beside(
                 actor.between(-0.4, 0.4) * boldness, sign * (0.1 + actor.between(-0.06, 0.3) * boldness)
             )
-            actor.step(
+            actor.step_within_reach(
                 foot,
                 start,
                 0.8 * seconds,
@@ -31,10 +31,7 @@ def improvise(actor: Actor) -> None:
                 actor.heading + sign * actor.between(-0.2, 0.7),
                 actor.between(0.04, 0.3),
             )
-        feet = [actor.foothold(side) for side in SIDES]
-        weight = actor.between(0.25, 0.75)
-        x = weight * feet[0][0] + (1 - weight) * feet[1][0]
-        y = weight * feet[0][1] + (1 - weight) * feet[1][1]
+        actor.go_over_feet(actor.between(0.25, 0.75))
         height = actor.between(0.98, 1.06) if actor.chance(0.5) else 1 - 0.45 * boldness * actor.generator.random()
         bend = actor.between(-0.3, 0.5) if actor.chance(0.6) else actor.between(-0.4, 1.6 * boldness)
         trunk = actor.trunk(bend, actor.between(-0.5, 0.5) * boldness, actor.between(-0.8, 0.8) * boldness)
@@ -49,8 +46,8 @@ def improvise(actor: Actor) -> None:
         legs = {f"{side}_leg_twist": actor.between(-0.2, 0.5) for side in SIDES}
         actor.move(
             seconds,
-            x=x,
-            y=y,
+            x=actor.x,
+            y=actor.y,
             z=height * body.standing,
             yaw=actor.heading + actor.between(-0.4, 0.4),
             **trunk,

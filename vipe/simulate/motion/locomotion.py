@@ -220,7 +220,8 @@ def travel(actor: Actor, gait: Gait, seconds: float, *, running: bool = False) -
         width = sign * gait.width * body.leg * actor.between(0.8, 1.2)
         swing = min(gait.swing * pace, time - start - 0.02) if number else 0.8 * pace
         yaw = actor.heading + sign * gait.toe_out + gait.turn * 0.5
-        lift = gait.lift * actor.between(0.8, 1.2) * min(1.0, 0.5 + gait.length)
+        # An ankle cannot pass the hip: the knee would have to fold further than it can.
+        lift = min(gait.lift * actor.between(0.8, 1.2) * min(1.0, 0.5 + gait.length), high - body.sole - 0.4 * body.leg)
         actor.step(foot, time - swing, swing, actor.beside(cos * reach, sin * reach + width), yaw, lift)
         landings.append((time, foot))
         # At the landing the hips are turned after the leg ahead; half a step later they are over the standing foot.

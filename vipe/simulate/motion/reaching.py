@@ -26,8 +26,8 @@ def reach(actor: Actor) -> None:
         target = (out * flat * actor.between(0.3, 1.0), 0.3 + aside * out * 0.8, high * out)
         if actor.chance(0.3):
             lead = actor.beside(actor.between(0.3, 0.7) * actor.body.leg, sign * 0.12)
-            actor.step(hand, actor.time, 0.7 * seconds, lead, actor.heading + sign * 0.2, 0.1)
-            actor.x, actor.y = actor.beside(0.25 * actor.body.leg, 0.0)
+            actor.step_within_reach(hand, actor.time, 0.7 * seconds, lead, actor.heading + sign * 0.2, 0.1)
+            actor.go_over_feet()
         low = actor.between(0.75, 1.0) if high < -0.3 else 1.02
         head = {"head_twist": sign * aside * actor.between(0.0, 0.8), "head_bend": -high * actor.between(0.0, 0.5)}
         actor.move(

@@ -102,7 +102,7 @@ def throw(actor: Actor) -> None:
         start = actor.time
         if actor.chance(0.6):
             place = actor.beside(actor.between(0.3, 0.6), -sign * actor.between(0.08, 0.2))
-            actor.step(other, start + 0.35, 0.45, place, actor.heading, 0.15)
+            actor.step_within_reach(other, start + 0.35, 0.45, place, actor.heading, 0.15)
         seconds = (actor.between(0.5, 0.9), actor.between(0.18, 0.3), actor.between(0.25, 0.5))
         for number, (place3, duration) in enumerate(zip(paths, seconds, strict=True)):
             way = (1.0, -0.3, -1.0)[number]
@@ -130,7 +130,7 @@ def throw(actor: Actor) -> None:
                 **trunk,
             )
         actor.wait(0.05, 0.4)
-        actor.x, actor.y = actor.beside(0.15, 0.0)
+        actor.go_over_feet()
         back_to_stand(actor)
 
 

@@ -24,6 +24,7 @@ from vipe.simulate.motion import (
     sports,
 )
 from vipe.simulate.motion.actor import Actor
+from vipe.simulate.motion.arms import any_arm
 from vipe.simulate.motion.body import CHANNELS, SIDES, Body, limit, sample_body
 from vipe.simulate.motion.figure import figure
 from vipe.simulate.motion.timing import interpolate, wander
@@ -79,7 +80,17 @@ PROGRAMS: dict[str, Callable[[Actor], None]] = {
 }
 """What `synthesize` can perform: each tells an actor, from its present state on, what to do."""
 
-_SHARES = {"walk": 6.0, "improvise": 3.0, "improvise_walking": 4.0, "run": 3.0, "sidestep": 2.0, "walk_backwards": 2.0}
+_SHARES = {
+    "walk": 6.0,
+    "improvise": 3.0,
+    "improvise_walking": 4.0,
+    "run": 3.0,
+    "sidestep": 2.0,
+    "walk_backwards": 2.0,
+    "kick": 1.5,
+    "swing": 1.5,
+    "punch": 1.5,
+}
 """How often a program is drawn, beside 1 for the others: people mostly walk and stand about."""
 
 SUBJECTS = 24
@@ -215,8 +226,9 @@ def perform(
         The take, and the programs that were begun in it.
     """
     actor = Actor(body, generator)
+    _begin(actor)
     wanted = actor.between(SHORTEST, LONGEST)
-    skip = actor.between(0.0, 0.8)  # a clip may begin in the middle of a movement
+    skip = actor.between(0.0, 1.2)  # a clip may begin in the middle of a movement
     begun: list[tuple[float, str]] = []
     for name in programs:
         begun.append((actor.time, name))
@@ -224,14 +236,16 @@ def perform(
         if actor.finished or actor.time >= wanted + skip:
             break
     length = min(wanted, max(actor.time - skip, SHORTEST))
-    times = skip + np.arange(max(1, round(length * fps))) / fps
+    # The pelvis foresees the next step, which takes a rate of 30 or more; lower rates are thinned from it.
+    thin = math.ceil(30 / fps - 1e-9)
+    times = skip + np.arange(thin * max(1, round(length * fps))) / (thin * fps)
     controls = interpolate([actor.knots[name] for name in CHANNELS], times)
     controls += _HABIT_SPREAD * generator.standard_normal(len(CHANNELS))
     _slump(controls, generator)
     controls += _DRIFT_SPREAD * wander(times, len(CHANNELS), 1.2, generator)
     controls += 0.35 * _DRIFT_SPREAD * wander(times, len(CHANNELS), 0.4, generator)
     feet = actor.footwork(times)
-    positions = figure(body, limit(controls), feet)
+    positions = figure(body, limit(controls), feet, thin * fps)
     planted = (feet.bearing > 0.999) & (controls[:, _FREE] < 1e-6) & (controls[:, _TIPTOE] < 1e-6)
     if generator.random() < 0.5:
         positions = positions[:, load("h36m17").mirrored] * np.array([1.0, -1.0, 1.0])
@@ -240,7 +254,16 @@ def perform(
     cos, sin = np.cos(angle), np.sin(angle)
     positions[..., :2] = positions[..., :2] @ np.array([[cos, sin], [-sin, cos]])
     done = tuple(dict.fromkeys(name for time, name in begun if time < times[-1]))
-    return Take(positions.astype(np.float32), planted), done
+    return Take(positions[::thin].astype(np.float32), planted[::thin]), done
+
+
+def _begin(actor: Actor) -> None:
+    """Start somehow: upright or not, looking somewhere, arms in some posture as often as hanging."""
+    for side in SIDES:
+        if actor.chance(0.6):
+            actor.arm(0.0, side, any_arm(actor, side))
+    look = {"head_twist": actor.between(-0.5, 0.5), "head_bend": actor.between(-0.2, 0.3)}
+    actor.key(0.0, **look, **actor.trunk(actor.between(-0.1, 0.3), actor.between(-0.1, 0.1), actor.between(-0.2, 0.2)))
 
 
 def _slump(controls: Float[Array, "frames channels"], generator: np.random.Generator) -> None:
