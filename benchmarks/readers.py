@@ -1,17 +1,18 @@
-"""Frames a second from BVH text to joint positions: vipe beside the readers of the package registry, in one run.
+"""Frames a second from BVH files to joint positions: vipe beside the readers of the package registry, in one run.
 
     python benchmarks/readers.py [PATH]
 
 PATH is a BVH file, a folder or an archive, by default ../shared/mocap, or a synthetic clip where that is absent.
-Of each kind of rig found, the clip of middling length and the longest are read by every reader many times; the best
-time of each counts, from the file's name to the positions of all joints. bvhio, which is slow, gets few rounds.
+For each kind of rig, every clip is read as often as --rounds says and its best time counts, from the file's name to
+the positions of all joints; times of clips are summed. bvhio, which is slow, reads the clip of middling length only.
 """
 
 import argparse
 import importlib.metadata
+import io
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,33 +27,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     beside = Path(__file__).parents[2] / "shared" / "mocap"
     parser.add_argument("path", nargs="?", type=Path, default=beside if beside.exists() else None)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--most", type=int, default=40, help="clips of one kind of rig")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        for title, data in chosen(arguments.path):
-            file = Path(folder) / "clip.bvh"
-            file.write_bytes(data)
-            compare(title, file, arguments.rounds)
+    for title, clips in kinds(arguments.path).items():
+        compare(title, clips[:: -(-len(clips) // arguments.most)], arguments.rounds)
 
 
-def chosen(path: Path | None) -> Iterator[tuple[str, bytes]]:
-    """Two clips for each kind of hierarchy: the one of middling length and the longest."""
+def kinds(path: Path | None) -> dict[str, list[bytes]]:
+    """The BVH files at a path by archive and skeleton, short ones first."""
     if path is None:
-        yield "synthetic (cc_base, 2,000 frames)", synthetic(2000)
-        return
-    kinds: dict[bytes, list[tuple[int, str, bytes]]] = {}
+        return {"synthetic, cc_base": [synthetic(600)]}
+    found: dict[str, list[bytes]] = {}
     for collection in collections(path, Limits()):
         for member in collection.members():
             if member.path.lower().endswith(".bvh"):
                 data = member.read()
-                root = data.split(None, 3)[2]
-                kinds.setdefault(root, []).append((len(data), collection.prefix + member.path, data))
-    for clips in kinds.values():
-        clips.sort()
-        for _, title, data in {len(clips) // 2: clips[len(clips) // 2], len(clips) - 1: clips[-1]}.values():
-            yield title, data
-    if not kinds:
+                skeleton = bvh.read(io.BytesIO(data), member.path).skeleton.name
+                found.setdefault(f"{collection.prefix or path.name}, {skeleton}", []).append(data)
+    if not found:
         raise SystemExit(f"{path}: no BVH file")
+    return {title: sorted(clips, key=len) for title, clips in found.items()}
 
 
 def synthetic(frames: int) -> bytes:
@@ -82,25 +77,33 @@ def synthetic(frames: int) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def compare(title: str, file: Path, rounds: int) -> None:
-    """Print one table: each reader's best time, and how fast its numbers could be parsed at all."""
-    (clip,) = read(file)
-    text = file.read_bytes()
-    readers = {name: reader for name, reader in READERS.items() if works(name, reader, file)}
-    best = {
-        name: min(seconds(lambda reader=reader: reader(file)) for _ in range(2 if name == "bvhio" else rounds))
-        for name, reader in readers.items()
-    }
-    parsing, numbers = parse_only(text, rounds)
-
-    print(f"\n{title}: {len(clip):,} frames, {numbers:,} numbers, {len(text) / 1e6:.1f} MB")
-    peers = [time_ for name, time_ in best.items() if name != "vipe"]
-    for name, time_ in best.items():
+def compare(title: str, clips: list[bytes], rounds: int) -> None:
+    """Print one table: each reader's speed, and how fast the numbers could be parsed at all."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{i}.bvh" for i in range(len(clips))]
+        for file, data in zip(files, clips, strict=True):
+            file.write_bytes(data)
+        middle = files[len(files) // 2]
+        frames = {file: sum(len(clip) for clip in read(file)) for file in files}
+        numbers, parsing = map(sum, zip(*(parse_only(file.read_bytes(), rounds) for file in files), strict=True))
+        print(f"\n{title}: {len(files)} clips, {sum(frames.values()):,} frames, {numbers:,} numbers")
+        readers = {name: reader for name, reader in READERS.items() if works(name, reader, middle)}
+        taken = dict.fromkeys(readers, 0.0)
+        read_by = dict.fromkeys(readers, 0)
+        for file in files:  # one after another for each clip, so that whatever else the machine does hits all alike
+            for name, reader in readers.items():
+                if name != "bvhio" or file == middle:
+                    times = 1 if name == "bvhio" else rounds
+                    taken[name] += min(seconds(lambda: reader(file)) for _ in range(times))  # noqa: B023
+                    read_by[name] += frames[file]
+    speeds = {name: read_by[name] / taken[name] for name in readers}
+    for name, speed in speeds.items():
         version = importlib.metadata.version("vipe-pose" if name == "vipe" else name)
-        print(f"  {name + ' ' + version:22} {time_ * 1e3:9.2f} ms {len(clip) / time_:12,.0f} frames/s")
+        print(f"  {name + ' ' + version:18} {speed:10,.0f} frames/s")
+    peers = [speed for name, speed in speeds.items() if name != "vipe"]
     if peers:
-        print(f"  vipe is {min(peers) / best['vipe']:.1f} times as fast as the fastest other reader")
-    share = parsing / best["vipe"]
+        print(f"  vipe is {speeds['vipe'] / max(peers):.1f} times as fast as the fastest other reader")
+    share = parsing / (sum(frames.values()) / speeds["vipe"])
     print(f"  parsing the numbers alone: {numbers / parsing / 1e6:.1f} million/s, {share:.0%} of vipe's time")
 
 
@@ -108,9 +111,9 @@ def works(name: str, reader: Callable[[Path], object], file: Path) -> bool:
     try:
         reader(file)
     except ImportError:
-        print(f"{name} is not installed: pip install 'vipe-pose[bench]'")
+        print(f"  {name} is not installed: pip install 'vipe-pose[bench]'")
     except Exception as error:  # noqa: BLE001  # whatever a peer does with a file that it does not read
-        print(f"{name} refuses this file: {str(error).splitlines()[0][:100]}")
+        print(f"  {name:18} refuses it: {' '.join(str(error).split())[:80]} ...")
     else:
         return True
     return False
@@ -122,13 +125,13 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def parse_only(text: bytes, rounds: int) -> tuple[float, int]:
-    """Best time of the numbers' parsing within vipe's reading, and how many there are."""
+def parse_only(text: bytes, rounds: int) -> tuple[int, float]:
+    """How many numbers there are, and the best time of parsing them within vipe's reading."""
     rig = bvh._read_rig(text[: text.index(b"MOTION")], ())
     frames, _, start = bvh._read_motion_head(text, text.index(b"MOTION") + len(b"MOTION"), "clip.bvh")
     rows = rig.plan.rows
     best = min(seconds(lambda: parse_rows(text, start, frames, rig.channels, rows, "clip.bvh")) for _ in range(rounds))
-    return best, frames * rig.channels
+    return frames * rig.channels, best
 
 
 def with_vipe(file: Path) -> object:

@@ -50,7 +50,9 @@ def main() -> None:
 
     generator = np.random.default_rng(args.seed)
     started = time.perf_counter()
-    synthetic, names = gather(synthesize(minutes=max(args.minutes), fps=FPS, generator=generator))
+    synthetic = np.concatenate(
+        [clip.positions for clip in synthesize(minutes=max(args.minutes), fps=FPS, generator=generator)]
+    )
     seconds = time.perf_counter() - started
     report: dict[str, Any] = {"synthetic poses": len(synthetic), "poses per second": round(len(synthetic) / seconds)}
     started = time.perf_counter()
@@ -90,16 +92,6 @@ def main() -> None:
     }
     draw(report, distances, args.out)
     print(json.dumps(report, indent=1) if args.json else markdown(report, args.out))
-    del names
-
-
-def gather(clips: Any) -> tuple[np.ndarray, np.ndarray]:
-    """All poses of clips, and the clip each is from."""
-    poses, names = [], []
-    for clip in clips:
-        poses.append(clip.positions)
-        names += [clip.name] * len(clip)
-    return np.concatenate(poses), np.array(names)
 
 
 def thinned(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -190,25 +182,23 @@ def draw(report: dict[str, Any], distances: dict[str, dict[str, np.ndarray]], ou
             axes[0, 1].plot(middle, y, "|", color="k", ms=8)
     axes[0, 1].set_yticks(range(len(table)), list(table))
     axes[0, 1].set(title="Joint angles: percentiles 1-99, 25-75, 50", xlabel="degrees")
-    for name, by_library in distances.items():
-        if name != "synthetic":
-            for library, distance in by_library.items():
-                style = {"ls": "-" if library == list(by_library)[-len(distances) + 1] else ":"}
-                if library.startswith("synthetic"):
-                    x = np.sort(distance)
-                    axes[1, 0].plot(
-                        x, np.arange(1, len(x) + 1) / len(x), color=colour[name], label=f"{name}: {library}", **style
-                    )
+    for name in report["neighbours"]:
+        sizes = [library for library in distances[name] if library.startswith("synthetic")]
+        for library in sizes:
+            x = np.sort(distances[name][library])
+            line = "-" if library == sizes[-1] else ":"
+            y = np.arange(1, len(x) + 1) / len(x)
+            axes[1, 0].plot(x, y, line, color=colour[name], label=f"{name}: {library}")
     axes[1, 0].axvline(NEAR, color="grey", lw=0.8)
     axes[1, 0].set(
         title="Real pose to its nearest synthetic pose", xlabel="torso lengths", ylabel="share", xlim=(0, 0.3)
     )
     axes[1, 0].legend(fontsize=8)
-    for name, by_library in report["neighbours"].items():
-        sizes = [(library, row["share"]) for library, row in by_library.items() if library.startswith("synthetic")]
+    for name, table in report["neighbours"].items():
+        sizes = [library for library in table if library.startswith("synthetic")]
+        x = [float(library.split()[1]) for library in sizes]
         if sizes:
-            x = [float(library.split()[1]) for library, _ in sizes]
-            axes[1, 1].plot(x, [share for _, share in sizes], "o-", color=colour[name], label=name)
+            axes[1, 1].plot(x, [table[size]["share"] for size in sizes], "o-", color=colour[name], label=name)
     axes[1, 1].set(title=f"Share of real poses within {NEAR} torso", xlabel="minutes of synthetic motion", xscale="log")
     axes[1, 1].legend()
     out.mkdir(parents=True, exist_ok=True)

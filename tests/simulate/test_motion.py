@@ -4,7 +4,7 @@ import pytest
 from vipe.errors import VipeError
 from vipe.simulate.motion import PROGRAMS, synthesize
 from vipe.simulate.motion.body import sample_body
-from vipe.simulate.motion.synthesis import LONGEST, SHORTEST, perform
+from vipe.simulate.motion.performance import LONGEST, SHORTEST, perform
 from vipe.skeletons import load
 
 SKELETON = load("h36m17")

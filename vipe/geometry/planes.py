@@ -35,13 +35,14 @@ def from_planes(planes: Float[Tensor, "J K N"], batch: torch.Size) -> Float[Tens
 def dot(a: Float[Tensor, "*J 3 N"], b: Float[Tensor, "*J 3 N"]) -> Float[Tensor, "*J N"]:
     """Inner product over the coordinates."""
     total = a[..., 0, :] * b[..., 0, :]
-    return torch.addcmul(torch.addcmul(total, a[..., 1, :], b[..., 1, :]), a[..., 2, :], b[..., 2, :])
+    # In place, here and below: no gradient needs the sum on its way, and the cache has room for something else.
+    return total.addcmul_(a[..., 1, :], b[..., 1, :]).addcmul_(a[..., 2, :], b[..., 2, :])
 
 
 def rotate(rotation: Float[Tensor, "3 3 N"], vectors: Float[Tensor, "J 3 N"]) -> Float[Tensor, "J 3 N"]:
     """R v for every vector of every pose (any matrix will do)."""
     total = rotation[:, 0] * vectors[:, :1]
-    return torch.addcmul(torch.addcmul(total, rotation[:, 1], vectors[:, 1:2]), rotation[:, 2], vectors[:, 2:])
+    return total.addcmul_(rotation[:, 1], vectors[:, 1:2]).addcmul_(rotation[:, 2], vectors[:, 2:])
 
 
 def in_blocks(work: Callable[[slice], None], count: int, block: int = BLOCK) -> None:

@@ -106,7 +106,7 @@ def _fit(a: Float[Tensor, "J 3 N"], b: Float[Tensor, "J 3 N"]) -> tuple[Float[Te
     """Scale and rotation for sets that are centered already."""
     covariance = b[0][:, None] * a[0][None]
     for x, y in zip(a[1:], b[1:], strict=True):
-        covariance = torch.addcmul(covariance, y[:, None], x[None])
+        covariance.addcmul_(y[:, None], x[None])
     rotation, fit = _fit_rotation(covariance)
     spread = dot(a, a).sum(0)
     return torch.where(spread > 0, fit / torch.where(spread > 0, spread, 1.0), 1.0), rotation

@@ -233,21 +233,21 @@ def _read_channels(words: _Words, joint: _Joint, row: int) -> int:
 
 def _read_motion_head(text: bytes, start: int, name: str) -> tuple[int, float, int]:
     """Number of frames, rate, and where the rows begin."""
-    line = text.count(b"\n", 0, start) + 1
+
+    def fail(at: int, message: str) -> NoReturn:
+        line = text.count(b"\n", 0, at) + 1
+        raise ReadError(f"{name}:{line}: {message}")
+
     head = _FRAMES.match(text, start)
     if head is None:
         found = text[start : start + 200].split(b"\n")[0].strip()[:40].decode("utf-8", "backslashreplace")
-        raise ReadError(
-            f"{name}:{line}: found {found!r} after MOTION, expected 'Frames: N', then 'Frame Time: seconds'"
-        )
+        fail(start, f"found {found!r} after MOTION, expected 'Frames: N', then 'Frame Time: seconds'")
     frames, seconds = (word.decode("utf-8", "backslashreplace") for word in head.groups())
     if not (frames.isascii() and frames.isdigit() and len(frames) < 19) or int(frames) == 0:
-        line = text.count(b"\n", 0, head.start(1)) + 1
-        raise ReadError(f"{name}:{line}: {frames[:40]!r} frames, expected a whole number above 0")
+        fail(head.start(1), f"{frames[:40]!r} frames, expected a whole number above 0")
     time = parse_float(seconds)
     if time is None or time <= 0 or not math.isfinite(1 / time):
-        line = text.count(b"\n", 0, head.start(2)) + 1
-        raise ReadError(f"{name}:{line}: Frame Time is {seconds[:40]!r}, expected a number of seconds above 0")
+        fail(head.start(2), f"Frame Time is {seconds[:40]!r}, expected a number of seconds above 0")
     rate = 1 / time
     whole = round(rate)
     return int(frames), float(whole) if whole and abs(rate / whole - 1) < _RATE_ROUNDING else rate, head.end()

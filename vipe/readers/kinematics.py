@@ -2,17 +2,21 @@
 
 __all__ = ["Node", "Plan", "forward_kinematics", "world_axes"]
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float32, Float64
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Axes = tuple[tuple[int, float], tuple[int, float], tuple[int, float]]  # for each axis: which of the file's, factor
 
 _FRAMES_AT_ONCE = 1024  # bounds the memory: the rotations of a hundred joints then take about 3 MB
+# Degrees up to which a float32 angle is good to 1e-6 radians; counters that run on for minutes are first reduced.
+_FEW_TURNS = 720.0
 
 
 class Node(NamedTuple):
@@ -87,10 +91,14 @@ def forward_kinematics(
         axes: What to return as x, y and z, from `world_axes`.
     """
     frames = values.shape[1]
-    positions = np.empty((frames, len(plan.places), 3), dtype=np.float32)
+    positions = _empty(frames, len(plan.places), 3)
     blocks = -(-frames // _FRAMES_AT_ONCE)
     # What is too large for float32 becomes infinite, which Clip refuses with the frame it is in.
     with np.errstate(over="ignore", invalid="ignore"):
+        if values.size and max(values.max(), -values.min()) > _FEW_TURNS:
+            values = values.copy()
+            angles = sorted({row for group in plan.groups for row in group.angles})
+            values[angles] -= 360 * np.rint(values[angles] / 360)
         for i in range(blocks):
             block = slice(i * frames // blocks, (i + 1) * frames // blocks)
             origins = _origins(plan, values[:, block])
@@ -104,17 +112,13 @@ def world_axes(up: Literal["y", "z"], unit: float) -> Axes:
     return ((0, unit), (2, -unit), (1, unit)) if up == "y" else ((0, unit), (1, unit), (2, unit))
 
 
-# Degrees up to which a float32 angle is good to 1e-6 radians; counters that run on for minutes are first reduced.
-_FEW_TURNS = 720.0
-
-
 @dataclass(frozen=True)
 class _Group:
     """Nodes computed in one go: all their parents are done, and they turn about the same axes in the same order."""
 
     span: slice  # their places in the computed order
     parents: list[int]  # places of their parents; none for the root
-    offset: Float32[Array, "3 nodes 1"]
+    offset: Float32[Array, "3 1 nodes 1"]
     shifts: tuple[tuple[int, list[int], list[int]], ...]  # axis, which of the nodes, their rows of the values
     rest: Float32[Array, "3 3 nodes 1"] | None  # column, row
     turns: tuple[int, ...]  # axes
@@ -133,7 +137,7 @@ def _group(
     turns = tuple(axis for axis, _ in nodes[members[0]].turns) if turned else ()
     rests = [rest for i in members if (rest := nodes[i].rest) is not None]
     with np.errstate(over="ignore"):
-        offset = np.array([nodes[i].offset for i in members], dtype=np.float32).T[:, :, None]
+        offset = np.array([nodes[i].offset for i in members], dtype=np.float32).T[:, None, :, None]
     return _Group(
         span=slice(first, first + n),
         parents=[place[nodes[i].parent] for i in members if nodes[i].parent >= 0],
@@ -148,52 +152,58 @@ def _group(
 def _origins(plan: Plan, values: Float64[Array, "rows frames"]) -> Float32[Array, "3 nodes frames"]:
     frames = values.shape[1]
     carriers = plan.groups[-1].span.stop
-    origins = np.empty((3, plan.ends.span.stop if plan.ends else carriers, frames), dtype=np.float32)
+    origins = _empty(3, plan.ends.span.stop if plan.ends else carriers, frames)
     # Columns first: a turn about an axis mixes the other two columns, each one block of memory.
-    spaces = np.empty((3, 3, carriers, frames), dtype=np.float32)
+    spaces = _empty(3, 3, carriers, frames)
     for group in plan.groups:
         space, origin = spaces[:, :, group.span], origins[:, group.span]
-        if not group.parents:
-            space[...] = np.eye(3)[:, :, None, None]
-            origin[...] = 0
-        else:
+        if group.parents:
             space[...] = spaces.take(group.parents, axis=2)
-            origin[...] = origins.take(group.parents, axis=1)
-        for axis in range(3):
-            origin += space[axis] * _offset(group, axis, values)
+            np.add(origins.take(group.parents, axis=1), (space * _offset(group, values)).sum(axis=0), out=origin)
+        else:
+            space[...] = np.eye(3)[:, :, None, None]
+            origin[...] = _offset(group, values)[:, 0]
         if group.rest is not None:
             space[...] = [sum(space[k] * group.rest[j, k] for k in range(3)) for j in range(3)]
-        _turn(space, group, values)
+        if group.turns:
+            _turn(space, group, values)
     if plan.ends:
-        origin = origins[:, plan.ends.span]
-        origin[...] = origins.take(plan.ends.parents, axis=1)
-        for axis in range(3):
-            origin += spaces[axis].take(plan.ends.parents, axis=1) * _offset(plan.ends, axis, values)
+        origin = origins.take(plan.ends.parents, axis=1)
+        for column, offset in zip(spaces, _offset(plan.ends, values), strict=True):
+            part = column.take(plan.ends.parents, axis=1)
+            part *= offset
+            origin += part
+        origins[:, plan.ends.span] = origin
     return origins
 
 
-def _offset(group: _Group, axis: int, values: Float64[Array, "rows frames"]) -> Float32[Array, "nodes frames|1"]:
-    offset: Array = group.offset[axis]
-    for shifted, which, rows in group.shifts:
-        if shifted == axis:
-            offset = np.repeat(offset, values.shape[1], axis=1)
-            offset[which] = values[rows]
+def _offset(group: _Group, values: Float64[Array, "rows frames"]) -> Float32[Array, "3 1 nodes frames|1"]:
+    if not group.shifts:
+        return group.offset
+    offset = np.repeat(group.offset, values.shape[1], axis=3)
+    for axis, which, rows in group.shifts:
+        offset[axis, 0, which] = values[rows]
     return offset
 
 
 def _turn(space: Float32[Array, "3 3 nodes frames"], group: _Group, values: Float64[Array, "rows frames"]) -> None:
     """Turn the spaces of a group in place."""
-    if not group.turns:
-        return
-    angles = values[group.angles]
-    if max(angles.max(), -angles.min()) > _FEW_TURNS:
-        angles -= 360 * np.rint(angles / 360)
-    radians = np.multiply(angles, np.pi / 180).astype(np.float32)
+    radians = np.multiply(values[group.angles], np.pi / 180, dtype=np.float32, casting="unsafe")
     shape = (len(group.turns), -1, values.shape[1])
     for axis, s, c in zip(group.turns, np.sin(radians).reshape(shape), np.cos(radians).reshape(shape), strict=True):
-        i, j = (axis + 1) % 3, (axis + 2) % 3
-        turned = space[i] * c
-        turned += space[j] * s
-        space[j] *= c
-        space[j] -= space[i] * s
-        space[i] = turned
+        a, b = space[axis - 2], space[axis - 1]  # the two axes that follow, in cyclic order
+        turned = a * c
+        turned += b * s
+        a *= s
+        b *= c
+        b -= a
+        a[...] = turned
+
+
+def _empty(*shape: int) -> Float32[Array, "..."]:
+    """Memory from Arrow's pool, which keeps what is freed for the next clip.
+
+    The C library hands large blocks back to the system, and new ones cost as much, page by page as they are first
+    touched, as all the mathematics here: a third of the time of reading a clip.
+    """
+    return np.frombuffer(pa.allocate_buffer(4 * math.prod(shape)), dtype=np.float32).reshape(shape)

@@ -1,5 +1,6 @@
 """Procedural whole-body motion: clips of people who walk, sit, throw and dance, made from anatomy alone."""
 
-from vipe.simulate.motion.synthesis import PROGRAMS, synthesize
+from vipe.simulate.motion.programs import PROGRAMS
+from vipe.simulate.motion.synthesis import synthesize
 
 __all__ = ["PROGRAMS", "synthesize"]

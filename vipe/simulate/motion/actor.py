@@ -23,9 +23,7 @@ _STRENGTH |= dict.fromkeys(("yaw", "pitch", "roll", "spin", "lumbar_bend", "lumb
 _STRENGTH |= {
     f"{side}_{name}": 180.0 for side in SIDES for name in ("arm_forward", "arm_out", "arm_twist", "elbow", "knee")
 }
-
-
-_LOADING = 0.15  # seconds
+_LOADING = 0.15  # seconds to take the load off a foot, and to put it on again
 
 
 class Step(NamedTuple):
@@ -245,7 +243,6 @@ class Actor:
             pose[:, 2] += table[now, 6] * swing_height(phase)
             ankles.append(pose[:, :3])
             yaws.append(pose[:, 3])
-            # Some time to take the load off a foot and to put it on again.
             air = np.clip(np.minimum(times - start, end - times) / _LOADING, 0.0, 1.0)
             bearings.append(1 - air**2 * (3 - 2 * air))
         return Feet(np.stack(ankles, axis=1), np.stack(yaws, axis=1), np.stack(bearings, axis=1))

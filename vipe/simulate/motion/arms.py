@@ -62,7 +62,7 @@ def any_arm(actor: Actor, side: str) -> ArmAngles:
         return posture(actor, side, actor.pick(*POSTURES), 1.6)
     # A direction from the shoulder: across the body to behind it, low more often than high.
     azimuth = actor.between(-0.7, 2.0)
-    height = math.sin(math.radians(actor.between(-85, 80)))
+    height = math.sin(math.radians(actor.between(-85.0, 80.0)))
     flat = math.sqrt(1 - height**2)
     reach = (actor.body.arm / actor.body.torso) * actor.between(0.4, 1.0)
     point = (reach * flat * math.cos(azimuth), 0.33 + reach * flat * math.sin(azimuth), -0.07 + reach * height)

@@ -117,7 +117,7 @@ def swing(actor: Actor) -> None:
     other = OTHER[hand]
     grip, hips = actor.between(0.05, 0.2), actor.between(0.2, 0.9)
     for _ in range(int(actor.generator.integers(2, 6))):
-        angle = actor.between(0, 2 * math.pi)  # where on a circle before the chest the blow begins
+        angle = actor.between(0.0, 2 * math.pi)  # where on a circle before the chest the blow begins
         big = actor.between(0.4, 0.8)
         begin = (actor.between(0.05, 0.4), big * math.cos(angle), big * math.sin(angle) * 1.2 + 0.05)
         through = (actor.between(0.7, 0.95), begin[1] * 0.2, begin[2] * 0.1 - 0.1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vipe.simulate.motion.body import CHANNELS, SIDED, SIDES, UNSIDED, Body
+from vipe.simulate.motion.body import SIDED, SIDES, UNSIDED, Body
 from vipe.simulate.motion.ik import middle_joint, reach_for_bend, turn_from_down
 from vipe.skeletons import load
 
@@ -19,6 +19,7 @@ _STRETCH = 0.9965  # share of a leg's length that a standing leg uses at most: t
 _LOWEST_ANKLE = 0.055
 _LOWEST_WRIST = 0.05
 _LOWEST_KNEE = 0.04
+_LOWEST_ELBOW = 0.03
 _SOFT = 0.016  # metres over which the pelvis gives way before a standing leg is stretched
 _FORESIGHT = 0.1  # seconds before and after for which the pelvis shares in giving way
 _BALANCE = 0.16  # pelvis goes back by this share of the height, times the sine of the trunk's lean
@@ -63,46 +64,14 @@ def figure(
     legs = _swung(s["leg_forward"], s["leg_out"]) * reach_for_bend(body.thigh, body.shank, s["knee"])[..., None]
     free_ankles = hips + _turned(pelvis_turn, legs)
 
-    root = np.stack([c["x"], c["y"], c["z"]], axis=-1)
-    lean = c["pitch"] + 0.6 * (c["lumbar_bend"] + c["chest_bend"])
-    shift = (
-        -_BALANCE
-        * body.height
-        * np.sin(np.clip(lean, -0.6, 1.6))
-        * (1 - c["rest"])
-        * np.minimum(1, feet.bearing.sum(-1))
-    )
-    shift *= np.cos(np.clip(c["pitch"], -1.5, 1.5))
-    root[:, 0] += shift * np.cos(c["yaw"])
-    root[:, 1] += shift * np.sin(c["yaw"])
-    footholds = feet.ankles.copy()
-    footholds[..., 2] += s["tiptoe"]
-    forward = 0.6 * s["tiptoe"]  # over the ball of the foot
-    footholds[..., 0] += forward * np.cos(feet.yaw)
-    footholds[..., 1] += forward * np.sin(feet.yaw)
+    root = _balanced(body, c, feet)
+    footholds = _heels_raised(feet, s["tiptoe"])
     _follow_feet(body, root, hips, footholds, feet.bearing * (1 - s["free"]) * (1 - c["rest"])[:, None])
     free_knees = middle_joint(hips, free_ankles, _knee_pole(pelvis_turn, legs, s["leg_twist"]), body.thigh, body.shank)
     lowest = {**upper, "hip": hips, "knee": free_knees, "ankle": free_ankles}
     root[:, 2] = _pelvis_height(body, root, c["rest"], lowest, footholds, s["free"], feet.bearing, fps)
 
-    after_foot = 0.5 * np.clip(feet.yaw - c["yaw"][:, None], -0.9, 0.9) * (1 - s["free"])
-    turn_out = s["leg_twist"] + _SIGN * after_foot
-    free = s["free"][..., None]
-    relative = hips
-    for _ in range(4):
-        hips = relative + root[:, None]
-        ankles = (1 - free) * footholds + free * (free_ankles + root[:, None])
-        ankles[..., 2] = np.maximum(ankles[..., 2], _LOWEST_ANKLE)
-        ankles = hips + _within_reach(ankles - hips, body.thigh, body.shank)
-        ankles[..., 2] = np.maximum(ankles[..., 2], _LOWEST_ANKLE)
-        pole = _knee_pole(pelvis_turn, (ankles - hips) @ pelvis_turn, turn_out)
-        knees = middle_joint(hips, ankles, pole, body.thigh, body.shank)
-        if knees[..., 2].min() > _LOWEST_KNEE:
-            break
-        # Someone who goes down on a knee stops when it touches: about twice its depth higher at the pelvis.
-        deep = (_LOWEST_KNEE + 0.01 - knees[..., 2].min(axis=1)) / _SOFT
-        root[:, 2] += 1.5 * _SOFT * np.logaddexp(0.0, deep)
-
+    hips, knees, ankles = _legs(body, root, hips, pelvis_turn, footholds, free_ankles, s, feet.yaw - c["yaw"][:, None])
     upper = {name: points + (root if points.ndim == 2 else root[:, None]) for name, points in upper.items()}
     elbows, wrists = _held_arms(body, upper, s)
 
@@ -121,7 +90,6 @@ _PAIR = {
     name: [_SKELETON.index(f"{side}_{name}") for side in SIDES]
     for name in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 }
-assert len(CHANNELS) == len(UNSIDED) + 2 * len(SIDED)
 
 
 def _upper_body(
@@ -195,6 +163,24 @@ def _turned(rotation: Float[Array, "frames 3 3"], vectors: Float[Array, "frames 
     return turned
 
 
+def _balanced(body: Body, c: dict[str, Array], feet: Feet) -> Float[Array, "frames 3"]:
+    """Where the pelvis is wanted: where it was told to be, and back from there as the trunk leans forward."""
+    root = np.stack([c["x"], c["y"], c["z"]], axis=-1)
+    lean = np.clip(c["pitch"] + 0.6 * (c["lumbar_bend"] + c["chest_bend"]), -0.6, 1.6)
+    standing = (1 - c["rest"]) * np.minimum(1, feet.bearing.sum(-1)) * np.cos(np.clip(c["pitch"], -1.5, 1.5))
+    back = _BALANCE * body.height * np.sin(lean) * standing
+    root[:, 0] -= back * np.cos(c["yaw"])
+    root[:, 1] -= back * np.sin(c["yaw"])
+    return root
+
+
+def _heels_raised(feet: Feet, tiptoe: Float[Array, "frames 2"]) -> Float[Array, "frames 2 3"]:
+    """Where the ankles are when heels are off the ground: up, and forward over the balls of the feet."""
+    forward = 0.6 * tiptoe
+    raised: Array = np.stack([forward * np.cos(feet.yaw), forward * np.sin(feet.yaw), tiptoe], axis=-1)
+    return feet.ankles + raised
+
+
 def _follow_feet(body: Body, root: Array, hips: Array, footholds: Array, standing: Float[Array, "frames 2"]) -> None:
     """Move the pelvis (in place) over feet that are further away than a leg reaches without kneeling."""
     for side in (0, 1, 0, 1):
@@ -241,6 +227,39 @@ def _pelvis_height(
     return blended
 
 
+def _legs(
+    body: Body,
+    root: Array,
+    hips: Array,
+    pelvis: Array,
+    footholds: Array,
+    free_ankles: Array,
+    s: dict[str, Array],
+    foot_turn: Array,
+) -> tuple[Array, Array, Array]:
+    """Hips, knees and ankles in the world; lifts the pelvis (`root`, in place) where a knee would go into the ground.
+
+    `hips` and `free_ankles` are seen from the pelvis; `foot_turn` is how far a foot points left of it.
+    """
+    # Knees go half way between the pelvis and a planted foot.
+    turn_out = s["leg_twist"] + _SIGN * 0.5 * np.clip(foot_turn, -0.9, 0.9) * (1 - s["free"])
+    free = s["free"][..., None]
+    for _ in range(4):
+        joints = hips + root[:, None]
+        ankles = (1 - free) * footholds + free * (free_ankles + root[:, None])
+        ankles[..., 2] = np.maximum(ankles[..., 2], _LOWEST_ANKLE)
+        ankles = joints + _within_reach(ankles - joints, body.thigh, body.shank)
+        ankles[..., 2] = np.maximum(ankles[..., 2], _LOWEST_ANKLE)
+        pole = _knee_pole(pelvis, (ankles - joints) @ pelvis, turn_out)
+        knees = middle_joint(joints, ankles, pole, body.thigh, body.shank)
+        if knees[..., 2].min() > _LOWEST_KNEE:
+            break
+        # Someone who goes down on a knee stops when it touches: about twice its depth higher at the pelvis.
+        deep = (_LOWEST_KNEE + 0.01 - knees[..., 2].min(axis=1)) / _SOFT
+        root[:, 2] += 1.5 * _SOFT * np.logaddexp(0.0, deep)
+    return joints, knees, ankles
+
+
 def _foreseen(drop: Float[Array, " frames"], reach: int) -> Float[Array, " frames"]:
     """The drop that gives way in time: nowhere less than needed, and as smooth as a window of 2 reach + 1 frames."""
     padded = np.pad(drop, 2 * reach, mode="edge")
@@ -254,7 +273,7 @@ def _foreseen(drop: Float[Array, " frames"], reach: int) -> Float[Array, " frame
 def _within_reach(line: Float[Array, "frames 2 3"], upper: float, lower: float) -> Float[Array, "frames 2 3"]:
     """The same lines, those too long or too short for the limb softly brought within its reach."""
     length = np.sqrt((line * line).sum(-1, keepdims=True))
-    most, least = 0.9996 * (upper + lower), float(reach_for_bend(upper, lower, np.array(2.6)))
+    most, least = 0.9996 * (upper + lower), float(reach_for_bend(upper, lower, np.array([2.6]))[0])
     near = _STRETCH * (upper + lower)
     pressed = np.where(length > near, near + (most - near) * np.tanh((length - near) / (most - near)), length)
     pressed = np.where(length < 1.15 * least, least * (1 + 0.15 * np.exp((length / least - 1.15) / 0.15)), pressed)
@@ -286,4 +305,10 @@ def _held_arms(body: Body, upper: dict[str, Array], s: dict[str, Array]) -> tupl
     out = _SIGN[:, None] * (shoulders[:, :1] - shoulders[:, 1:]) - 0.15 * np.array([0.0, 0.0, 1.0])
     pole = (1 - hold) * (elbows - (shoulders + wrists) / 2) + (0.1 + 0.3 * hold) * out
     wrists = shoulders + _within_reach(wanted - shoulders, body.upper_arm, body.forearm)
-    return middle_joint(shoulders, wrists, pole, body.upper_arm, body.forearm), wrists
+    elbows = middle_joint(shoulders, wrists, pole, body.upper_arm, body.forearm)
+    if elbows[..., 2].min() < _LOWEST_ELBOW:
+        # An elbow that would go into the ground gives way upwards, about the line from shoulder to wrist.
+        deep = _SOFT * np.logaddexp(0.0, (_LOWEST_ELBOW + 0.01 - elbows[..., 2:]) / _SOFT)
+        pole = pole + 15 * deep * np.array([0.0, 0.0, 1.0])
+        elbows = middle_joint(shoulders, wrists, pole, body.upper_arm, body.forearm)
+    return elbows, wrists

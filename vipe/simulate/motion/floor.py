@@ -158,7 +158,7 @@ def lie_down(actor: Actor) -> None:
             if abs(spin) < 2:
                 arm = actor.pick(
                     any_arm(actor, side),
-                    actor.reaching(side, (0.15, actor.between(0.3, 1.1), actor.between(-1, 1)), 1.5),
+                    actor.reaching(side, (0.15, actor.between(0.3, 1.1), actor.between(-1.0, 1.0)), 1.5),
                 )
             else:
                 arm = actor.reaching(side, (0.25, actor.between(0.2, 0.9), actor.between(-0.3, 0.9)), 1.5)
@@ -246,7 +246,7 @@ def _seated(actor: Actor, seat: float) -> None:
             sign = SIGNS[side]
             place = actor.beside(actor.between(-0.25, 0.45) * actor.body.leg * 0.7, sign * actor.between(0.05, 0.35))
             actor.key(actor.time, **{f"{side}_free": 0.0})
-            actor.step(side, start, 0.5, place, actor.heading + sign * actor.between(0, 0.5), 0.05)
+            actor.step(side, start, 0.5, place, actor.heading + sign * actor.between(0.0, 0.5), 0.05)
     if actor.chance(0.6):
         gesture(actor, start, actor.time + 0.5)
     elif actor.chance(0.5):

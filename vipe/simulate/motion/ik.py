@@ -1,6 +1,6 @@
 """Limbs of two bones: where the middle joint is, given both ends, and the angles of an arm (numpy)."""
 
-__all__ = ["ArmAngles", "bend_for_reach", "elbow_angles", "middle_joint", "reach_for_bend", "turn_from_down"]
+__all__ = ["ArmAngles", "elbow_angles", "middle_joint", "reach_for_bend", "turn_from_down"]
 
 import math
 from typing import Any, NamedTuple
@@ -23,11 +23,6 @@ class ArmAngles(NamedTuple):
 def reach_for_bend(upper: float, lower: float, bend: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Distance between the ends of a limb whose middle joint is flexed by `bend` (0 is straight)."""
     return np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(bend))
-
-
-def bend_for_reach(upper: float, lower: float, reach: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """Flexion of the middle joint that brings the ends `reach` apart."""
-    return np.arccos(np.clip((reach**2 - upper**2 - lower**2) / (2 * upper * lower), -1.0, 1.0))
 
 
 def turn_from_down(direction: Float[Array, "*batch 3"], vector: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:

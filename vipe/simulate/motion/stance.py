@@ -77,7 +77,7 @@ def stand_up(actor: Actor) -> None:
     """Rise over the feet."""
     latest = max(actor.steps[side][-1].end for side in SIDES)
     actor.time = max(actor.time, latest - 0.3)
-    actor.move(actor.between(0.7, 1.2), **actor.stand_channels(actor.between(0.98, 1.06)), gaze=actor.between(0, 0.8))
+    actor.move(actor.between(0.7, 1.2), **actor.stand_channels(actor.between(0.98, 1.06)), gaze=actor.between(0.0, 0.8))
     for side in SIDES:
         if actor.chance(0.6):
             actor.arm(actor.time, side, actor.hanging())

@@ -1,0 +1,187 @@
+"""The commands one after the other, as a newcomer types them."""
+
+import json
+
+import numpy as np
+import pytest
+
+import vipe
+from vipe.cli.app import main
+from vipe.detections import write_coco_results
+from vipe.embed.presets import PRESETS, Preset
+from vipe.embed.training import TrainingConfig
+from vipe.embed.vvipe import VVIPEConfig
+from vipe.simulate import CameraRig, simulate_keypoints
+
+MICRO = Preset(
+    network=VVIPEConfig(width=32),
+    training=TrainingConfig(pose_steps=3, keypoint_steps=3, batch=16, record_every=3, validate_every=3),
+)
+
+
+def said(capsys, *arguments):
+    """What a command that works prints as JSON."""
+    main([*map(str, arguments), "--json"])
+    out, _ = capsys.readouterr()
+    return json.loads(out)
+
+
+def refused(capsys, *arguments):
+    """The one line of a command that does not."""
+    with pytest.raises(SystemExit) as stop:
+        main([*map(str, arguments)])
+    out, err = capsys.readouterr()
+    assert (stop.value.code, out) == (2, "")
+    return err
+
+
+@pytest.fixture(scope="module")
+def way(tmp_path_factory):
+    """A folder with a store, an index of it, and keypoints of ten of its poses, one of them with nothing seen."""
+    folder = tmp_path_factory.mktemp("way")
+    main(["synth", "--out", str(folder / "store"), "--minutes", "1", "--fps", "10", "--seed", "1"])
+    main(["index", "build", str(folder / "store"), "--out", str(folder / "index")])
+    poses = vipe.PoseStore.open(folder / "store").poses()[::60]
+    rng = np.random.default_rng(0)
+    people = simulate_keypoints(poses, CameraRig.load("h36m"), noise=0.0, generator=rng)
+    mask = people.mask.copy()
+    mask[1] = False
+    seen = vipe.Keypoints.of(np.where(mask[..., None], people.xy, 0), mask)
+    write_coco_results(folder / "people.json", seen)
+    return folder
+
+
+def test_the_same_seed_makes_the_same_store(way, capsys, tmp_path):
+    for name, seed in (("again", 1), ("other", 2)):
+        said(capsys, "synth", "--out", tmp_path / name, "--minutes", "1", "--fps", "10", "--seed", seed)
+    poses, again, other = (
+        vipe.PoseStore.open(path).poses() for path in (way / "store", tmp_path / "again", tmp_path / "other")
+    )
+    np.testing.assert_array_equal(poses, again)
+    assert poses.shape != other.shape or not np.array_equal(poses, other)
+
+
+def test_a_store_says_what_it_holds(way, capsys):
+    info = said(capsys, "store", "info", way / "store")
+    assert info["rows"] == len(vipe.PoseStore.open(way / "store"))
+    main(["store", "info", str(way / "store")])
+    assert "clips" in capsys.readouterr().out
+
+
+def test_an_index_says_what_it_holds_and_that_it_is_whole(way, capsys):
+    assert said(capsys, "index", "info", way / "index")["encoder"] == "affine"
+    assert said(capsys, "index", "verify", way / "index")["ok"] is True
+    for command in ("info", "verify"):
+        main(["index", command, str(way / "index")])
+        assert capsys.readouterr().out
+
+
+def test_an_altered_index_is_not_whole(way, capsys, tmp_path):
+    said(capsys, "index", "build", way / "store", "--out", tmp_path / "index")
+    file = tmp_path / "index" / "frames.parquet"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    assert "frames.parquet" in refused(capsys, "index", "verify", tmp_path / "index")
+    assert "frames.parquet" in refused(capsys, "query", tmp_path / "index", "--keypoints", way / "people.json")
+
+
+def test_every_person_gets_the_moment_they_come_from_or_the_reason(way, capsys):
+    answers = said(capsys, "query", way / "index", "--keypoints", way / "people.json", "--k", 3)["queries"]
+    assert [len(answer["hits"]) for answer in answers] == [3, 0, *[3] * (len(answers) - 2)]
+    assert "0 joints seen" in answers[1]["skipped"]
+    table = vipe.PoseStore.open(way / "store").table(["clip", "frame"]).to_pylist()[::60]
+    right = [
+        (answer["hits"][0]["clip"], answer["hits"][0]["frame"]) == (row["clip"], row["frame"])
+        for answer, row in zip(answers, table, strict=True)
+        if answer["hits"]
+    ]
+    assert sum(right) >= 0.6 * len(right)
+    assert set(answers[0]) == {"image_id", "person", "hits"}
+    assert {"rank", "clip", "frame", "time", "distance"} <= set(answers[0]["hits"][0])
+
+
+def test_a_query_is_drawn_and_told(way, capsys, tmp_path):
+    pytest.importorskip("jinja2")
+    main(["query", str(way / "index"), "--keypoints", str(way / "people.json"), "--page", str(tmp_path / "page.html")])
+    out = capsys.readouterr().out
+    assert "page.html" in out
+    assert "joints seen, at least 6 are needed" in out
+    assert (tmp_path / "page.html").read_text().count("<canvas") > 20
+
+
+def test_a_trained_embedder_makes_an_index_that_answers_in_both_modes(way, capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", MICRO)
+    trained = said(capsys, "train", "embedding", way / "store", "--out", tmp_path / "model", "--val", way / "store")
+    built = said(capsys, "index", "build", way / "store", "--out", tmp_path / "index", "--encoder", tmp_path / "model")
+    assert built["fingerprint"] == trained["fingerprint"]
+    for mode in ("affine", "point"):
+        asked = ("query", tmp_path / "index", "--keypoints", way / "people.json", "--mode", mode)
+        assert said(capsys, *asked)["queries"][0]["hits"]
+    message = refused(capsys, "query", way / "index", "--keypoints", way / "people.json", "--mode", "point")
+    assert "no learned embedding" in message
+
+
+def test_archives_are_read_added_and_told(capsys, tmp_path, bvh_folder):
+    made = said(capsys, "ingest", bvh_folder, "--out", tmp_path / "store", "--skip-bad", "--licence", "mine")
+    assert (made["clips"], made["frames"], made["rows"], len(made["skipped"])) == (1, 2, 2, 1)
+    assert "broken.bvh" in made["skipped"][0]
+    assert said(capsys, "store", "info", tmp_path / "store")["licence"] == "mine"
+    (bvh_folder / "walk.bvh").rename(bvh_folder / "run.bvh")
+    added = said(capsys, "ingest", bvh_folder, "--out", tmp_path / "store", "--skip-bad", "--append")
+    assert added["rows"] == 2
+    assert "15 frames/s" in refused(
+        capsys, "ingest", bvh_folder, "--out", tmp_path / "store", "--skip-bad", "--append", "--fps", 15
+    )
+    main(["ingest", str(bvh_folder), "--out", str(tmp_path / "text"), "--skip-bad"])
+    assert "1 files skipped" in capsys.readouterr().out
+
+
+def test_one_bad_file_stops_the_run_before_anything_is_written(capsys, tmp_path, bvh_folder):
+    assert "broken.bvh" in refused(capsys, "ingest", bvh_folder, "--out", tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.fixture
+def bvh_folder(tmp_path):
+    """One file of two frames on a skeleton of the library, and one that is cut."""
+    from vipe.skeletons import load
+
+    skeleton = load("bandai")
+    sites = {site.name for site in skeleton.sites}
+    children = {
+        i: [
+            child
+            for child, parent in enumerate(skeleton.parents)
+            if parent == i and skeleton.joints[child] not in sites
+        ]
+        for i in range(len(skeleton))
+    }
+
+    def block(i, depth):
+        pad = "  " * depth
+        kind = "ROOT" if depth == 0 else "JOINT"
+        channels = (
+            "6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
+            if depth == 0
+            else "3 Zrotation Xrotation Yrotation"
+        )
+        lines = [
+            f"{pad}{kind} {skeleton.joints[i]}",
+            pad + "{",
+            f"{pad}  OFFSET {i % 3} {i} {i % 5}",
+            f"{pad}  CHANNELS {channels}",
+        ]
+        for child in children[i]:
+            lines += block(child, depth + 1)
+        if not children[i]:
+            lines += [f"{pad}  End Site", pad + "  {", f"{pad}    OFFSET 0 1 0", pad + "  }"]
+        return [*lines, pad + "}"]
+
+    numbers = " ".join(["10"] * (3 * (len(skeleton) - len(sites)) + 3))
+    text = "\n".join(["HIERARCHY", *block(0, 0), "MOTION", "Frames: 2", "Frame Time: 0.0333333", numbers, numbers, ""])
+    folder = tmp_path / "mocap"
+    folder.mkdir()
+    (folder / "walk.bvh").write_text(text)
+    (folder / "broken.bvh").write_text(text[: len(text) - len(numbers) // 2])
+    return folder
