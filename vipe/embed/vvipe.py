@@ -25,7 +25,7 @@ from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.encoder import Metric
 from vipe.embed.networks import ResidualMLP, initialize
 from vipe.errors import ReadError, ShapeError, VipeError
-from vipe.geometry.canonical import canonicalize
+from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.skeletons import load
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -178,8 +178,9 @@ class Embedder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of the SHA-256 of configuration and weights."""
-        digest = hashlib.sha256(json.dumps([_KIND, _MAP_VERSION, asdict(self.config)], sort_keys=True).encode())
+        """16 hex digits of the SHA-256 of configuration, weights, and what the library puts before them."""
+        around = [_KIND, _MAP_VERSION, _COCO13.joints, [round(length, 6) for length in REFERENCE_LENGTHS]]
+        digest = hashlib.sha256(json.dumps([around, asdict(self.config)], sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
