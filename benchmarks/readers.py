@@ -5,6 +5,8 @@
 PATH is a BVH file, a folder or an archive, by default ../shared/mocap, or a synthetic clip where that is absent.
 For each kind of rig, every clip is read as often as --rounds says and its best time counts, from the file's name to
 the positions of all joints; times of clips are summed. bvhio, which is slow, reads the clip of middling length only.
+What helps vipe: it converts only the channels that move a joint of the skeleton (the others are counted and looked
+over), and a hierarchy that it has met before, to the byte, is not parsed again, as in an archive of one rig.
 """
 
 import argparse
@@ -27,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     beside = Path(__file__).parents[2] / "shared" / "mocap"
     parser.add_argument("path", nargs="?", type=Path, default=beside if beside.exists() else None)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--most", type=int, default=40, help="clips of one kind of rig")
     arguments = parser.parse_args()
     for title, clips in kinds(arguments.path).items():

@@ -18,7 +18,7 @@ MICRO = Preset(
     network=VVIPEConfig(width=32),
     training=TrainingConfig(pose_steps=5, keypoint_steps=5, batch=32, record_every=5, validate_every=5),
 )
-CONFIG = DemoConfig(minutes=4, preset="micro")
+CONFIG = DemoConfig(minutes=4.0, preset="micro")
 
 
 def quiet(*_):
@@ -69,7 +69,7 @@ def test_a_second_run_makes_nothing_again_and_says_the_same(done, monkeypatch):
 def test_another_configuration_does_not_mix_with_what_is_there(done):
     out, _ = done
     with pytest.raises(StoreError, match="seed 0 not 1; choose another --out"):
-        demo.run(DemoConfig(minutes=4, preset="micro", seed=1), out, progress=quiet)
+        demo.run(DemoConfig(minutes=4.0, preset="micro", seed=1), out, progress=quiet)
 
 
 def test_the_queries_left_behind_are_a_detectors_file(done):
@@ -91,7 +91,7 @@ def test_nothing_is_trained_on_what_is_searched(done):
 
 
 def test_a_table_beside_the_archive_decides_the_splits(micro, tmp_path, monkeypatch):
-    clips = list(synthesize(clips=6, fps=10, generator=np.random.default_rng(3)))
+    clips = list(synthesize(clips=6, fps=10.0, generator=np.random.default_rng(3)))
     monkeypatch.setattr(demo, "read", lambda source: iter(clips))
     source = tmp_path / "archive"
     source.mkdir()
@@ -104,7 +104,7 @@ def test_a_table_beside_the_archive_decides_the_splits(micro, tmp_path, monkeypa
 
 
 def test_an_archive_too_small_to_split_is_refused(micro, tmp_path, monkeypatch):
-    clips = list(synthesize(clips=1, fps=10, generator=np.random.default_rng(3)))
+    clips = list(synthesize(clips=1, fps=10.0, generator=np.random.default_rng(3)))
     monkeypatch.setattr(demo, "read", lambda source: iter(clips))
     with pytest.raises(StoreError, match="a demo needs more clips"):
         demo.run(DemoConfig(source="x", preset="micro"), tmp_path / "out", progress=quiet)

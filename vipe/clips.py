@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from vipe.errors import ShapeError, SkeletonError
 from vipe.skeletons import Skeleton, convert
@@ -26,7 +26,7 @@ class Clip:
 
     name: str
     skeleton: Skeleton
-    positions: Float32[Array, "frames joints 3"]
+    positions: Float[Array, "frames joints 3"]  # kept as float32
     fps: float
     subject: str = ""
     action: str = ""

@@ -31,7 +31,7 @@ from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, float, float | None, str], None]
+Progress = Callable[[str, int | float, int | float | None, str], None]
 """Told of (step, done, total, note)."""
 
 _DEPTHS = (1, 10, 20)

@@ -87,7 +87,7 @@ def test_answers_are_drawn_on_a_page_and_a_sheet(tmp_path, canonical, rng):
         xy=rng.normal(size=(13, 2)),
         mask=np.ones(13, dtype=bool),
         truth=canonical,
-        truth_camera=np.array([[0, 1, 0], [0, 0, -1]]),
+        truth_camera=np.array([[0.0, 1, 0], [0, 0, -1]]),
         found={"affine": [one("walk 1.1 s", 0.02), one("run 0.2 s", 0.3)], "raw 2D": []},
     )
     save_answers(tmp_path / "a.html", tmp_path / "a.png", "demo", [answer, answer])

@@ -162,7 +162,7 @@ def test_a_bomb_is_stopped_early(tmp_path, suffix):
         list(read(archive, limits=Limits(total_bytes=1_000_000)))
     if suffix != ".tar":
         with pytest.raises(ReadError, match=r"unpacks to more than 50 times its size; is it an archive bomb\?"):
-            list(read(archive, limits=Limits(ratio=50, ratio_from=1_000_000)))
+            list(read(archive, limits=Limits(ratio=50.0, ratio_from=1_000_000)))
 
 
 def test_a_bomb_in_what_is_passed_over_is_stopped_too(tmp_path, walk_bvh):

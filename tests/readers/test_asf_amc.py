@@ -187,6 +187,8 @@ def test_a_broken_amc_is_one_line_that_names_the_place(leg_amc, leg_asf, leg, ol
         (b"TX TY TZ RX RY RZ", b"TX TY TZ RX RY", r"^01.asf: order of the root is 'tx ty tz rx ry'"),
         (b"position 0 0 0", b"position 0 0", r"^01.asf: position of the root is '0 0'"),
         (b"name tibia", b"name \xff", r"^01.asf:29: byte 0xff is not UTF-8 text"),
+        (b"name foot", b"name fo\0t", r"^01.asf:38: bone 'fo\\x00t' has control characters in its name"),
+        (b"length 10\n", b"length 1e308\n", r"^01_01.amc: clip 01_01.amc: positions of frame 0 are not finite"),
         (b"name foot", b"name paw", r"^01.asf:47: hierarchy names bone 'foot'"),
     ],
 )

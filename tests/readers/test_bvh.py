@@ -135,6 +135,7 @@ def test_a_rate_is_what_its_few_digits_mean(arm_bvh, arm, written, fps):
         (b"MOTION\n", b"ROOT two\n{\n}\nMOTION\n", r"^walk.bvh:21: a second root 'two' beside 'shoulder'"),
         (b"JOINT wrist", b"JOINT elbow", r"^walk.bvh:10: joint 'elbow' is listed twice"),
         (b"JOINT wrist", b"JOINT", r"^walk.bvh:10: a joint without a name"),
+        (b"JOINT wrist", b"JOINT wr\x1b[2Jist", r"^walk.bvh:10: joint 'wr\\x1b\[2Jist' has control characters"),
         (b"End Site", b"Fin Site", r"^walk.bvh:14: found 'Fin', expected OFFSET"),
         (b"MOTION\n", b"", r"^walk.bvh:21: found 'Frames:', expected MOTION"),
         (b"}\nMOTION", b"}\n}\nMOTION", r"^walk.bvh:21: found '}', expected MOTION"),

@@ -62,6 +62,17 @@ def test_what_is_wrong_is_said_with_its_line(text, message):
         parse_rows(b"\n" * 6 + text, 6, rows=2, columns=3, wanted=range(3), name="x")
 
 
+def test_columns_that_are_not_wanted_are_counted_and_looked_over():
+    def parse(text):
+        return parse_rows(text, 0, rows=2, columns=3, wanted=[0, 2], name="x")
+
+    for text in (b"1 2 3\n4 5 6\n", b"1 2e0 3\n4 5 6\n", b"1 2 3 \n4 5 6 \n", b"1  2 3\n4 5 6\n"):
+        np.testing.assert_array_equal(parse(text), [[1, 4], [3, 6]])
+    for text in (b"1 nan 3\n4 5 6\n", b"1 inf 3\n4 5 6\n", b"1 1e999 3\n4 5 6\n", b"1 3\n4 6\n", b"1 2 x\n4 5 6\n"):
+        with pytest.raises(ReadError, match=r"^x:1: frame 0 has"):
+            parse(text)
+
+
 def test_a_huge_claim_takes_no_memory():
     with pytest.raises(ReadError, match="ends after 1 frames, expected 10000000000000"):
         parse_rows(b"1 2 3\n", 0, rows=10**13, columns=3, wanted=range(3), name="x")

@@ -115,6 +115,7 @@ def test_positions_of_another_skeleton_are_refused():
         convert(np.zeros((2, 13, 3)), load("h36m17"), load("coco13"))
 
 
+@pytest.mark.refusal
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -21,7 +21,7 @@ _WIDE = 200
 class Advance(Protocol):
     """Moves one bar of a progress display."""
 
-    def __call__(self, task: str, done: float, total: float | None = None, note: str = "") -> None:
+    def __call__(self, task: str, done: int | float, total: int | float | None = None, note: str = "") -> None:
         """Set how far a task is; a task that is named for the first time gets a bar."""
 
 
@@ -77,7 +77,7 @@ def progress() -> Iterator[Advance]:
     bars = Progress(*columns, console=Console(stderr=True))
     ids: dict[str, Any] = {}
 
-    def advance(task: str, done: float, total: float | None = None, note: str = "") -> None:
+    def advance(task: str, done: int | float, total: int | float | None = None, note: str = "") -> None:
         if not ids:
             bars.start()  # not before: a command that fails at once prints its one line and nothing else
         if task not in ids:

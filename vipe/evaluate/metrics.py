@@ -16,7 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 HIT_THRESHOLD = 0.1  # torso lengths; Sun et al. 2020 (kappa), kept by Levy & Shrivastava 2024, sec. 4.2
 
 
-def pose_distance(a: Float[Array, "*batch 17 3"], b: Float[Array, "*batch 17 3"]) -> Float32[Array, "*batch"]:
+def pose_distance(a: Float[Array, "*#batch 17 3"], b: Float[Array, "*#batch 17 3"]) -> Float32[Array, "*batch"]:
     """Mean joint distance after similarity alignment of canonical poses, in torso lengths.
 
     Both must be canonical (unit torso): then this is NP-MPJPE of Sun et al. 2020, sec. 4.1, the distance by which

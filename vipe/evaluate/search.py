@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError
@@ -70,7 +70,11 @@ def score_ranking(
 
 
 def bootstrap_interval(
-    values: Float[Array, " N"], groups: Sequence[str], *, generator: np.random.Generator, draws: int = 2000
+    values: Float[Array, " N"] | Bool[Array, " N"],
+    groups: Sequence[str],
+    *,
+    generator: np.random.Generator,
+    draws: int = 2000,
 ) -> tuple[float, float]:
     """95% interval of the mean when whole groups (clips) are drawn again with replacement.
 

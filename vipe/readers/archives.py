@@ -28,7 +28,7 @@ class Limits:
     """What reading may take at most. Real archives of motion capture stay far below, bombs go far beyond."""
 
     member_bytes: int = 1 << 30  # one file; 45 minutes of a hundred joints at 120 Hz are 1 GB of BVH
-    total_bytes: int = 1 << 38  # all members of one archive that are unpacked, 256 GiB
+    total_bytes: int = 1 << 36  # all that is unpacked of one archive, 64 GiB
     ratio: float = 200.0  # unpacked to packed; BVH in xz has about 5
     ratio_from: int = 1 << 26  # bytes unpacked before the ratio counts: a small file of zeros is no bomb
     members: int = 1_000_000  # in one archive
@@ -74,8 +74,8 @@ def collections(path: Path, limits: Limits) -> Iterator[Collection]:
     if path.is_dir():
         with _reported(str(path)):
             files = sorted(_files(path), key=lambda file: file.relative_to(path).parts)
-        names = [(file, file.relative_to(path).as_posix()) for file in files]
-        plain = [_member(file, name, limits) for file, name in names if not is_archive(name)]
+            names = [(file, file.relative_to(path).as_posix()) for file in files]
+            plain = [_member(file, name, limits) for file, name in names if not is_archive(name)]
         yield Collection(prefix="", members=partial(iter, plain))
         yield from (_archive(file, name, limits) for file, name in names if is_archive(name))
     elif not path.is_file():

@@ -5,7 +5,8 @@ __all__ = ["AXES", "ROOT", "Bone", "Bones", "read_bones"]
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NoReturn
+from io import BufferedIOBase
+from typing import Any, NoReturn
 
 import numpy as np
 from jaxtyping import Float64
@@ -43,7 +44,7 @@ class Bones:
     degrees: bool
 
 
-def read_bones(stream: BinaryIO, name: str) -> Bones:
+def read_bones(stream: BufferedIOBase, name: str) -> Bones:
     """Read an ASF file: the bones of one subject.
 
     Lengths count in units of `length` inches, as CMU's files do (0.45: metres = value / 0.45 * 0.0254). Limits,
@@ -121,6 +122,8 @@ class _AsfParser:
         name = " ".join(words)
         if not name or name == ROOT or name in self.bones:
             self.fail(f"bone {name!r} is listed twice" if name else "a bone without a name")
+        if not name.isprintable():
+            self.fail(f"bone {name[:40]!r} has control characters in its name")
         self.line, words = block["direction"]
         direction = np.array(self._numbers(words, 3, "direction"))
         self.line, words = block["length"]

@@ -3,7 +3,8 @@
 __all__ = ["read"]
 
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO, NoReturn
+from io import BufferedIOBase
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _FPS = 120.0
 
 
-def read(stream: BinaryIO, name: str, skeletons: Sequence[Skeleton] = (), *, bones: Bones) -> Clip:
+def read(stream: BufferedIOBase, name: str, skeletons: Sequence[Skeleton] = (), *, bones: Bones) -> Clip:
     """Read one AMC file as joint positions in world space.
 
     A joint is the far end of the bone of its name; `root` is where the root is. Bones that the AMC leaves out
@@ -56,8 +57,8 @@ def read(stream: BinaryIO, name: str, skeletons: Sequence[Skeleton] = (), *, bon
                 values[row] *= 180 / np.pi
     try:
         skeleton = detect(tuple(bones.bones), skeletons)
-        nodes, wanted = _nodes(bones, rows, skeleton)
-        plan = Plan.of(nodes, wanted)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, which Clip refuses
+            plan = Plan.of(*_nodes(bones, rows, skeleton))
         positions = forward_kinematics(plan, values[plan.rows], world_axes(skeleton.up, bones.unit))
         return Clip(name=name, skeleton=skeleton, positions=positions, fps=_FPS)
     except VipeError as error:

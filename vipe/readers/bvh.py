@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO, NoReturn
+from io import BufferedIOBase
+from typing import NoReturn
 
 from vipe.clips import Clip
 from vipe.errors import ReadError, ShapeError, SkeletonError
@@ -34,7 +35,7 @@ _RATE_ROUNDING = 5e-4
 _CACHED_BYTES = 1 << 20
 
 
-def read(stream: BinaryIO, name: str, skeletons: Sequence[Skeleton] = ()) -> Clip:
+def read(stream: BufferedIOBase, name: str, skeletons: Sequence[Skeleton] = ()) -> Clip:
     """Read one Biovision Hierarchy file as joint positions in world space.
 
     BVH states neither unit nor up axis: both come from the skeleton that its joint names match. Channels apply in
@@ -176,6 +177,8 @@ def _read_hierarchy(text: bytes) -> tuple[list[Node], int]:
                 continue
             if not title or title in joints:
                 words.fail(f"joint {title!r} is listed twice" if title else "a joint without a name", back=1)
+            if not title.isprintable():
+                words.fail(f"joint {title[:40]!r} has control characters in its name", back=1)
             joints[title] = _Joint(title, len(joints), -1 if joint is None else joint.at)
             open_.append(joints[title])
         elif word == "}" and open_:

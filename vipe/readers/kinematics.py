@@ -177,7 +177,7 @@ def _origins(plan: Plan, values: Float64[Array, "rows frames"]) -> Float32[Array
     return origins
 
 
-def _offset(group: _Group, values: Float64[Array, "rows frames"]) -> Float32[Array, "3 1 nodes frames|1"]:
+def _offset(group: _Group, values: Float64[Array, "rows frames"]) -> Float32[Array, "3 1 nodes #frames"]:
     if not group.shifts:
         return group.offset
     offset = np.repeat(group.offset, values.shape[1], axis=3)
