@@ -49,7 +49,8 @@ def install_torch() -> None:
     print("install: torch (CPU build, through uv)", flush=True)
     pip("install", "-c", str(CONSTRAINTS), "uv")
     uv = [str(PYTHON), "-m", "uv", "pip", "install", "--python", str(PYTHON)]
-    run([*uv, "--torch-backend", "cpu", "-c", str(CONSTRAINTS), "torch"])
+    hint = "no CPU build of torch was found; install one with .venv/bin/pip, then run make again"
+    run([*uv, "--torch-backend", "cpu", "-c", str(CONSTRAINTS), "torch"], hint=hint)
 
 
 def installed(package: str) -> bool:
@@ -63,13 +64,11 @@ def pip(*arguments: str, capture: bool = False) -> str:
     return run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "-q", *arguments], capture=capture)
 
 
-def run(command: list[str], *, capture: bool = False) -> str:
+def run(command: list[str], *, capture: bool = False, hint: str = "its message stands above") -> str:
     """Run a command and stop with its exit code if it fails."""
     done = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE if capture else None)
     if done.returncode:
-        sys.exit(
-            f"install: {' '.join(command[1:6])} ... failed with exit code {done.returncode}; its message stands above"
-        )
+        sys.exit(f"install: {' '.join(command[1:6])} ... failed with exit code {done.returncode}; {hint}")
     return done.stdout or ""
 
 
