@@ -115,6 +115,8 @@ def test_a_trained_embedder_makes_an_index_that_answers_in_both_modes(way, capsy
     trained = said(capsys, "train", "embedding", way / "store", "--out", tmp_path / "model", "--val", way / "store")
     built = said(capsys, "index", "build", way / "store", "--out", tmp_path / "index", "--encoder", tmp_path / "model")
     assert built["fingerprint"] == trained["fingerprint"]
+    assert set(trained["validation"]) == {"val_reconstruction", "val_mpjpe", "val_hit1"}
+    assert (tmp_path / "model" / "history.png").read_bytes().startswith(b"\x89PNG")
     for mode in ("affine", "point"):
         asked = ("query", tmp_path / "index", "--keypoints", way / "people.json", "--mode", mode)
         assert said(capsys, *asked)["queries"][0]["hits"]

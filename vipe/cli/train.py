@@ -2,6 +2,7 @@
 
 __all__ = ["embedding"]
 
+import json
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -32,7 +33,8 @@ def embedding(
     """
     from vipe.embed.presets import PRESETS
     from vipe.embed.training import train
-    from vipe.errors import StoreError
+    from vipe.errors import MissingExtra, StoreError
+    from vipe.plots.history import save_history
     from vipe.store import PoseStore
 
     start = time.perf_counter()
@@ -55,10 +57,21 @@ def embedding(
             ),
             data=str(store),
         )
+    history = [json.loads(line) for line in (out / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     result = {
         "embedder": str(out),
         "preset": preset,
         "fingerprint": embedder.fingerprint,
         "seconds": round(time.perf_counter() - start, 3),
+        "validation": {name: value for name, value in history[-1].items() if name.startswith("val_")},
     }
-    emit(result, f"{out}: {preset} embedder {embedder.fingerprint} in {result['seconds']:.0f} s", as_json=as_json)
+    text = [
+        f"{out}: {preset} embedder {embedder.fingerprint} in {result['seconds']:.0f} s",
+        f"validation: {history[-1]['val_mpjpe']:.3f} torso from 2D, search Hit@1 {history[-1]['val_hit1']:.1%}",
+    ]
+    try:
+        save_history(out / "history.png", history)
+        text.append(f"picture: {out / 'history.png'}")
+    except MissingExtra as error:
+        text.append(f"no picture: {error}")
+    emit(result, *text, as_json=as_json)

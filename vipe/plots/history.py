@@ -1,0 +1,47 @@
+"""How a training went: losses and validation figures over its steps (matplotlib)."""
+
+__all__ = ["save_history"]
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vipe.errors import MissingExtra
+
+_LOSSES = ("loss", "reconstruction", "kl", "triplet")
+_CHECKS = {"val_mpjpe": "validation MPJPE (torso lengths)", "val_hit1": "validation search Hit@1"}
+
+
+def save_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Draw a column a stage: its losses (logarithmic) above, what validation said below.
+
+    Args:
+        path: PNG file to write.
+        history: Lines of a `history.jsonl`: stage, step, and what was measured there.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
+    stages = list(dict.fromkeys(line["stage"] for line in history))
+    page = Figure(figsize=(5.2 * len(stages), 6.4), dpi=110, layout="constrained")
+    FigureCanvasAgg(page)
+    axes = page.subplots(2, len(stages), squeeze=False, sharex="col")
+    for (above, below), stage in zip(axes.T, stages, strict=True):
+        lines = [line for line in history if line["stage"] == stage]
+        above.set_title(f"stage: {stage}")
+        for axis, names in ((above, dict(zip(_LOSSES, _LOSSES, strict=True))), (below, _CHECKS)):
+            for name, label in names.items():
+                points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
+                if points:
+                    axis.plot(*zip(*points, strict=True), label=label, marker="o" if axis is below else None)
+            axis.grid(alpha=0.3)
+            axis.legend(fontsize=8)
+        above.set_yscale("log")
+        below.set_xlabel("step")
+        below.set_ylim(bottom=0)
+    page.savefig(path)
