@@ -10,11 +10,12 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
-import vipe.store as module
+import vipe.store.parts as module
 from vipe.clips import Clip
 from vipe.errors import ReadError, SkeletonError, StoreError
 from vipe.skeletons import Skeleton, convert, load
-from vipe.store import PoseStore, thin
+from vipe.store import PoseStore
+from vipe.store.parts import thin
 
 H36M17 = load("h36m17")
 

@@ -3,8 +3,6 @@
 __all__ = ["FORMAT", "Trained", "load", "names", "save"]
 
 import json
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -17,6 +15,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from vipe.appearing import appearing
 from vipe.errors import ReadError, VipeError
 
 FORMAT = 1  # of the folder; what a kind writes into `config` is that kind's business
@@ -112,16 +111,13 @@ def save(
         "card.md": (card.rstrip() + "\n").encode(),
         **{name: text.encode() for name, text in (files or {}).items()},
     }
-    beside = path.absolute().parent / f".{path.name}-{secrets.token_hex(4)}"
     try:
-        beside.mkdir(parents=True)
-        for name, data in contents.items():
-            (beside / name).write_bytes(data)
-        _put(beside, path)
+        with appearing(path, replace=True) as folder:
+            folder.mkdir()
+            for name, data in contents.items():
+                (folder / name).write_bytes(data)
     except OSError as error:
         raise VipeError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def load(source: str | Path) -> Trained:
@@ -199,18 +195,3 @@ def _replaceable(path: Path) -> bool:
     except ReadError:
         return False
     return True
-
-
-def _put(beside: Path, path: Path) -> None:
-    """Rename `beside` to `path`; what was there leaves only when the new folder stands."""
-    if not path.exists():
-        beside.replace(path)
-        return
-    old = beside.with_name(f"{beside.name}-old")
-    path.replace(old)
-    try:
-        beside.replace(path)
-    except OSError:
-        old.replace(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -181,7 +181,7 @@ def test_a_broken_checkpoint_is_refused(data, tmp_path, damage):
 
 def test_a_first_checkpoint_that_was_cut_off_does_not_stand_in_the_way(data, tmp_path):
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "checkpoint-0-0000008.safetensors.part").write_bytes(b"half")
+    (tmp_path / "model" / ".checkpoint-0-0000008.safetensors-0123abcd").write_bytes(b"half")
     run(data, tmp_path / "model")
     assert Embedder.from_pretrained(tmp_path / "model").dim == 8
 

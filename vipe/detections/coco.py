@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from vipe.appearing import appearing
 from vipe.detections.decode import (
     MAX_PIXEL,
     MIN_CONFIDENCE,
@@ -168,9 +169,8 @@ def write_results(path: Path, people: Keypoints) -> None:
         {"image_id": image, "category_id": 1, "keypoints": row.ravel().tolist(), "score": float(row[:, 2].mean())}
         for image, row in zip(people.image_id, values, strict=True)
     ]
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(msgspec.json.encode(results))
-    part.replace(path)
+    with appearing(path, replace=True) as file:
+        file.write_bytes(msgspec.json.encode(results))
 
 
 def _body(category: _Category, name: str) -> Skeleton | None:

@@ -19,10 +19,12 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from vipe.appearing import appearing
 from vipe.errors import ReadError, VipeError
 
 _FORMAT = 1
-_OURS = re.compile(r"(checkpoint-\d+-\d+\.safetensors|history\.jsonl|state\.json)(\.part)?$")
+# As they are called, and as `appearing` calls them while they are written.
+_OURS = re.compile(r"(\.?)(checkpoint-\d+-\d+\.safetensors|history\.jsonl|state\.json)(?(1)(-[0-9a-f]{8})?)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +117,8 @@ class CheckpointFolder:
         return self.path / "state.json"
 
     def _replace(self, name: str, data: bytes) -> None:
-        part = self.path / f"{name}.part"
-        part.write_bytes(data)
-        part.replace(self.path / name)
+        with appearing(self.path / name, replace=True) as file:
+            file.write_bytes(data)
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -2,8 +2,6 @@
 
 __all__ = ["Progress", "write_index"]
 
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -16,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 
+from vipe.appearing import appearing
 from vipe.embed.encoder import Encoder
 from vipe.errors import IndexFormatError, ShapeError, StoreError
 from vipe.geometry.canonical import canonicalize_array
@@ -95,25 +94,15 @@ def write_index(
 
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, beside `path`, which it becomes when all went well; otherwise nothing is left of it."""
-    refusal = f"{path}: is there already; give another path or remove it"
+    """A folder to fill, which `path` becomes when all went well."""
     if path.exists():
-        raise IndexFormatError(refusal)
-    beside = path.absolute().parent / f".{path.name}-{secrets.token_hex(4)}"
-    made = [folder for folder in beside.parents if not folder.exists()]
+        raise IndexFormatError(f"{path}: is there already; give another path or remove it")
     try:
-        beside.mkdir(parents=True)
-        yield beside
-        if path.exists():  # a rename would take the place of an empty folder
-            raise IndexFormatError(refusal)
-        beside.replace(path)
+        with appearing(path) as folder:
+            folder.mkdir()
+            yield folder
     except OSError as error:
         raise IndexFormatError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
 
 
 def _encode(encoder: Encoder, poses: Float32[Array, "rows 17 3"]) -> Float32[Array, "rows D"]:

@@ -2,60 +2,36 @@
 
 __all__ = ["PoseStore", "Where"]
 
-import json
 import math
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 
+from vipe.appearing import appearing
 from vipe.clips import Clip
 from vipe.errors import StoreError
-from vipe.skeletons import load
+from vipe.store.parts import (
+    GROUP_ROWS,
+    SCHEMA,
+    SKELETON,
+    Footer,
+    describe,
+    distinct,
+    part_name,
+    rate,
+    telling,
+    write_part,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Where: TypeAlias = Mapping[str, Any] | pc.Expression | None
 """Which rows: column to value or to a collection of values, all of which must hold; an Arrow expression; or all."""
-
-FORMAT = "1"
-"""Version of the layout; another one is refused."""
-
-SKELETON = "h36m17"
-
-SCHEMA = pa.schema(
-    [
-        ("clip", pa.string()),
-        ("frame", pa.int32()),  # in the source clip
-        ("time", pa.float64()),  # seconds in the source clip
-        ("subject", pa.string()),
-        ("action", pa.string()),
-        ("source", pa.string()),
-        ("fps", pa.float32()),  # of the source clip
-        ("pose", pa.list_(pa.float32(), 51)),  # metres, world space, joints of the skeleton by coordinates
-    ]
-)
-
-GROUP_ROWS = 65_536
-"""Rows a row group: 14 MB of poses, all that writing or filtering holds at a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Footer:
-    """What a part knows of itself beside its rows; frames and seconds are of the clips before thinning."""
-
-    fps: float | None
-    licences: tuple[str, ...]
-    frames: int
-    seconds: float
 
 
 class PoseStore:
@@ -68,7 +44,7 @@ class PoseStore:
     Opening reads the parts' footers only. What is read later comes in order, and with its checksums verified.
     """
 
-    def __init__(self, path: Path, parts: Sequence[Path], footers: Sequence[_Footer]) -> None:
+    def __init__(self, path: Path, parts: Sequence[Path], footers: Sequence[Footer]) -> None:
         """Use `open` or `create`."""
         self.path = path
         self._parts = tuple(parts)
@@ -107,10 +83,9 @@ class PoseStore:
         _check_fps(fps)
         if path.exists():
             raise StoreError(f"{path}: exists already; append to it, delete it, or choose another path")
-        with _appearing(path) as folder:
-            with _telling(path):
-                folder.mkdir()
-            _write_part(folder / _part_name(0), clips, fps, licence, set(), on_clip, path)
+        with telling(path), appearing(path) as folder:
+            folder.mkdir()
+            write_part(folder / part_name(0), clips, fps, licence, set(), on_clip, path)
         return cls.open(path)
 
     @classmethod
@@ -126,10 +101,10 @@ class PoseStore:
         if not parts:
             found = "holds no part-*.parquet" if path.is_dir() else "is not a folder" if path.exists() else "not found"
             raise StoreError(f"{path}: {found}; expected a store as `vipe ingest` or `vipe synth` makes it")
-        footers = [_describe(part) for part in parts]
+        footers = [describe(part) for part in parts]
         for part, footer in zip(parts, footers, strict=True):
             if footer.fps != footers[0].fps:
-                raise StoreError(f"{part}: holds {_rate(footer.fps)}, the parts before it {_rate(footers[0].fps)}")
+                raise StoreError(f"{part}: holds {rate(footer.fps)}, the parts before it {rate(footers[0].fps)}")
         return cls(path, parts, footers)
 
     def append(
@@ -158,15 +133,15 @@ class PoseStore:
         _check_fps(fps)
         now = PoseStore.open(self.path)  # somebody may have appended since
         if fps is not None and fps != now.fps:
-            raise StoreError(f"{self.path}: holds {_rate(now.fps)}, cannot append {_rate(fps)}; make another store")
+            raise StoreError(f"{self.path}: holds {rate(now.fps)}, cannot append {rate(fps)}; make another store")
         names = {clip["clip"] for clip in now.clips()}
-        part = self.path / _part_name(1 + int(now._parts[-1].stem.removeprefix("part-")))
-        with _appearing(part) as file:
-            _write_part(file, clips, now.fps, "", names, on_clip, self.path)
+        part = self.path / part_name(1 + int(now._parts[-1].stem.removeprefix("part-")))
+        with telling(part), appearing(part) as file:
+            write_part(file, clips, now.fps, "", names, on_clip, self.path)
         return PoseStore.open(self.path)
 
     def __len__(self) -> int:
-        with _telling(self.path):
+        with telling(self.path):
             return int(self._dataset.count_rows())
 
     @property
@@ -187,7 +162,7 @@ class PoseStore:
             "subjects": len({clip["subject"] for clip in clips} - {""}),
             "actions": len({clip["action"] for clip in clips} - {""}),
             "skeleton": SKELETON,
-            "licence": "; ".join(_distinct(licence for footer in self._footers for licence in footer.licences)),
+            "licence": "; ".join(distinct(licence for footer in self._footers for licence in footer.licences)),
             "parts": len(self._parts),
             "bytes": sum(part.stat().st_size for part in self._parts),
         }
@@ -271,168 +246,12 @@ class PoseStore:
         for part, fragment in zip(self._parts, self._dataset.get_fragments(), strict=True):
             # One row group at a time, those that the filter rules out not at all: Arrow's own scanner reads ahead by
             # hundreds of megabytes.
-            with _telling(part):
+            with telling(part):
                 groups = fragment.split_by_row_group(expression)
             for group in groups:
-                with _telling(part):
+                with telling(part):
                     table = group.to_table(schema=SCHEMA, columns=list(columns), filter=expression)
                 yield from (batch for batch in table.to_batches(max_chunksize=rows) if len(batch))
-
-
-def thin(frames: int, fps: float, target: float | None) -> Int64[Array, " kept"]:
-    """Indices of the frames nearest to 0, 1/target, 2/target ... seconds; all if the clip has no more than that."""
-    if target is None or target >= fps:
-        return np.arange(frames)
-    steps = np.arange(math.ceil(frames * target / fps) + 1)
-    nearest: Array = np.floor(steps * (fps / target) + 0.5).astype(np.int64)
-    return nearest[nearest < frames]
-
-
-def _write_part(
-    file: Path,
-    clips: Iterable[Clip],
-    fps: float | None,
-    licence: str,
-    names: set[str],
-    on_clip: Callable[[Clip, int], None] | None,
-    store: Path,
-) -> None:
-    """Write one part; `names` are taken already and grow."""
-    frames, seconds, licences = 0, 0.0, [licence]
-    skeleton = load(SKELETON)
-    waiting: list[pa.RecordBatch] = []
-    writer: pq.ParquetWriter | None = None
-    try:
-        for clip in clips:
-            name = _unique(clip, names, store)
-            names.add(name)
-            kept = thin(len(clip), clip.fps, fps)
-            short = replace(clip, name=name, positions=clip.positions[kept]).to(skeleton)
-            if writer is None:
-                metadata = {
-                    "vipe.format": FORMAT,
-                    "vipe.skeleton": SKELETON,
-                    "vipe.fps": "" if fps is None else repr(float(fps)),
-                    "vipe.licence": licence or clip.licence,
-                }
-                with _telling(store):
-                    writer = _open_writer(file, metadata)
-            waiting.extend(_record_batches(short, kept))
-            with _telling(store):
-                waiting = _flush(writer, waiting, GROUP_ROWS)
-            frames, seconds = frames + len(clip), seconds + clip.seconds
-            licences.append(clip.licence)
-            if on_clip is not None:
-                on_clip(clip, len(kept))
-        if writer is None:
-            raise StoreError(f"{store}: no clip to store; the source is empty")
-        with _telling(store):
-            _flush(writer, waiting, 1)
-            # What is known only at the end goes to the file's footer beside the schema.
-            writer.add_key_value_metadata(
-                {
-                    "vipe.licences": json.dumps(_distinct(licences)),
-                    "vipe.source_frames": str(frames),
-                    "vipe.source_seconds": repr(seconds),
-                }
-            )
-            writer.close()
-            writer = None
-    finally:
-        if writer is not None:
-            _abandon(writer)
-
-
-def _open_writer(file: Path, metadata: Mapping[str, str]) -> pq.ParquetWriter:
-    return pq.ParquetWriter(
-        str(file),
-        SCHEMA.with_metadata(dict(metadata)),
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=["clip", "subject", "action", "source"],
-        # The bytes of floats by significance: a quarter smaller, and read no slower.
-        column_encoding={"pose.list.element": "BYTE_STREAM_SPLIT", "time": "BYTE_STREAM_SPLIT"},
-        write_page_checksum=True,
-    )
-
-
-def _abandon(writer: pq.ParquetWriter) -> None:
-    """Close a writer whose file goes anyway; a full disk, say, refuses this too, and was told of already."""
-    try:
-        writer.close()
-    except (OSError, pa.ArrowException):
-        return
-
-
-def _record_batches(clip: Clip, frames: Int64[Array, " kept"]) -> Iterator[pa.RecordBatch]:
-    """A clip's rows, in pieces of a row group at most."""
-    for start in range(0, len(clip), GROUP_ROWS):
-        rows = slice(start, start + GROUP_ROWS)
-        index, poses = frames[rows], clip.positions[rows]
-        texts = (clip.name, clip.subject, clip.action, clip.source)
-        name, subject, action, source = (pa.repeat(pa.scalar(text, pa.string()), len(index)) for text in texts)
-        yield pa.record_batch(
-            [
-                name,
-                pa.array(index, pa.int32()),
-                pa.array(index / clip.fps, pa.float64()),
-                subject,
-                action,
-                source,
-                pa.repeat(pa.scalar(clip.fps, pa.float32()), len(index)),
-                pa.FixedSizeListArray.from_arrays(pa.array(poses.reshape(-1), pa.float32()), 51),
-            ],
-            schema=SCHEMA,
-        )
-
-
-def _flush(writer: pq.ParquetWriter, waiting: list[pa.RecordBatch], least: int) -> list[pa.RecordBatch]:
-    """Write full row groups, or all that is left if `least` is 1; returns what has to wait."""
-    table = pa.Table.from_batches(waiting, SCHEMA)
-    while len(table) >= least:
-        writer.write_table(table.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
-        table = table.slice(GROUP_ROWS)
-    return list(table.to_batches())
-
-
-def _unique(clip: Clip, names: set[str], store: Path) -> str:
-    """The clip's name, with as many folders of its source before it as it takes to be new."""
-    if clip.name not in names:
-        return clip.name
-    name = clip.name
-    for folder in reversed(PurePosixPath(clip.source).parts[:-1]):
-        name = f"{folder}/{name}"
-        if name not in names:
-            return name
-    raise StoreError(
-        f"{store}: two clips are named {clip.name!r} and their sources do not tell them apart "
-        f"(the second is from {clip.source or 'nowhere'!r}); is one file given twice?"
-    )
-
-
-def _describe(part: Path) -> _Footer:
-    """What a part's footer says, once it is known to be a part of a store."""
-    with _telling(part), pq.ParquetFile(part) as file:
-        schema = file.schema_arrow
-        texts = {**(schema.metadata or {}), **(file.metadata.metadata or {})}
-    stated = {key.decode(): value.decode() for key, value in texts.items() if key.startswith(b"vipe.")}
-    if (version := stated.get("vipe.format")) != FORMAT:
-        found = "no format" if version is None else f"format {version}"
-        raise StoreError(f"{part}: states {found}, expected format {FORMAT} of a pose store; ingest the source again")
-    if (skeleton := stated.get("vipe.skeleton")) != SKELETON:
-        raise StoreError(f"{part}: holds skeleton {skeleton}, expected {SKELETON}; ingest the source again")
-    if not schema.equals(SCHEMA, check_metadata=False):
-        has, expected = ([f"{field.name} {field.type}" for field in one] for one in (schema, SCHEMA))
-        raise StoreError(f"{part}: has columns {', '.join(has)}; expected {', '.join(expected)}")
-    try:
-        return _Footer(
-            fps=float(stated["vipe.fps"]) if stated["vipe.fps"] else None,
-            licences=tuple(json.loads(stated["vipe.licences"])),
-            frames=int(stated["vipe.source_frames"]),
-            seconds=float(stated["vipe.source_seconds"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise StoreError(f"{part}: its footer has no valid {error}; was it written by another program?") from error
 
 
 def _expression(where: Where) -> pc.Expression | None:
@@ -469,58 +288,6 @@ def _run_starts(column: pa.Array) -> Int64[Array, " runs"]:
     return np.concatenate([[0], ends[:-1]]).astype(np.int64)
 
 
-@contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed to it at the end, or removed with whatever is in it on any error."""
-    made = [folder for folder in path.parents if not folder.exists()]
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        with _telling(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        if path.exists():
-            raise StoreError(f"{path}: appeared while it was being written; nothing was changed, try again")
-        with _telling(path):
-            beside.rename(path)
-    except BaseException:
-        _remove(beside)
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        for inner in path.iterdir():
-            inner.unlink()
-        path.rmdir()
-    elif path.exists():
-        path.unlink()
-
-
-@contextmanager
-def _telling(where: Path) -> Iterator[None]:
-    """Turn what the disk or Arrow reports into one line."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StoreError(f"{where}: cannot read or write it: {first}") from error
-
-
 def _check_fps(fps: float | None) -> None:
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise StoreError(f"target rate must be a positive number of frames a second, got {fps}")
-
-
-def _part_name(number: int) -> str:
-    return f"part-{number:05d}.parquet"
-
-
-def _rate(fps: float | None) -> str:
-    return "all frames" if fps is None else f"{fps:g} frames/s"
-
-
-def _distinct(texts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(text for text in texts if text))
