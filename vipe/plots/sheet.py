@@ -4,6 +4,7 @@ __all__ = ["save_sheet"]
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vipe.errors import MissingExtra
 from vipe.plots.figures import Card, colours
@@ -39,12 +40,12 @@ def save_sheet(path: Path, title: str, rows: Sequence[tuple[str, Sequence[Card]]
     page.savefig(path)
 
 
-def _draw(axis: object, card: Card) -> None:
+def _draw(axis: Any, card: Card) -> None:
     flat = card.figure.points[:, :2]
     for a, b, colour in card.figure.bones:
-        axis.plot(flat[[a, b], 0], flat[[a, b], 1], color=colour, linewidth=1.8, solid_capstyle="round")  # type: ignore[attr-defined]
-    axis.set_aspect("equal")  # type: ignore[attr-defined]
-    axis.set_xlim(-0.62, 0.62)  # type: ignore[attr-defined]
-    axis.set_ylim(-0.62, 0.62)  # type: ignore[attr-defined]
+        axis.plot(flat[[a, b], 0], flat[[a, b], 1], color=colour, linewidth=1.8, solid_capstyle="round")
+    axis.set_aspect("equal")
+    axis.set_xlim(-0.62, 0.62)
+    axis.set_ylim(-0.62, 0.62)
     edge = "black" if card.hit is None else colours()["hit" if card.hit else "miss"]
-    axis.set_title(card.title + (f"\n{card.note}" if card.note else ""), fontsize=7, color=edge)  # type: ignore[attr-defined]
+    axis.set_title(card.title + (f"\n{card.note}" if card.note else ""), fontsize=7, color=edge)
