@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from vipe import __version__
-from vipe.cli import archive, demo, index, query, train
+from vipe.cli import archive, demo, evaluate, index, query, train
 from vipe.errors import VipeError
 
 app = App(
@@ -38,6 +38,10 @@ indexes.command(index.build)
 indexes.command(index.verify)
 indexes.command(index.info)
 app.command(indexes)
+
+evaluation = App(name="evaluate", help="Measure how good a search is.")
+evaluation.command(evaluate.search)
+app.command(evaluation)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,8 +21,11 @@ def query(
     keypoints: Annotated[Path, Parameter(help="COCO annotations or results, or OpenPose, as JSON.")],
     k: Annotated[int, Parameter(help="How many moments a person.")] = 10,
     mode: Annotated[
-        Literal["affine", "point"] | None,
-        Parameter(help="`affine`: exact, any camera, any missing joints. `point`: the index's learned embedding."),
+        Literal["full", "affine", "point"] | None,
+        Parameter(
+            help="`full` (the default): a camera and the person's build are fitted to the nearest of `affine`. "
+            "`affine`: exact, any camera, any missing joints. `point`: the index's learned embedding."
+        ),
     ] = None,
     page: Annotated[Path | None, Parameter(help="Also draw the answers as one HTML page.")] = None,
     as_json: Json = False,

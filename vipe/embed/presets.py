@@ -25,6 +25,6 @@ TINY = Preset(
 """About 90 seconds on two cores."""
 
 BASE = Preset(network=VVIPEConfig(), training=TrainingConfig())
-"""The paper's networks, trained for long: about three hours on two cores."""
+"""The paper's networks, trained for long: 0.19 and 0.14 seconds a step on one core make about four hours there."""
 
 PRESETS = {"tiny": TINY, "base": BASE}

@@ -1,5 +1,20 @@
 """How good a search is, measured honestly: metrics as functions, and the protocols."""
 
+from vipe.evaluate.conditions import CONDITIONS, Condition
 from vipe.evaluate.metrics import HIT_THRESHOLD, chance_at, hits_at, pose_distance, without_near_duplicates
+from vipe.evaluate.protocol import SearchProtocol, evaluate_search
+from vipe.evaluate.report import SearchReport, SearchScore
 
-__all__ = ["HIT_THRESHOLD", "chance_at", "hits_at", "pose_distance", "without_near_duplicates"]
+__all__ = [
+    "CONDITIONS",
+    "Condition",
+    "HIT_THRESHOLD",
+    "SearchProtocol",
+    "SearchReport",
+    "SearchScore",
+    "chance_at",
+    "evaluate_search",
+    "hits_at",
+    "pose_distance",
+    "without_near_duplicates",
+]

@@ -42,19 +42,22 @@ def hits_at(
     return {k: np.asarray(within[:, :k].any(axis=1)) for k in ks}
 
 
-def chance_at(matches: Int[Array, " queries"], gallery: int, ks: Sequence[int] = (1, 10, 20)) -> dict[int, float]:
+def chance_at(
+    matches: Int[Array, " queries"], gallery: int | Int[Array, " queries"], ks: Sequence[int] = (1, 10, 20)
+) -> dict[int, float]:
     """Hit@k of a random ranking: mean over queries of 1 - C(gallery - matches, k) / C(gallery, k).
 
     Args:
         matches: How many gallery poses would count as a hit for each query.
-        gallery: Number of poses in the gallery.
+        gallery: Number of poses in the gallery, or of those that each query may find.
         ks: As in `hits_at`.
     """
+    size = np.broadcast_to(np.asarray(gallery), matches.shape)[:, None]
     result = {}
     for k in ks:
-        drawn = np.arange(min(k, gallery))
-        # The i-th draw misses with probability (gallery - matches - i) / (gallery - i).
-        miss = np.clip(gallery - matches[:, None] - drawn, 0, None) / (gallery - drawn)
+        left = size - np.arange(min(k, int(size.max(initial=0))))
+        # The i-th draw misses with probability (gallery - matches - i) / (gallery - i); nobody draws from nothing.
+        miss = np.where(left > 0, np.clip(left - matches[:, None], 0, None) / np.maximum(left, 1), 1)
         result[k] = float(1 - miss.prod(axis=1).mean())
     return result
 

@@ -14,7 +14,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Hits:
-    """The K nearest frames of an archive for each of Q queries, nearest first.
+    """The K nearest frames of an archive for each of Q queries, best first.
 
     A query may have fewer than K: the places left have row -1, distance infinity, time NaN and empty names, and come
     last. `skipped` says for each query why it has none, where it could not be searched for at all.
@@ -22,7 +22,7 @@ class Hits:
 
     rows: Int64[Array, "Q K"]  # of the index
     ids: Int64[Array, "Q K"]  # the same in every index of the same clips
-    distance: Float32[Array, "Q K"]  # smaller is nearer, whatever the encoder's metric
+    distance: Float32[Array, "Q K"]  # smaller is nearer, whatever the encoder's metric or the mode of the search
     clip: Shaped[Array, "Q K"]
     frame: Int64[Array, "Q K"]  # in the source clip, from 0
     time: Float64[Array, "Q K"]  # in the source clip, seconds
@@ -30,6 +30,8 @@ class Hits:
     action: Shaped[Array, "Q K"]
     skipped: tuple[str | None, ...]
     probability: Float32[Array, "Q K"] | None = None
+    fit_cost: Float32[Array, "Q K"] | None = None  # what a ranking by fitted cameras goes by, least first
+    affine_residual: Float32[Array, "Q K"] | None = None  # what made it a candidate
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -40,7 +42,7 @@ class Hits:
         return np.asarray(self.rows >= 0)
 
     def of(self, query: int) -> list[dict[str, Any]]:
-        """The hits of one query as plain values, nearest first: the columns of `table` but for the query."""
+        """The hits of one query as plain values, best first: the columns of `table` but for the query."""
         number = range(len(self))[query]
         columns = {name: values[number, self.found[number]].tolist() for name, values in self._columns().items()}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
@@ -48,7 +50,7 @@ class Hits:
     def table(self) -> pa.Table:
         """One row a hit: query (from 0), rank (from 1), row, id, clip, frame, time, subject, action, distance.
 
-        A column `probability` follows where the hits have it.
+        Columns `probability`, `fit_cost` and `affine_residual` follow where the hits have them.
         """
         query, place = np.nonzero(self.found)
         columns = {
@@ -61,4 +63,5 @@ class Hits:
         rank = np.broadcast_to(np.arange(1, self.rows.shape[1] + 1), self.rows.shape)
         columns = {"rank": rank, "row": self.rows, "id": self.ids}
         columns |= {name: getattr(self, name) for name in ("clip", "frame", "time", "subject", "action", "distance")}
-        return columns if self.probability is None else columns | {"probability": self.probability}
+        optional = {name: getattr(self, name) for name in ("probability", "fit_cost", "affine_residual")}
+        return columns | {name: values for name, values in optional.items() if values is not None}

@@ -1,21 +1,81 @@
 """Exact search by whatever joints are seen: the affine residual of every pose of a gallery (torch)."""
 
-__all__ = ["affine_residual", "scan"]
+__all__ = ["Gallery", "affine_residual", "scan"]
 
-from typing import TypeAlias
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32, Int64, Shaped
 from torch import Tensor
 
 from vipe.embed.affine import column_basis
-from vipe.geometry.planes import in_blocks
+from vipe.errors import ShapeError
+from vipe.geometry.planes import in_blocks, to_planes
 
-_BLOCK = 4096  # poses at a time: their bases stay near a core
-_BLOCK_GPU = 1 << 17
+_TILE = 8192  # poses: a plane of them is 32 kB and a step of a formula takes longer than its call
+_TILE_GPU = 1 << 17
+_STRIDE = 64  # a tile's best is looked for among this many rows at once, then inside the few that have one
 
-Best: TypeAlias = tuple[Float32[Tensor, "Q _"], Int64[Tensor, "Q _"]]
-"""The largest explained shares and the rows they belong to."""
+# The most that an explained share may be off, times the trace of the inverse of the seen joints' Gram matrix: first
+# order of rounding that matrix and the projections at 6e-8. Tests hold what is measured to a quarter of it.
+_ROUNDING = 2e-6
+_LEAST_PIVOT = 1e-5  # below, the margin exceeds 1, the whole range: only double precision can tell
+
+_MANY = 8  # queries from which one matrix product over projectors beats a projection each
+_CHUNK = 128  # queries: their products with a tile, 4 MB, stay in the shared cache
+_EXACT = 4096  # candidates a block in double precision
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Poses made ready to be scanned: orthonormal bases of what cameras can make of them, joints first, poses last.
+
+    Any invertible affine map of a pose leaves its affine images what they are, so each is stored centred and with
+    orthonormal coordinates over all joints, made in double precision. The Gram matrix of the seen joints is then the
+    identity less what is missing: few sums, and well conditioned unless the seen joints alone are nearly flat.
+
+    Holds 12 bytes a joint and pose: 156 MB for 1,000,000 poses of 13 joints.
+    """
+
+    tiles: Float32[Tensor, "tiles J 3 tile"]
+    """A tile's poses lie side by side, coordinate by coordinate; the last tile is filled up with zeros."""
+    count: int
+    """How many poses there are."""
+
+    @classmethod
+    def prepare(cls, poses: Float[Tensor, "N J 3"]) -> "Gallery":
+        """Make poses ready on the device they are on; 1,000,000 take about a second on 2 cores.
+
+        Args:
+            poses: The joints that queries may show, any unit, origin and orientation; finite. A pose in a plane or on
+                a line (`column_basis`) counts with the dimensions it has, a point with none.
+
+        Raises:
+            ShapeError: If poses are not (N, J, 3).
+        """
+        if poses.ndim != 3 or poses.shape[-1] != 3:
+            raise ShapeError(f"poses must be (N, J, 3), got shape {tuple(poses.shape)}")
+        count, joints = len(poses), poses.shape[1]
+        tile = _TILE_GPU if poses.is_cuda else _TILE
+        # Small galleries get a small tile, but one that divides into strides.
+        tile = max(_STRIDE, min(tile, -(-count // _STRIDE) * _STRIDE))
+        tiles = poses.new_zeros((-(-count // tile), joints, 3, tile), dtype=torch.float32)
+
+        def fill(rows: slice) -> None:
+            basis = _basis(to_planes(poses[rows]).double())
+            tiles[rows.start // tile, ..., : basis.shape[-1]] = basis
+
+        in_blocks(fill, count, tile)
+        return cls(tiles, count)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def at(self, rows: Int64[Tensor, " M"]) -> Float32[Tensor, "M J 3"]:
+        """The poses at these rows, up to an affine map: centred, their coordinates orthonormal."""
+        tile = self.tiles.shape[-1]
+        points: Tensor = self.tiles[rows // tile, :, :, rows % tile]
+        return points
 
 
 def affine_residual(points: Float[Tensor, "N S 3"], xy: Float[Tensor, "Q S 2"]) -> Float[Tensor, "Q N"]:
@@ -26,6 +86,8 @@ def affine_residual(points: Float[Tensor, "N S 3"], xy: Float[Tensor, "Q S 2"]) 
     leave fewer dimensions in which a wrong pose could show, 2 (S - 4) of them, so residuals of queries with different
     joints do not compare, and at S = 4 every pose fits perfectly.
 
+    Worked out in double precision: in single, one minus a share knows a perfect fit to 3e-4 only.
+
     Args:
         points: The seen joints of N poses, any unit.
         xy: The same joints of Q people in pixels; they must not all coincide.
@@ -33,11 +95,13 @@ def affine_residual(points: Float[Tensor, "N S 3"], xy: Float[Tensor, "Q S 2"]) 
     Reference:
         Equal, joint by joint, to least squares over cameras (2 x 3 matrix and shift); see `AffineSignature`.
     """
-    return _residual(_explained(points, xy))
+    basis = _basis(points.double().permute(1, 2, 0))
+    explained = torch.einsum("qjx,jcn->qxcn", _unit(xy.double()), basis).square().sum((1, 2))
+    return _residual(explained).to(xy.dtype)
 
 
 def scan(
-    gallery: Float32[Tensor, "N J 3"],
+    gallery: Gallery | Float32[Tensor, "N J 3"],
     joints: Int64[Tensor, " S"],
     xy: Float32[Tensor, "Q S 2"],
     k: int,
@@ -45,67 +109,258 @@ def scan(
 ) -> tuple[Int64[Tensor, "Q K"], Float32[Tensor, "Q K"]]:
     """Find the k poses of least affine residual for Q people who show the same joints.
 
-    Every pose is compared, so the answer is exact. Runs where the gallery lies; on a CPU with torch's number of
-    threads.
+    Every pose is compared, and the answer is that of `affine_residual` in double precision: single precision gives
+    each pose a share and a bound on its error, and whatever could be among the first k is worked out again. Runs
+    where the gallery lies; on a CPU with torch's number of threads.
 
     Args:
-        gallery: The poses.
+        gallery: The poses; a `Gallery` is prepared once for any joints, a tensor is for this one call.
         joints: Which of a pose's joints are seen.
-        xy: Where they are seen, pixels.
+        xy: Where they are seen, pixels; a person's must not all coincide.
         k: How many; fewer if there are fewer poses.
-        rows: Look only at these poses.
+        rows: Look only at these poses; each at most once.
 
     Returns:
         Rows of the gallery and their residuals, least first, equal ones by row.
     """
+    if not isinstance(gallery, Gallery):
+        seen = gallery.index_select(1, joints) if rows is None else gallery[rows][:, joints]
+        order = None if rows is None else rows.argsort()
+        ready = Gallery.prepare(seen if order is None else seen[order])
+        found, residual = scan(ready, torch.arange(len(joints), device=seen.device), xy, k)
+        return found if rows is None else rows[order][found], residual
+    unit = _unit(xy.double())
     total = len(gallery) if rows is None else len(rows)
-    block = _BLOCK_GPU if gallery.is_cuda else _BLOCK
-
-    def best_of(starts: range) -> Best:
-        best: Best = (xy.new_empty((len(xy), 0)), torch.empty((len(xy), 0), dtype=torch.int64, device=xy.device))
-        for start in starts:
-            chosen = slice(start, start + block) if rows is None else rows[start : start + block]
-            explained, place = _most(_explained(gallery[chosen].index_select(1, joints), xy), k)
-            found = place + start if rows is None else rows[place + start]
-            best = _merged([best, (explained, found)], k)
-        return best
-
-    starts = range(0, total, block)
-    workers = 1 if gallery.is_cuda else torch.get_num_threads()
-    parts = [best_of(range(0))] * workers
+    tiles, allowed = _tiles(gallery, rows)
+    workers = 1 if gallery.tiles.is_cuda else torch.get_num_threads()
+    lists = [_Shortlist(len(xy), k, xy.device) for _ in range(workers)]
 
     def work(share: slice) -> None:
-        parts[share.start] = best_of(starts[share.start :: workers])
+        _scan_tiles(gallery, joints, unit.float(), tiles[share.start :: workers], allowed, lists[share.start])
 
     in_blocks(work, workers, block=1)
-    explained, found = _merged(parts, k)
-    order = found.argsort(dim=1)
-    order = order.gather(1, explained.gather(1, order).argsort(dim=1, descending=True, stable=True))
-    return found.gather(1, order), _residual(explained.gather(1, order))
+    return _checked(gallery, joints, unit, _Shortlist.merged(lists), min(k, total))
 
 
-def _explained(points: Float[Tensor, "N S 3"], xy: Float[Tensor, "Q S 2"]) -> Float[Tensor, "Q N"]:
-    """Share of the keypoints' squared size that the best affine camera of each pose accounts for: |Bᵀp|²."""
-    basis = column_basis(points - points.mean(dim=-2, keepdim=True))
+class _Shortlist:
+    """The poses that may be among the k best of each query, going by shares that are off by at most a margin.
+
+    What stays has a share that, at its best, reaches the k-th largest share at its worst, so nothing is lost.
+    """
+
+    def __init__(self, queries: int, k: int, device: torch.device) -> None:
+        self.k = k
+        self.floor = torch.full((queries,), torch.finfo(torch.float32).min, device=device)
+        empty = torch.empty(0, dtype=torch.int64, device=device)
+        self._query, self._row = [empty], [empty]
+        self._highest, self._margin = [empty.float()], [empty.float()]
+        self._waiting = 0
+
+    @classmethod
+    def merged(cls, lists: "list[_Shortlist]") -> "_Shortlist":
+        whole = cls(len(lists[0].floor), lists[0].k, lists[0].floor.device)
+        for part in lists:
+            whole._query += part._query
+            whole._row += part._row
+            whole._highest += part._highest
+            whole._margin += part._margin
+        whole.tighten()
+        return whole
+
+    @property
+    def pairs(self) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]:
+        """Queries and rows of what is left; after `tighten`."""
+        return self._query[0], self._row[0]
+
+    def offer(
+        self, chunk: slice, highest: Float32[Tensor, "Q tile"], margin: Float32[Tensor, " tile"], start: int
+    ) -> None:
+        """Look at a tile's shares, at their highest, of some of the queries; minus infinity is never taken."""
+        floor = self.floor[chunk]
+        if self.k <= len(margin) and floor.numel() and floor[0] == torch.finfo(torch.float32).min:
+            lowest = highest - 2 * margin
+            floor.copy_(lowest.topk(self.k, sorted=False).values.amin(1).maximum(floor))
+        # The largest of each column of 64 first: it is all that most tiles need.
+        columns = highest.unflatten(1, (_STRIDE, -1))
+        query, column = (columns.amax(1) >= floor[:, None]).nonzero(as_tuple=True)
+        if not len(query):
+            return
+        values = columns[query, :, column]
+        which, step = (values >= floor[query, None]).nonzero(as_tuple=True)
+        place = step * columns.shape[2] + column[which]
+        self._query.append(query[which] + chunk.start)
+        self._row.append(place + start)
+        self._highest.append(values[which, step])
+        self._margin.append(margin[place])
+        self._waiting += len(which)
+        if self._waiting > len(self.floor) * max(self.k, 256):
+            self.tighten()
+
+    def tighten(self) -> None:
+        """Raise the floors to the k-th largest of the lowest shares, and drop what is below."""
+        query, order = torch.cat(self._query).sort(stable=True)
+        row, highest, margin = (torch.cat(part)[order] for part in (self._row, self._highest, self._margin))
+        count = query.bincount(minlength=len(self.floor))
+        place = torch.arange(len(query), device=query.device) - (count.cumsum(0) - count)[query]
+        if len(query) and (width := int(count.max())) >= self.k:
+            lowest = highest.new_full((len(count), width), float("-inf"))
+            lowest[query, place] = highest - 2 * margin
+            kth = lowest.topk(self.k, sorted=False).values.amin(1)
+            self.floor = torch.maximum(self.floor, kth)
+        keep = highest >= self.floor[query]
+        self._query, self._row = [query[keep]], [row[keep]]
+        self._highest, self._margin = [highest[keep]], [margin[keep]]
+        self._waiting = 0
+
+
+def _basis(planes: Float[Tensor, "S 3 N"]) -> Float[Tensor, "S 3 N"]:
+    centred = planes - planes.mean(0)
+    return column_basis(centred.permute(2, 0, 1)).permute(2, 1, 0)
+
+
+def _unit(xy: Float[Tensor, "Q S 2"]) -> Float[Tensor, "Q S 2"]:
     centred = xy - xy.mean(dim=-2, keepdim=True)
-    unit = centred / centred.square().sum((-2, -1), keepdim=True).sqrt()
-    coordinates = unit.permute(2, 0, 1).flatten(0, 1)  # all x, then all y, so that one product serves both
-    explained = xy.new_zeros(len(xy), len(points))
-    for vectors in basis.unbind(-2):
-        x, y = (coordinates @ vectors.mT).view(2, len(xy), len(points))
-        explained.addcmul_(x, x).addcmul_(y, y)
-    return explained
+    return centred / centred.square().sum((-2, -1), keepdim=True).sqrt()
 
 
 def _residual(explained: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     return (1 - explained).clamp(min=0).sqrt()  # rounding may take a perfect fit just past 1
 
 
-def _most(values: Float[Tensor, "Q M"], k: int) -> Best:
-    most = values.topk(min(k, values.shape[1]), dim=1)
-    return most.values, most.indices
+def _tiles(gallery: Gallery, rows: Int64[Tensor, " M"] | None) -> tuple[list[int], Shaped[Tensor, "tiles tile"] | None]:
+    """Which tiles to scan, and which of their rows count where not all do: 0 for those, minus infinity for others."""
+    shape = len(gallery.tiles), gallery.tiles.shape[-1]
+    if rows is None and gallery.count == shape[0] * shape[1]:
+        return list(range(shape[0])), None
+    allowed = torch.full(shape, float("-inf"), device=gallery.tiles.device)
+    chosen = slice(0, gallery.count) if rows is None else rows
+    allowed.view(-1)[chosen] = 0
+    return (allowed == 0).any(1).nonzero()[:, 0].tolist(), allowed
 
 
-def _merged(parts: list[Best], k: int) -> Best:
-    values, place = _most(torch.cat([part[0] for part in parts], dim=1), k)
-    return values, torch.cat([part[1] for part in parts], dim=1).gather(1, place)
+def _scan_tiles(
+    gallery: Gallery,
+    joints: Int64[Tensor, " S"],
+    unit: Float32[Tensor, "Q S 2"],
+    tiles: list[int],
+    allowed: Shaped[Tensor, "tiles tile"] | None,
+    shortlist: _Shortlist,
+) -> None:
+    missing = sorted(set(range(gallery.tiles.shape[1])) - set(joints.tolist()))
+    many = len(unit) >= _MANY
+    # Either each query is projected on a pose's basis, or the basis itself is found (its coordinates along axes
+    # across the mean) and made the projector whose product with p pᵀ is the share: one product for all queries.
+    seen_rows = _centred_axes(len(joints)).to(unit) if many else unit.mT.reshape(-1, len(joints))
+    rows = unit.new_zeros((len(seen_rows) + 1, gallery.tiles.shape[1]))
+    rows[:-1, joints] = seen_rows
+    rows[-1, joints] = len(joints) ** -0.5
+    views = _pairs(torch.einsum("rj,qjx->rxq", seen_rows, unit), 2**0.5).T.contiguous() if many else None
+    width = gallery.tiles.shape[-1]
+    for number in tiles:
+        coordinates, margin = _whitened(gallery.tiles[number], rows, missing)
+        bias = margin if allowed is None else margin + allowed[number]
+        if views is None:
+            for query, own in enumerate(coordinates.unflatten(0, (-1, 2))):
+                highest = bias.clone()
+                for vector in own.flatten(0, 1):
+                    highest.addcmul_(vector, vector)
+                shortlist.offer(slice(query, query + 1), highest[None], margin, number * width)
+            continue
+        projector = _pairs(coordinates, 1.0)
+        for start in range(0, len(unit), _CHUNK):
+            chunk = slice(start, min(start + _CHUNK, len(unit)))
+            highest = torch.addmm(bias, views[chunk], projector)
+            shortlist.offer(chunk, highest, margin, number * width)
+
+
+def _centred_axes(count: int) -> Float[Tensor, "count-1 count"]:
+    """Orthonormal axes of the sets of numbers whose mean is zero."""
+    mean_first = torch.cat([torch.ones(count, 1), torch.eye(count)[:, 1:]], dim=1).double()
+    return torch.linalg.qr(mean_first).Q[:, 1:].mT
+
+
+def _whitened(
+    tile: Float32[Tensor, "J 3 tile"], rows: Float32[Tensor, "R+1 J"], missing: list[int]
+) -> tuple[Float32[Tensor, "R 3 tile"], Float32[Tensor, " tile"]]:
+    """Coordinates of centred vectors over the seen joints in the orthonormal basis of each pose's seen joints.
+
+    With C the products of a vector with the pose's coordinates and G = L D Lᵀ the Gram matrix of its centred seen
+    joints, these are D^-1/2 L^-1 C. The last row is that of the mean, which G leaves out.
+
+    Returns:
+        The coordinates, and how much the sum of the squares of two unit vectors' worth of them may be off.
+    """
+    products = (rows @ tile.flatten(1)).unflatten(1, tile.shape[1:])
+    y, mean = products[:-1], products[-1]
+    pivot = torch.addcmul(torch.ones_like(mean), mean, mean, value=-1)
+    beside = -mean[:1] * mean[1:]
+    across = -mean[1] * mean[2]
+    for joint in missing:
+        point = tile[joint]
+        pivot.addcmul_(point, point, value=-1)
+        beside.addcmul_(point[:1], point[1:], value=-1)
+        across.addcmul_(point[1], point[2], value=-1)
+    inverse = torch.empty_like(pivot)
+    torch.reciprocal(pivot[0].clamp_(min=_LEAST_PIVOT), out=inverse[0])
+    lower = beside * inverse[0]
+    pivot[1:].addcmul_(lower, beside, value=-1)
+    across.addcmul_(lower[0], beside[1], value=-1)
+    torch.reciprocal(pivot[1].clamp_(min=_LEAST_PIVOT), out=inverse[1])
+    last = across * inverse[1]
+    pivot[2].addcmul_(last, across, value=-1)
+    torch.reciprocal(pivot[2].clamp_(min=_LEAST_PIVOT), out=inverse[2])
+    y[:, 1:].addcmul_(lower, y[:, :1], value=-1)
+    y[:, 2].addcmul_(last, y[:, 1], value=-1)
+    y.mul_(inverse.sqrt())
+    # The trace of G^-1 from the same factors, row by row of L^-1.
+    corner = torch.addcmul(lower[1], last, lower[0], value=-1)
+    margin = torch.addcmul(inverse[0], inverse[1], torch.addcmul(torch.ones_like(last), lower[0], lower[0]))
+    below = torch.addcmul(torch.ones_like(last), last, last).addcmul_(corner, corner)
+    return y, margin.addcmul_(inverse[2], below).mul_(_ROUNDING)
+
+
+def _pairs(vectors: Float32[Tensor, "R C N"], weight: float) -> Float32[Tensor, "D N"]:
+    """Upper triangles of the symmetric R x R matrices that sum the C outer products, off-diagonals times a weight."""
+    count, _, poses = vectors.shape
+    pairs = vectors.new_empty((count * (count + 1) // 2, poses))
+    start = 0
+    for row in range(count):
+        part = pairs[start : start + count - row]
+        torch.mul(vectors[row, 0], vectors[row:, 0], out=part)
+        for other in range(1, vectors.shape[1]):
+            part.addcmul_(vectors[row, other], vectors[row:, other])
+        part[1:] *= weight
+        start += count - row
+    return pairs
+
+
+def _checked(
+    gallery: Gallery,
+    joints: Int64[Tensor, " S"],
+    unit: Float[Tensor, "Q S 2"],
+    shortlist: _Shortlist,
+    k: int,
+) -> tuple[Int64[Tensor, "Q K"], Float32[Tensor, "Q K"]]:
+    """Work out the shares of the short-listed poses in double precision, and keep the best."""
+    query, row = shortlist.pairs
+    # By row, and stable from here on: that is how equal poses come.
+    row, order = row.sort()
+    query = query[order]
+    explained = unit.new_empty(len(row))
+
+    def work(block: slice) -> None:
+        points = gallery.at(row[block]).index_select(1, joints)
+        basis = _basis(to_planes(points).double())
+        own = unit[query[block]].permute(1, 2, 0)
+        share = torch.zeros_like(explained[block])
+        for column in basis.unbind(1):
+            share += (own * column[:, None]).sum(0).square().sum(0)
+        explained[block] = share
+
+    in_blocks(work, len(row), _EXACT)
+    order = explained.argsort(descending=True, stable=True)
+    order = order[query[order].argsort(stable=True)]
+    count = query.bincount(minlength=len(unit))
+    first = (count.cumsum(0) - count)[:, None] + torch.arange(k, device=row.device)
+    best = order[first]
+    return row[best], _residual(explained[best]).float()
