@@ -6,7 +6,7 @@ import csv
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from vipe.embed.presets import PRESETS
 from vipe.embed.training import train
 from vipe.errors import StoreError
 from vipe.evaluate import HIT_THRESHOLD, chance_at, pose_distance, without_near_duplicates
+from vipe.evaluate.protocol import Progress, recorded
 from vipe.evaluate.search import RankingScore, rank_raw_2d, score_ranking
 from vipe.index import PoseIndex
 from vipe.plots.answers import Answer, Found, save_answers
@@ -31,8 +32,6 @@ from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Progress = Callable[[str, int | float, int | float | None, str], None]
-"""Told of (step, done, total, note)."""
 
 _DEPTHS = (1, 10, 20)
 _SHOWN_HITS = 5
@@ -190,12 +189,12 @@ class _Seen:
         config: DemoConfig,
         generator: np.random.Generator,
     ) -> "_Seen":
-        recorded = _recorded(store, index)[kept]  # the camera sees the person as recorded, never the canonical body
+        people = recorded(store, index, kept)  # the camera sees the person as recorded, never the canonical body
         rig = CameraRig.load(config.rig)
         settings: dict[str, Any] = {"distance": config.distance, "generator": generator}
         return cls(
-            query=simulate_keypoints(recorded, rig, noise=config.noise, **settings),
-            view=simulate_keypoints(recorded, rig.cameras[0], noise=0.0, **settings),
+            query=simulate_keypoints(people, rig, noise=config.noise, **settings),
+            view=simulate_keypoints(people, rig.cameras[0], noise=0.0, **settings),
         )
 
 
@@ -267,16 +266,6 @@ def _index(store: PoseStore, embedder: Embedder, clips: list[str], path: Path, p
             progress=lambda done, total: progress("index", done, total, ""),
         )
     return PoseIndex.open(path, embedder)
-
-
-def _recorded(store: PoseStore, index: PoseIndex) -> Float[Array, "N 17 3"]:
-    """The store's poses in the order of the index's rows."""
-    frames = index.frames()
-    clips = sorted(set(frames["clip"]))
-    table = store.table(["clip", "frame"], {"clip": clips}).to_pydict()
-    place = {key: row for row, key in enumerate(zip(table["clip"], table["frame"], strict=True))}
-    rows = [place[key] for key in zip(frames["clip"], frames["frame"], strict=True)]
-    return store.poses({"clip": clips})[rows]
 
 
 def _rank(

@@ -20,7 +20,7 @@ def test_the_camera_that_made_the_keypoints_comes_back(affine, rng):
 
 
 def test_its_residual_is_what_the_search_ranks_by(index, people):
-    hits = query(index, people, 8)
+    hits = query(index, people, 8, mode="affine")
     for row in range(len(people)):
         poses = index.poses(hits.rows[row])
         camera = affine_camera(poses[None], people[row : row + 1])

@@ -7,7 +7,7 @@ from vipe.detections import Keypoints
 from vipe.embed import AffineSignature
 from vipe.embed.affine import COCO13_IN_H36M17
 from vipe.errors import ShapeError, VipeError
-from vipe.retrieve import query
+from vipe.retrieve import fit_cameras, query
 from vipe.retrieve.scan import affine_residual
 from vipe.skeletons import load
 
@@ -20,11 +20,32 @@ def direct(index, people, row):
 
 
 def test_the_pose_that_was_seen_comes_first_with_any_joints_missing(index, people):
-    hits = query(index, people, 3)
+    hits = query(index, people, 3, mode="affine")  # their cameras stretch and shear
     np.testing.assert_array_equal(hits.rows[:, 0], np.arange(12))
     assert hits.distance[:, 0].max() < 2e-3
     assert hits.skipped == (None,) * 12
     assert hits.probability is None
+
+
+def test_full_mode_ranks_the_nearest_of_affine_mode_by_what_their_cameras_cost(index, people, rng):
+    noisy = Keypoints.of(people.xy + rng.normal(0, 8, size=people.xy.shape), people.mask)
+    hits = query(index, noisy, 7, mode="full", candidates=30)
+    nearest = query(index, noisy, 30, mode="affine")
+    fits = fit_cameras(index.poses(nearest.rows), noisy)
+    order = np.argsort(fits.cost, axis=1, kind="stable")[:, :7]
+    np.testing.assert_array_equal(hits.rows, np.take_along_axis(nearest.rows, order, axis=1))
+    np.testing.assert_allclose(hits.fit_cost, np.take_along_axis(fits.cost, order, axis=1), rtol=1e-4)
+    np.testing.assert_allclose(hits.distance, np.take_along_axis(fits.residual, order, axis=1), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(hits.affine_residual, np.take_along_axis(nearest.distance, order, axis=1))
+    assert {"fit_cost", "affine_residual"} <= set(hits.table().column_names)
+    assert hits.of(0)[0]["fit_cost"] == pytest.approx(float(hits.fit_cost[0, 0]))
+    assert nearest.fit_cost is None
+
+
+def test_full_mode_gives_as_many_hits_as_are_asked_for(index, people):
+    assert query(index, people, 50, candidates=3).found.all()
+    assert query(index, people, 500).rows.shape == (12, 120)
+    np.testing.assert_array_equal(query(index, people, 5, where=np.arange(3)).rows.shape, (12, 3))
 
 
 def test_it_ranks_by_the_residual_of_the_seen_joints(index, people, rng):
@@ -70,7 +91,7 @@ def test_nobody_at_all_and_nobody_searchable(index, people):
     assert None not in hits.skipped
 
 
-@pytest.mark.parametrize("mode", ["affine", "point"])
+@pytest.mark.parametrize("mode", ["full", "affine", "point"])
 def test_a_filter_limits_the_search(learned, people, mode):
     hits = query(learned, people, 200, mode=mode, where={"clip": "second"})
     assert hits.rows.shape == (12, 60)
@@ -94,10 +115,12 @@ def test_point_mode_needs_a_learned_embedding(affine, people):
 
 @pytest.mark.refusal
 def test_unknown_modes_and_counts_are_refused(affine, people):
-    with pytest.raises(VipeError, match="no mode 'ful'; expected one of affine, point"):
+    with pytest.raises(VipeError, match="no mode 'ful'; expected one of full, affine, point"):
         query(affine, people, mode="ful")
     with pytest.raises(VipeError, match="k must be at least 1, got 0"):
         query(affine, people, 0)
+    with pytest.raises(VipeError, match="candidates must be at least 1, got 0"):
+        query(affine, people, candidates=0)
 
 
 def test_keypoints_of_another_skeleton_are_refused(affine):
@@ -123,3 +146,15 @@ def test_an_index_of_signatures_with_other_constants_is_scanned(affine, people, 
 
 def test_it_is_the_public_name():
     assert vipe.query is query
+
+
+def test_hits_of_full_mode_are_drawn_over_the_keypoints_too(affine, people, tmp_path):
+    pytest.importorskip("jinja2")
+    from vipe.plots.answers import save_query_page
+
+    drawn = {}
+    for mode in ("affine", "full"):
+        file = tmp_path / f"{mode}.html"
+        save_query_page(file, affine, people[:2], query(affine, people[:2], 3, mode=mode))
+        drawn[mode] = file.read_text(encoding="utf-8").count("<canvas data-figure")
+    assert drawn == {"affine": 2 * (1 + 3), "full": 2 * (1 + 3 + 3)}

@@ -2,7 +2,7 @@
 
 __all__ = ["HIT_THRESHOLD", "chance_at", "hits_at", "pose_distance", "without_near_duplicates"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,11 +62,13 @@ def chance_at(
     return result
 
 
-def without_near_duplicates(poses: Float[Array, "N 17 3"], threshold: float = 0.05) -> Int[Array, " kept"]:
+def without_near_duplicates(
+    poses: Float[Array, "N 17 3"], threshold: float = 0.05, progress: Callable[[int, int], None] | None = None
+) -> Int[Array, " kept"]:
     """Rows of canonical poses that remain when every pose within the threshold of an earlier kept one is dropped.
 
     Greedy in the given order, as in Sun et al. 2020, sec. 5.1; without it a Hit@k counts a clip's neighbouring
-    frames as success. Costs all pairs of kept poses.
+    frames as success. Costs all pairs of kept poses; `progress` is told how many poses are done, of how many.
     """
     kept: list[int] = []
     block = 64
@@ -80,6 +82,8 @@ def without_near_duplicates(poses: Float[Array, "N 17 3"], threshold: float = 0.
             if not inside[i, fresh].any():
                 fresh.append(i)
         kept.extend(int(rows[i]) for i in fresh)
+        if progress is not None:
+            progress(min(start + block, len(poses)), len(poses))
     return np.array(kept, dtype=np.int64)
 
 

@@ -32,7 +32,7 @@ def from_planes(planes: Float[Tensor, "J K N"], batch: torch.Size) -> Float[Tens
     return planes.reshape(rows * columns, count).T.contiguous().reshape(*batch, rows, columns)
 
 
-def dot(a: Float[Tensor, "*J 3 N"], b: Float[Tensor, "*J 3 N"]) -> Float[Tensor, "*J N"]:
+def dot(a: Float[Tensor, "*#J 3 #N"], b: Float[Tensor, "*#J 3 #N"]) -> Float[Tensor, "*J N"]:
     """Inner product over the coordinates."""
     total = a[..., 0, :] * b[..., 0, :]
     # In place, here and below: no gradient needs the sum on its way, and the cache has room for something else.

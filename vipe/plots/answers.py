@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vipe.plots.figures import Card, figure_2d, figure_3d
+from vipe.plots.figures import Card, Figure, figure_2d, figure_3d
 from vipe.plots.report import Section, save_page
 from vipe.plots.sheet import save_sheet
 from vipe.skeletons import load
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vipe.index import Hits, PoseIndex
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_GREY = "#b9c0ca"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,7 @@ def save_query_page(page: Path, index: "PoseIndex", people: "Keypoints", hits: "
         hits: What came back.
         most: Hits drawn for each person.
     """
-    from vipe.retrieve import affine_camera
+    from vipe.retrieve import affine_camera, fit_cameras
 
     sections = []
     for row in range(len(people)):
@@ -109,7 +110,7 @@ def save_query_page(page: Path, index: "PoseIndex", people: "Keypoints", hits: "
             note=f"{int(people.mask[row].sum())} of {people.mask.shape[1]} joints seen",
         )
         shown = hits.of(row)[:most]
-        cards = [asked]
+        cards, rows = [asked], []
         if shown:
             poses = index.poses(np.array([hit["row"] for hit in shown]))
             cameras = affine_camera(poses[None], people[row : row + 1]).A[0]
@@ -121,11 +122,36 @@ def save_query_page(page: Path, index: "PoseIndex", people: "Keypoints", hits: "
                 )
                 for hit, pose, camera in zip(shown, poses, cameras, strict=True)
             ]
+            if hits.fit_cost is not None:
+                fits = fit_cameras(poses[None], people[row : row + 1])
+                laid = [
+                    Card(
+                        figure=_overlay(people.xy[row], people.mask[row], images),
+                        title=f"{hit['rank']}. over the keypoints",
+                        note=f"cost {hit['fit_cost']:.1f}",
+                    )
+                    for hit, images in zip(shown, fits.project()[0], strict=True)
+                ]
+                rows = [("under their fitted cameras, with the person's build, over the keypoints (grey)", laid)]
         who = f"image {people.image_id[row]}, person {int(people.person[row])}"
-        sections.append(Section(title=who, rows=[("", cards)], note=hits.skipped[row] or ""))
+        sections.append(Section(title=who, rows=[("", cards), *rows], note=hits.skipped[row] or ""))
     save_page(
         page,
         "Moments of the archive that show these poses",
         sections,
         intro="Hits are drawn as the query's camera would see them, then swing to either side. Drag to turn them all.",
     )
+
+
+def _overlay(xy: Float[Array, "13 2"], mask: Bool[Array, " 13"], images: Float[Array, "17 2"]) -> Figure:
+    """A pose's image, in colours, over the keypoints it was fitted to."""
+    query, pose = load("coco13"), load("h36m17")
+    seen = figure_2d(xy, mask, query).bones
+    drawn = figure_2d(images, np.ones(len(images), dtype=bool), pose).bones
+    both = np.concatenate([np.where(mask[:, None], xy, images.mean(axis=0)), images]).astype(np.float64)
+    low, high = both.min(axis=0), both.max(axis=0)
+    points = np.zeros((len(both), 3))
+    points[:, :2] = (both - (low + high) / 2) / max(float((high - low).max()), 1e-6) * [1, -1]
+    points[len(xy) :, 2] = 1  # nearer to the viewer, so drawn last
+    shifted = ((a + len(xy), b + len(xy), colour) for a, b, colour in drawn)
+    return Figure(points=points, bones=(*((a, b, _GREY) for a, b, _ in seen), *shifted), turns=False)

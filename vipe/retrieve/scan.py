@@ -5,24 +5,24 @@ __all__ = ["Gallery", "affine_residual", "scan"]
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float32, Int64, Shaped
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from vipe.embed.affine import column_basis
 from vipe.errors import ShapeError
 from vipe.geometry.planes import in_blocks, to_planes
 
-_TILE = 8192  # poses: a plane of them is 32 kB and a step of a formula takes longer than its call
+_TILE = 16384  # poses: a step of a formula must take longer than its call, during which no other thread calls
 _TILE_GPU = 1 << 17
-_STRIDE = 64  # a tile's best is looked for among this many rows at once, then inside the few that have one
+_STRIDE = 16  # the best of every 16 rows is looked at first, and that is all that most tiles need
 
 # The most that an explained share may be off, times the trace of the inverse of the seen joints' Gram matrix: first
 # order of rounding that matrix and the projections at 6e-8. Tests hold what is measured to a quarter of it.
-_ROUNDING = 2e-6
-_LEAST_PIVOT = 1e-5  # below, the margin exceeds 1, the whole range: only double precision can tell
+_ROUNDING = 1e-6
+_LEAST_PIVOT = 1e-6  # here the margin reaches 1, the whole range of a share: only double precision can tell
 
 _MANY = 8  # queries from which one matrix product over projectors beats a projection each
-_CHUNK = 128  # queries: their products with a tile, 4 MB, stay in the shared cache
+_CHUNK = 128  # queries: their products with a tile, 8 MB, stay in the shared cache
 _EXACT = 4096  # candidates a block in double precision
 
 
@@ -130,13 +130,26 @@ def scan(
         found, residual = scan(ready, torch.arange(len(joints), device=seen.device), xy, k)
         return found if rows is None else rows[order][found], residual
     unit = _unit(xy.double())
+    rows = None if rows is None else rows.sort().values
     total = len(gallery) if rows is None else len(rows)
-    tiles, allowed = _tiles(gallery, rows)
     workers = 1 if gallery.tiles.is_cuda else torch.get_num_threads()
     lists = [_Shortlist(len(xy), k, xy.device) for _ in range(workers)]
+    width = gallery.tiles.shape[-1]
+    edges = torch.arange(len(gallery.tiles) + 1, device=xy.device) * width
+    ends = [] if rows is None else torch.searchsorted(rows, edges).tolist()
 
     def work(share: slice) -> None:
-        _scan_tiles(gallery, joints, unit.float(), tiles[share.start :: workers], allowed, lists[share.start])
+        scanner, shortlist = _Scanner(gallery, joints, unit.float()), lists[share.start]
+        for number in range(share.start, len(gallery.tiles), workers):
+            start = number * width
+            chosen: Tensor | slice | None = None
+            if rows is not None:
+                chosen = rows[ends[number] : ends[number + 1]] - start
+                if not len(chosen):
+                    continue
+            elif start + width > len(gallery):
+                chosen = slice(0, len(gallery) - start)
+            scanner.look(gallery.tiles[number], chosen, start, shortlist)
 
     in_blocks(work, workers, block=1)
     return _checked(gallery, joints, unit, _Shortlist.merged(lists), min(k, total))
@@ -180,8 +193,7 @@ class _Shortlist:
         if self.k <= len(margin) and floor.numel() and floor[0] == torch.finfo(torch.float32).min:
             lowest = highest - 2 * margin
             floor.copy_(lowest.topk(self.k, sorted=False).values.amin(1).maximum(floor))
-        # The largest of each column of 64 first: it is all that most tiles need.
-        columns = highest.unflatten(1, (_STRIDE, -1))
+        columns = highest.view(len(highest), _STRIDE, -1)
         query, column = (columns.amax(1) >= floor[:, None]).nonzero(as_tuple=True)
         if not len(query):
             return
@@ -227,111 +239,118 @@ def _residual(explained: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     return (1 - explained).clamp(min=0).sqrt()  # rounding may take a perfect fit just past 1
 
 
-def _tiles(gallery: Gallery, rows: Int64[Tensor, " M"] | None) -> tuple[list[int], Shaped[Tensor, "tiles tile"] | None]:
-    """Which tiles to scan, and which of their rows count where not all do: 0 for those, minus infinity for others."""
-    shape = len(gallery.tiles), gallery.tiles.shape[-1]
-    if rows is None and gallery.count == shape[0] * shape[1]:
-        return list(range(shape[0])), None
-    allowed = torch.full(shape, float("-inf"), device=gallery.tiles.device)
-    chosen = slice(0, gallery.count) if rows is None else rows
-    allowed.view(-1)[chosen] = 0
-    return (allowed == 0).any(1).nonzero()[:, 0].tolist(), allowed
+class _Scanner:
+    """Shares of all poses of a tile for the same queries; one a thread, since it works in memory of its own.
+
+    Memory asked for anew at every step would cost more than the arithmetic.
+    """
+
+    def __init__(self, gallery: Gallery, joints: Int64[Tensor, " S"], unit: Float32[Tensor, "Q S 2"]) -> None:
+        _, count, _, width = gallery.tiles.shape
+        self.missing = sorted(set(range(count)) - set(joints.tolist()))
+        self.many = len(unit) >= _MANY
+        # Either each query is projected on a pose's basis, or the basis itself is found (its coordinates along axes
+        # across the mean) and made the projector whose product with p pᵀ is the share: one product for all queries.
+        vectors = _centred_axes(len(joints)).to(unit) if self.many else unit.mT.reshape(-1, len(joints))
+        self.rows = unit.new_zeros((len(vectors) + 1, count))
+        self.rows[:-1, joints] = vectors
+        self.rows[-1, joints] = len(joints) ** -0.5
+        self.products = unit.new_empty((len(self.rows), 3 * width))
+        self.pivot, self.inverse = unit.new_empty((2, 3, width)).unbind()
+        self.beside, self.lower = unit.new_empty((2, 2, width)).unbind()
+        self.across, self.last, self.corner, self.margin, self.bias = unit.new_empty((5, width)).unbind()
+        self.views = torch.empty(0)
+        if self.many:
+            seen = torch.einsum("rj,qjx->rxq", vectors, unit)
+            self.views = _pairs(seen, unit.new_empty((len(vectors) * (len(vectors) + 1) // 2, len(unit)))).mT
+            self.views = (self.views * _off_diagonal(len(vectors), 2.0).to(unit)).contiguous()
+            self.projector = unit.new_empty((self.views.shape[1], width))
+        self.highest = unit.new_empty((min(_CHUNK, len(unit)) if self.many else 1, width))
+
+    def look(
+        self,
+        tile: Float32[Tensor, "J 3 tile"],
+        chosen: Int64[Tensor, " M"] | slice | None,
+        start: int,
+        shortlist: "_Shortlist",
+    ) -> None:
+        """Put the tile's best poses on the list, or the best of those of its rows that are chosen."""
+        products = self._factored(tile)
+        bias = self.margin
+        if chosen is not None:
+            bias = self.bias.fill_(float("-inf"))
+            bias[chosen] = self.margin[chosen]
+        if not self.many:
+            for query, own in enumerate(products.view(-1, 2, *tile.shape[1:])):
+                x, y = own.square_()
+                torch.addcmul(bias, x.add_(y)[0], self.inverse[0], out=self.highest[0])
+                self.highest[0].addcmul_(x[1], self.inverse[1]).addcmul_(x[2], self.inverse[2])
+                shortlist.offer(slice(query, query + 1), self.highest, self.margin, start)
+            return
+        _pairs(products.mul_(self.inverse.sqrt_()), self.projector)
+        for first in range(0, len(self.views), _CHUNK):
+            chunk = slice(first, min(first + _CHUNK, len(self.views)))
+            highest = torch.mm(self.views[chunk], self.projector, out=self.highest[: chunk.stop - first])
+            shortlist.offer(chunk, highest.add_(bias), self.margin, start)
+
+    def _factored(self, tile: Float32[Tensor, "J 3 tile"]) -> Float32[Tensor, "R 3 tile"]:
+        """Products of the rows with the basis of the seen joints of each pose, up to a scale for each coordinate.
+
+        With C the products of a row with a pose's coordinates and G = L D Lᵀ the Gram matrix of its centred seen
+        joints, gives L^-1 C, leaves D^-1 in `inverse` and, from the trace of G^-1, the error's bound in `margin`.
+        """
+        torch.mm(self.rows, tile.flatten(1), out=self.products)
+        whole = self.products.view(-1, *tile.shape[1:])
+        y: Tensor = whole[:-1]
+        mean = whole[-1]
+        # Off the diagonal everything is kept with the sign changed: all steps add then.
+        pivot, inverse, lower, last = self.pivot, self.inverse, self.lower, self.last
+        pivot.fill_(1).addcmul_(mean, mean, value=-1)
+        beside = torch.mul(mean[:1], mean[1:], out=self.beside)
+        across = torch.mul(mean[1], mean[2], out=self.across)
+        for point in [tile[joint] for joint in self.missing]:
+            pivot.addcmul_(point, point, value=-1)
+            beside.addcmul_(point[:1], point[1:])
+            across.addcmul_(point[1], point[2])
+        torch.reciprocal(pivot[0].clamp_(min=_LEAST_PIVOT), out=inverse[0])
+        torch.mul(beside, inverse[0], out=lower)
+        pivot[1:].addcmul_(lower, beside, value=-1)
+        across.addcmul_(lower[0], beside[1])
+        torch.reciprocal(pivot[1].clamp_(min=_LEAST_PIVOT), out=inverse[1])
+        torch.mul(across, inverse[1], out=last)
+        pivot[2].addcmul_(last, across, value=-1)
+        torch.reciprocal(pivot[2].clamp_(min=_LEAST_PIVOT), out=inverse[2])
+        y[:, 1:].addcmul_(lower, y[:, :1])
+        y[:, 2].addcmul_(last, y[:, 1])
+        # The trace: the entries of D^-1 times the squared rows of L^-1, of which `corner` is the third's first entry.
+        corner = torch.addcmul(lower[1], last, lower[0], out=self.corner)
+        last.square_().addcmul_(corner, corner).add_(1).mul_(inverse[2]).add_(inverse[0]).add_(inverse[1])
+        torch.addcmul(last, lower[0].square_(), inverse[1], out=self.margin).mul_(_ROUNDING)
+        return y
 
 
-def _scan_tiles(
-    gallery: Gallery,
-    joints: Int64[Tensor, " S"],
-    unit: Float32[Tensor, "Q S 2"],
-    tiles: list[int],
-    allowed: Shaped[Tensor, "tiles tile"] | None,
-    shortlist: _Shortlist,
-) -> None:
-    missing = sorted(set(range(gallery.tiles.shape[1])) - set(joints.tolist()))
-    many = len(unit) >= _MANY
-    # Either each query is projected on a pose's basis, or the basis itself is found (its coordinates along axes
-    # across the mean) and made the projector whose product with p pᵀ is the share: one product for all queries.
-    seen_rows = _centred_axes(len(joints)).to(unit) if many else unit.mT.reshape(-1, len(joints))
-    rows = unit.new_zeros((len(seen_rows) + 1, gallery.tiles.shape[1]))
-    rows[:-1, joints] = seen_rows
-    rows[-1, joints] = len(joints) ** -0.5
-    views = _pairs(torch.einsum("rj,qjx->rxq", seen_rows, unit), 2**0.5).T.contiguous() if many else None
-    width = gallery.tiles.shape[-1]
-    for number in tiles:
-        coordinates, margin = _whitened(gallery.tiles[number], rows, missing)
-        bias = margin if allowed is None else margin + allowed[number]
-        if views is None:
-            for query, own in enumerate(coordinates.unflatten(0, (-1, 2))):
-                highest = bias.clone()
-                for vector in own.flatten(0, 1):
-                    highest.addcmul_(vector, vector)
-                shortlist.offer(slice(query, query + 1), highest[None], margin, number * width)
-            continue
-        projector = _pairs(coordinates, 1.0)
-        for start in range(0, len(unit), _CHUNK):
-            chunk = slice(start, min(start + _CHUNK, len(unit)))
-            highest = torch.addmm(bias, views[chunk], projector)
-            shortlist.offer(chunk, highest, margin, number * width)
-
-
-def _centred_axes(count: int) -> Float[Tensor, "count-1 count"]:
+def _centred_axes(count: int) -> Float[Tensor, "axes count"]:
     """Orthonormal axes of the sets of numbers whose mean is zero."""
     mean_first = torch.cat([torch.ones(count, 1), torch.eye(count)[:, 1:]], dim=1).double()
-    return torch.linalg.qr(mean_first).Q[:, 1:].mT
+    axes: Tensor = torch.linalg.qr(mean_first).Q[:, 1:].mT
+    return axes
 
 
-def _whitened(
-    tile: Float32[Tensor, "J 3 tile"], rows: Float32[Tensor, "R+1 J"], missing: list[int]
-) -> tuple[Float32[Tensor, "R 3 tile"], Float32[Tensor, " tile"]]:
-    """Coordinates of centred vectors over the seen joints in the orthonormal basis of each pose's seen joints.
-
-    With C the products of a vector with the pose's coordinates and G = L D Lᵀ the Gram matrix of its centred seen
-    joints, these are D^-1/2 L^-1 C. The last row is that of the mean, which G leaves out.
-
-    Returns:
-        The coordinates, and how much the sum of the squares of two unit vectors' worth of them may be off.
-    """
-    products = (rows @ tile.flatten(1)).unflatten(1, tile.shape[1:])
-    y, mean = products[:-1], products[-1]
-    pivot = torch.addcmul(torch.ones_like(mean), mean, mean, value=-1)
-    beside = -mean[:1] * mean[1:]
-    across = -mean[1] * mean[2]
-    for joint in missing:
-        point = tile[joint]
-        pivot.addcmul_(point, point, value=-1)
-        beside.addcmul_(point[:1], point[1:], value=-1)
-        across.addcmul_(point[1], point[2], value=-1)
-    inverse = torch.empty_like(pivot)
-    torch.reciprocal(pivot[0].clamp_(min=_LEAST_PIVOT), out=inverse[0])
-    lower = beside * inverse[0]
-    pivot[1:].addcmul_(lower, beside, value=-1)
-    across.addcmul_(lower[0], beside[1], value=-1)
-    torch.reciprocal(pivot[1].clamp_(min=_LEAST_PIVOT), out=inverse[1])
-    last = across * inverse[1]
-    pivot[2].addcmul_(last, across, value=-1)
-    torch.reciprocal(pivot[2].clamp_(min=_LEAST_PIVOT), out=inverse[2])
-    y[:, 1:].addcmul_(lower, y[:, :1], value=-1)
-    y[:, 2].addcmul_(last, y[:, 1], value=-1)
-    y.mul_(inverse.sqrt())
-    # The trace of G^-1 from the same factors, row by row of L^-1.
-    corner = torch.addcmul(lower[1], last, lower[0], value=-1)
-    margin = torch.addcmul(inverse[0], inverse[1], torch.addcmul(torch.ones_like(last), lower[0], lower[0]))
-    below = torch.addcmul(torch.ones_like(last), last, last).addcmul_(corner, corner)
-    return y, margin.addcmul_(inverse[2], below).mul_(_ROUNDING)
-
-
-def _pairs(vectors: Float32[Tensor, "R C N"], weight: float) -> Float32[Tensor, "D N"]:
-    """Upper triangles of the symmetric R x R matrices that sum the C outer products, off-diagonals times a weight."""
-    count, _, poses = vectors.shape
-    pairs = vectors.new_empty((count * (count + 1) // 2, poses))
+def _pairs(vectors: Float32[Tensor, "R C N"], out: Float32[Tensor, "D N"]) -> Float32[Tensor, "D N"]:
+    """Upper triangles, row by row, of the symmetric R x R matrices that sum the C outer products."""
     start = 0
-    for row in range(count):
-        part = pairs[start : start + count - row]
-        torch.mul(vectors[row, 0], vectors[row:, 0], out=part)
-        for other in range(1, vectors.shape[1]):
-            part.addcmul_(vectors[row, other], vectors[row:, other])
-        part[1:] *= weight
-        start += count - row
-    return pairs
+    for row, own in enumerate(vectors):
+        part = out[start : start + len(vectors) - row]
+        torch.mul(own[0], vectors[row:, 0], out=part)
+        for other in range(1, len(own)):
+            part.addcmul_(own[other], vectors[row:, other])
+        start += len(part)
+    return out
+
+
+def _off_diagonal(count: int, weight: float) -> Float32[Tensor, " D"]:
+    row, column = torch.triu_indices(count, count)
+    return torch.where(row == column, 1.0, weight)
 
 
 def _checked(
@@ -358,6 +377,8 @@ def _checked(
         explained[block] = share
 
     in_blocks(work, len(row), _EXACT)
+    # Equal poses may differ in the last digits, by where in a block they lie.
+    explained = (explained * 2**40).round() / 2**40
     order = explained.argsort(descending=True, stable=True)
     order = order[query[order].argsort(stable=True)]
     count = query.bincount(minlength=len(unit))

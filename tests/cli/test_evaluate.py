@@ -1,0 +1,92 @@
+"""`vipe evaluate search`: what it measures is tested beside the protocol, here what it says and refuses."""
+
+import json
+
+import pytest
+
+from vipe.cli.app import main
+
+QUICK = ("--queries", "30", "--mode", "affine", "--condition", "noise 0.03", "--condition", "2 missing")
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output and standard error of one command, in this process."""
+    try:
+        main([str(argument) for argument in arguments])
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A store, an index of it, and a table that puts its first clip in `val`."""
+    from vipe import PoseStore
+
+    folder = tmp_path_factory.mktemp("evaluate")
+    main(["synth", "--out", str(folder / "store"), "--minutes", "1", "--fps", "10", "--seed", "1"])
+    main(["index", "build", str(folder / "store"), "--out", str(folder / "index")])
+    names = [clip["clip"] for clip in PoseStore.open(folder / "store").clips()]
+    rows = [f"{name},{'val' if i == 0 else 'train'}" for i, name in enumerate([*names, "clip of another store"])]
+    (folder / "clips.csv").write_text("\n".join(["clip,split", *rows, "absent,test"]))
+    return folder
+
+
+def test_a_store_is_enough_and_an_index_changes_nothing(folder, capsys):
+    reports = []
+    for options in ((), ("--index", folder / "index")):
+        code, out, _ = run(capsys, "evaluate", "search", folder / "store", *QUICK, *options, "--json")
+        assert code == 0
+        reports.append(json.loads(out))
+    for report in reports:
+        del report["seconds"]
+        for galleries in report["results"]["affine"]["4 m"].values():
+            for score in galleries.values():
+                del score["milliseconds"]
+        del report["results"]["raw 2D"]
+    assert reports[0] == reports[1]
+    assert set(reports[0]["results"]["affine"]["4 m"]) == {"noise 0.03", "2 missing"}
+    assert reports[0]["queries"] == 30
+
+
+def test_people_get_a_table_and_the_primary_figure(folder, capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "search.png"
+    code, out, err = run(capsys, "evaluate", "search", folder / "store", *QUICK, "--picture", picture)
+    assert code == 0
+    assert "Hit@1/10/20" in out
+    assert "primary figure" in out
+    assert "near-duplicates" in err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_part_of_a_table_is_the_archive(folder, capsys):
+    options = ("--split", folder / "clips.csv", "--part", "val", "--json")
+    code, out, _ = run(capsys, "evaluate", "search", folder / "store", *QUICK, *options)
+    assert code == 0
+    assert json.loads(out)["clips"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--condition", "fog"], "no condition 'fog'; expected one of ground truth"),
+        (["--split", "{folder}/clips.csv"], "go together"),
+        (["--split", "{folder}/clips.csv", "--part", "cross"], "no clip is of split 'cross'; it has test, train, val"),
+        (["--split", "{folder}/clips.csv", "--part", "test"], "holds none of the 1 clips of split 'test'"),
+        (["--split", "{folder}/index/manifest.json", "--part", "val"], "has no column clip, split"),
+        (["--split", "nowhere.csv", "--part", "val"], "nowhere.csv"),
+        (["--mode", "nonsense", "--queries", "2"], "cannot answer mode 'nonsense'"),
+        (["--mode", "point", "--queries", "2"], "cannot answer mode 'point'"),
+        (["--queries", "0"], "queries must be at least 1"),
+        (["--rig", "nowhere"], "no camera rig 'nowhere'"),
+        (["--index", "{folder}/store"], "store"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(folder, capsys, options, message):
+    options = [option.format(folder=folder) for option in options]
+    code, out, err = run(capsys, "evaluate", "search", folder / "store", *options)
+    assert (code, out) == (2, "")
+    assert message in err.strip().splitlines()[-1]

@@ -1,0 +1,299 @@
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import least_squares
+
+from vipe.detections import Keypoints, normalize_keypoints
+from vipe.embed.affine import COCO13_IN_H36M17
+from vipe.errors import ShapeError, VipeError
+from vipe.geometry import canonicalize_array, random_rotation
+from vipe.retrieve import BONE_GROUPS, FitConfig, fit_cameras
+from vipe.retrieve import solver as solver_module
+from vipe.retrieve.solver import Problem, Solution, Space, solve
+from vipe.skeletons import load
+
+H36M = load("h36m17")
+SEEN = list(COCO13_IN_H36M17)
+# The data decide alone: next to no noise, so that the priors do not pull.
+EXACT = FitConfig(noise=1e-3, least_noise=1e-3, student=None, steps=12, further_steps=0)
+GAUSS = FitConfig(student=None, steps=15, further_steps=0)
+
+
+def build(poses, factors):
+    """Canonical poses with longer bones: the slow twin of the model's `X_j + sum_g l_g B_gj`."""
+    body = np.zeros_like(poses, dtype=np.float64)
+    for parent, child in H36M.bones:
+        name = H36M.joints[child].removeprefix("left_").removeprefix("right_")
+        factor = factors[:, BONE_GROUPS.index(name)] if name in BONE_GROUPS else np.zeros(len(poses))
+        body[:, child] = body[:, parent] + (poses[:, child] - poses[:, parent]) * (1 + factor[:, None])
+    return body
+
+
+def image(body, R, closeness, scale, shift):
+    Y = body @ R.swapaxes(-1, -2)
+    return scale * Y[..., :2] / (1 + closeness[:, None, None] * Y[..., 2:]) + shift[:, None]
+
+
+class Scene:
+    """Poses, the cameras and builds that saw them, and what they saw."""
+
+    def __init__(self, standing, count, rng, noise=0.0):
+        world = standing + rng.normal(0, 0.13, size=(count, 17, 3))
+        self.poses = canonicalize_array(world.astype(np.float32)).poses
+        self.R = random_rotation(count, generator=torch.Generator().manual_seed(1), dtype=torch.float64).numpy()
+        self.factors = rng.normal(0, 0.06, size=(count, 9))
+        self.closeness = rng.uniform(0.04, 0.22, size=count)
+        self.shift = rng.normal(0, 300, size=(count, 2))
+        self.images = image(build(self.poses, self.factors), self.R, self.closeness, 170.0, self.shift)
+        xy = self.images[:, SEEN] + rng.normal(0, noise * 170, size=(count, 13, 2))
+        self.people = Keypoints.of(xy)
+
+
+@pytest.fixture(scope="module")
+def scene(standing):
+    return Scene(standing, 1000, np.random.default_rng(5))
+
+
+@pytest.fixture(scope="module")
+def noisy(standing):
+    return Scene(standing, 60, np.random.default_rng(6), noise=0.03)
+
+
+def changed(people, xy, mask=None):
+    return Keypoints.of(np.asarray(xy, dtype=np.float64), people.mask if mask is None else mask)
+
+
+def test_the_camera_and_build_that_made_the_keypoints_are_found(scene):
+    fits = fit_cameras(scene.poses[:, None], scene.people, EXACT)
+    assert np.quantile(fits.residual, 0.99) < 1e-3
+    assert np.abs(np.median(fits.closeness[:, 0] - scene.closeness)) < 0.01
+    turned = np.einsum("nij,nij->n", fits.rotation[:, 0], scene.R)  # 3 where equal
+    assert np.median(turned) > 2.99
+
+
+def test_what_comes_back_is_one_model(scene):
+    fits = fit_cameras(scene.poses[:50, None], scene.people[:50])
+    one = [np.asarray(part[:, 0], dtype=np.float64) for part in (fits.rotation, fits.closeness, fits.shift)]
+    body = build(scene.poses[:50], fits.bones[:, 0].astype(np.float64))
+    Y = body @ one[0].swapaxes(1, 2)
+    np.testing.assert_allclose(fits.poses[:, 0], Y, atol=1e-5)
+    near = fits.scale[:, 0, None, None] / (1 + one[1][:, None, None] * Y[..., 2:])
+    images = near * Y[..., :2] + one[2][:, None]
+    np.testing.assert_allclose(fits.project()[:, 0], images, atol=0.05)
+    error = np.linalg.norm(images[:, SEEN] - scene.people.xy[:50], axis=-1)
+    np.testing.assert_allclose(fits.error[:, 0], error, atol=0.05)
+    np.testing.assert_allclose(fits.rotation @ fits.rotation.swapaxes(-1, -2), np.eye(3) + 0 * fits.rotation, atol=1e-4)
+    assert (np.linalg.det(fits.rotation) > 0).all()
+
+
+def test_it_is_never_worse_than_its_start_nor_with_more_steps(noisy):
+    poses = np.roll(noisy.poses, 1, axis=0)[:, None]  # wrong poses: where steps go astray
+    costs = [
+        fit_cameras(poses, noisy.people, FitConfig(steps=steps, further_steps=0)).cost for steps in (1, 2, 4, 8, 16)
+    ]
+    for more, fewer in zip(costs[1:], costs[:-1], strict=True):
+        assert (more <= fewer * (1 + 1e-5) + 1e-3).all()
+
+
+def posterior(pose, xy):
+    """Residuals of the model in float64 for scipy: rotation vector, log scale, closeness, shift, bones."""
+    from scipy.spatial.transform import Rotation
+
+    config = GAUSS
+    unit = (xy - xy.mean(0)) / np.sqrt(np.square(xy - xy.mean(0)).sum(1).mean())
+
+    def residuals(p):
+        body = build(pose[None].astype(np.float64), p[None, 7:])
+        R = Rotation.from_rotvec(p[:3]).as_matrix()
+        seen = image(body, R, p[4:5], np.exp(p[3]), p[None, 5:7])[0, SEEN]
+        prior = [(p[4] - config.closeness) / config.closeness_spread, *(p[7:] / config.bone_spread)]
+        return np.concatenate([((seen - unit) / config.noise).ravel(), prior])
+
+    return residuals
+
+
+def test_scipy_finds_no_better_camera(noisy):
+    from scipy.spatial.transform import Rotation
+
+    fits = fit_cameras(noisy.poses[:12, None], noisy.people[:12], GAUSS)
+    for row in range(12):
+        residuals = posterior(noisy.poses[row], noisy.people.xy[row].astype(np.float64))
+        best = np.inf
+        for turn in Rotation.random(6, rng=np.random.default_rng(row)):
+            start = np.concatenate([turn.as_rotvec(), [-0.3, 0.12, 0, 0], np.zeros(9)])
+            best = min(best, 2 * least_squares(residuals, start).cost)
+        assert fits.cost[row, 0] <= best * 1.001 + 1e-3
+
+
+def test_scipy_cannot_go_on_from_where_it_ended(noisy, rng):
+    from scipy.spatial.transform import Rotation
+
+    poses = (noisy.poses[:20] + rng.normal(0, 0.06, size=(20, 17, 3))).astype(np.float32)  # wrong, as most candidates
+    fits = fit_cameras(poses[:, None], noisy.people[:20], GAUSS)
+    unit, center, radius = normalize_keypoints(noisy.people[:20])
+    ended = []
+    for row in range(20):
+        start = [
+            *Rotation.from_matrix(fits.rotation[row, 0]).as_rotvec(),
+            np.log(fits.scale[row, 0] / radius[row]),
+            fits.closeness[row, 0],
+            *((fits.shift[row, 0] - center[row]) / radius[row]),
+            *fits.bones[row, 0],
+        ]
+        further = least_squares(posterior(poses[row], unit[row].astype(np.float64)), start)
+        ended.append(fits.cost[row, 0] <= 2 * further.cost * 1.001 + 1e-3)
+    assert np.mean(ended) >= 0.9  # with large residuals Gauss-Newton comes near a minimum slowly
+
+
+def test_shift_and_scale_of_the_image_are_taken_up_by_the_camera(noisy):
+    fits = fit_cameras(noisy.poses[:, None], noisy.people, GAUSS)
+    moved = fit_cameras(noisy.poses[:, None], changed(noisy.people, 0.4 * noisy.people.xy + [900, -70]), GAUSS)
+    np.testing.assert_allclose(moved.cost, fits.cost, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(moved.scale, 0.4 * fits.scale, rtol=1e-3)
+    np.testing.assert_allclose(moved.error, 0.4 * fits.error, atol=0.1)
+    np.testing.assert_allclose(moved.project(), 0.4 * fits.project() + [900, -70], atol=0.3)
+
+
+def test_turning_the_image_or_the_pose_changes_no_cost(noisy):
+    fits = fit_cameras(noisy.poses[:, None], noisy.people, GAUSS)
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    turned = fit_cameras(noisy.poses[:, None], changed(noisy.people, noisy.people.xy @ turn.T), GAUSS)
+    np.testing.assert_allclose(turned.cost, fits.cost, rtol=1e-3, atol=1e-2)
+    R = random_rotation(60, generator=torch.Generator().manual_seed(9)).numpy()
+    turned = fit_cameras((noisy.poses @ R.swapaxes(1, 2))[:, None], noisy.people, GAUSS)
+    np.testing.assert_allclose(turned.cost, fits.cost, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("missing", [1, 4, 7])
+def test_where_a_missing_joint_lies_does_not_matter(noisy, rng, missing):
+    mask = np.ones((60, 13), dtype=bool)
+    for row in mask:
+        row[rng.permutation(13)[:missing]] = False
+    poses = noisy.poses[:, None]
+    fits = fit_cameras(poses, changed(noisy.people, noisy.people.xy, mask))
+    other = np.where(mask[..., None], noisy.people.xy, rng.normal(0, 1e4, size=(60, 13, 2)))
+    again = fit_cameras(poses, changed(noisy.people, other, mask))
+    np.testing.assert_array_equal(again.cost, fits.cost)
+    np.testing.assert_array_equal(again.poses, fits.poses)
+    assert (fits.error[:, 0][~mask] == 0).all()
+    assert np.median(fits.residual) < 0.05
+
+
+def test_every_candidate_of_every_person_is_fitted_alone(noisy):
+    poses = noisy.poses[np.arange(60)[:, None] - np.arange(3)]
+    together = fit_cameras(poses, noisy.people, GAUSS)
+    for row in (0, 31):
+        alone = fit_cameras(poses[row : row + 1, 1:2], noisy.people[row : row + 1], GAUSS)
+        np.testing.assert_allclose(alone.cost[0, 0], together.cost[row, 1], rtol=1e-4)
+    assert (together.cost[:, 0] < together.cost[:, 1:].min(axis=1)).mean() > 0.95
+
+
+def test_the_mirrored_start_is_needed_and_tried(standing, rng, monkeypatch):
+    # Nearly flat bodies: which way they lean shows in the perspective alone.
+    scene = Scene(standing, 300, rng)
+    flat = scene.poses * np.array([0.05, 1, 1], dtype=np.float32)
+    images = image(flat[:, SEEN], scene.R, scene.closeness, 170.0, scene.shift)
+    people = Keypoints.of(images)
+    both = fit_cameras(flat[:, None], people, GAUSS)
+    monkeypatch.setattr(solver_module, "_DOUBT", -1.0)
+    one = fit_cameras(flat[:, None], people, GAUSS)
+    assert (both.cost <= one.cost + 1e-3).all()
+    assert (one.cost > both.cost + 1).sum() > 5
+    assert np.quantile(both.residual, 0.95) < 0.03
+
+
+def test_a_joint_far_off_does_not_decide(noisy):
+    xy = noisy.people.xy.copy()
+    xy[:, 5] += [120, -90]
+    robust = fit_cameras(noisy.poses[:, None], changed(noisy.people, xy))
+    gauss = fit_cameras(noisy.poses[:, None], changed(noisy.people, xy), GAUSS)
+    others = np.arange(13) != 5
+    assert np.median(robust.error[..., others]) < 0.6 * np.median(gauss.error[..., others])
+    assert (robust.error[..., 5] > 60).mean() > 0.9
+
+
+def test_confident_joints_and_small_covariances_count_for_more(noisy):
+    xy = noisy.people.xy.copy()
+    xy[:, 5] += [120, -90]
+    people = changed(noisy.people, xy)
+    object.__setattr__(people, "confidence", np.where(np.arange(13) == 5, 0.05, 1.0) * np.ones((60, 1), np.float32))
+    doubted = fit_cameras(noisy.poses[:, None], people, GAUSS)
+    covariance = np.where(np.arange(13) == 5, 1e5, 10.0)[:, None, None] * np.eye(2) * np.ones((60, 1, 1, 1))
+    object.__setattr__(people, "covariance", covariance)
+    told = fit_cameras(noisy.poses[:, None], people, GAUSS)
+    equal = fit_cameras(noisy.poses[:, None], changed(noisy.people, xy), GAUSS)
+    assert (doubted.error[..., 5] > equal.error[..., 5]).mean() > 0.95
+    assert (told.error[..., 5] > doubted.error[..., 5]).mean() > 0.9
+
+
+def test_nothing_is_nan(noisy):
+    people = noisy.people[:8]
+    xy, mask = people.xy.copy(), people.mask.copy()
+    poses = noisy.poses[:8, None].copy()
+    xy[0] = 50
+    mask[1] = False
+    mask[2, 2:] = False
+    poses[3, ..., 0] = 0
+    poses[4, ..., :2] = 0
+    poses[5] = 0
+    poses[6] *= 1e4
+    xy[7] = [1, 0] * xy[7]
+    for config in (FitConfig(), GAUSS):
+        fits = fit_cameras(poses, Keypoints.of(xy, mask), config)
+        for part in (fits.cost, fits.residual, fits.rotation, fits.scale, fits.shift, fits.poses, fits.error):
+            assert np.isfinite(part).all()
+        np.testing.assert_allclose(fits.project()[0, 0], 50)
+        np.testing.assert_allclose(np.linalg.det(fits.rotation), 1, atol=1e-3)
+
+
+def test_nobody_and_no_candidates(noisy):
+    assert fit_cameras(noisy.poses[:0, None], noisy.people[:0]).cost.shape == (0, 1)
+    assert fit_cameras(noisy.poses[:, None][:, :0], noisy.people).poses.shape == (60, 0, 17, 3)
+
+
+def test_threads_and_blocks_change_nothing(noisy):
+    poses = noisy.poses[np.arange(60)[:, None] - np.arange(20)]
+    threads = torch.get_num_threads()
+    costs = []
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            costs.append(fit_cameras(poses, noisy.people, FitConfig(refine=5)).cost)
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(costs[0], costs[1], rtol=1e-4)
+
+
+def test_a_second_round_starts_where_the_first_ended(noisy):
+    points = torch.from_numpy(noisy.poses.reshape(60, 51))
+    xy = torch.randn(13, 2, 60, generator=torch.Generator().manual_seed(0))
+    problem = Problem.of(points, xy, torch.full((13, 60), 900.0), FitConfig())
+    first = solve(problem, 2, Space(60))
+    assert (solve(problem, 3, Space(60), first)[Solution.COST] <= first[Solution.COST] * (1 + 1e-6)).all()
+
+
+@pytest.mark.refusal
+def test_what_does_not_fit_is_refused(noisy):
+    with pytest.raises(ShapeError, match=r"poses must be \(60 people, K, 17, 3\), got shape \(60, 17, 3\)"):
+        fit_cameras(noisy.poses, noisy.people)
+    with pytest.raises(ShapeError, match="poses must be finite"):
+        fit_cameras(np.full((60, 1, 17, 3), np.nan), noisy.people)
+
+
+@pytest.mark.parametrize("setting", [{"noise": 0.0}, {"bone_spread": -1.0}, {"student": 0.0}, {"steps": 0}])
+def test_settings_that_make_no_sense_are_refused(setting):
+    with pytest.raises(VipeError, match=f"fit: {next(iter(setting))} must be"):
+        FitConfig(**setting)
+
+
+def test_keypoints_of_another_skeleton_are_refused(noisy):
+    people = Keypoints(
+        xy=np.zeros((1, 17, 2), dtype=np.float32),
+        mask=np.ones((1, 17), dtype=bool),
+        confidence=np.ones((1, 17), dtype=np.float32),
+        image_id=("a",),
+        person=np.zeros(1, dtype=np.int64),
+        skeleton=load("coco17"),
+    )
+    with pytest.raises(ShapeError, match="coco13, got coco17"):
+        fit_cameras(noisy.poses[:1, None], people)

@@ -1,0 +1,91 @@
+"""How often searches find the pose, drawn: Hit@k by condition with its intervals, as one PNG (matplotlib)."""
+
+__all__ = ["save_search_picture"]
+
+from pathlib import Path
+from typing import Any
+
+from vipe.errors import MissingExtra
+from vipe.evaluate.report import ANY, SearchReport, SearchScore
+from vipe.plots.figures import colours
+
+_COLOURS = {"affine": "left", "point": "right", "full": "hit", "raw 2D": "missing"}
+
+
+def save_search_picture(path: Path, report: SearchReport) -> None:
+    """Draw a search report: a panel a gallery, a group of bars a condition, a bar a search.
+
+    A bar is Hit@k at the report's first k below its first threshold, with its 95% interval; the tick right of it is
+    the same at the second k, the dotted line is chance. Rows of panels are camera distances.
+
+    Args:
+        path: Where to write; replaced if it exists.
+        report: As `evaluate_search` gives it.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+    except ImportError as error:
+        raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
+    threshold, ks = report.protocol["thresholds"][0], report.protocol["ks"]
+    distances, conditions = report.protocol["distances"], report.protocol["conditions"]
+    galleries = list(dict.fromkeys(score.gallery for score in report.scores))
+    searches = list(dict.fromkeys(score.search for score in report.scores if score.condition != ANY))
+    height = len(distances) * (0.16 * len(conditions) * (len(searches) + 1) + 0.9) + 1.0
+    page = Figure(figsize=(4.1 * len(galleries) + 1.2, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(page)
+    axes = page.subplots(len(distances), len(galleries), squeeze=False, sharex=True, sharey=True)
+    for line, distance in zip(axes, distances, strict=True):
+        for axis, gallery in zip(line, galleries, strict=True):
+            shown = [score for score in report.scores if (score.distance, score.gallery) == (distance, gallery)]
+            _draw(axis, shown, conditions, searches, threshold, ks)
+            counted = next(score.queries[threshold] for score in shown)
+            axis.set_title(f"{gallery}, {distance:g} m: {counted:,} queries", fontsize=9)
+        line[0].invert_yaxis()  # once: the panels share it
+    for axis in axes[-1]:
+        axis.set_xlabel(f"queries with a hit below {threshold:g} torso lengths, %", fontsize=8)
+    legend: list[Any] = [Patch(color=_colour(name), label=f"{name}, first {ks[0]}") for name in searches]
+    legend += [Line2D([], [], color="black", marker="|", ls="", ms=8, label=f"first {k}") for k in ks[1:2]]
+    legend += [Line2D([], [], color="black", ls=":", lw=1, label=f"chance, first {ks[0]}")]
+    page.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=8, frameon=False)
+    page.suptitle(f"{report.queries:,} simulated photos against {report.gallery:,} poses", fontsize=11)
+    page.savefig(path)
+
+
+def _draw(
+    axis: Any,
+    scores: list[SearchScore],
+    conditions: list[str],
+    searches: list[str],
+    threshold: float,
+    ks: tuple[int, ...],
+) -> None:
+    width = 1 / (len(searches) + 1)
+    for score in scores:
+        if threshold not in score.hit:
+            continue
+        hit = {k: 100 * rate for k, rate in score.hit[threshold].items()}
+        if score.condition == ANY:
+            axis.axvline(hit[ks[0]], color="black", linestyle=":", linewidth=1)
+            continue
+        at = conditions.index(score.condition) + (searches.index(score.search) - (len(searches) - 1) / 2) * width
+        axis.barh(at, hit[ks[0]], height=0.9 * width, color=_colour(score.search))
+        axis.plot([100 * end for end in score.interval[threshold][ks[0]]], [at, at], color="black", linewidth=1)
+        for k in ks[1:2]:
+            axis.plot(hit[k], at, color="black", marker="|", markersize=0.9 * width * 20, linestyle="")
+    axis.set_yticks(range(len(conditions)), conditions, fontsize=8)
+    axis.set_xlim(0, 101)
+    axis.tick_params(axis="x", labelsize=8)
+    axis.grid(axis="x", linewidth=0.4, alpha=0.5)
+    axis.set_axisbelow(True)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+
+
+def _colour(search: str) -> str:
+    return colours()[_COLOURS.get(search, "middle")]
