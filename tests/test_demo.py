@@ -11,7 +11,7 @@ from vipe.demo import DemoConfig
 from vipe.embed.presets import PRESETS, Preset
 from vipe.embed.training import TrainingConfig
 from vipe.embed.vvipe import VVIPEConfig
-from vipe.errors import StoreError
+from vipe.errors import ReadError, StoreError
 from vipe.simulate.motion import synthesize
 
 MICRO = Preset(
@@ -108,3 +108,26 @@ def test_an_archive_too_small_to_split_is_refused(micro, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "read", lambda source: iter(clips))
     with pytest.raises(StoreError, match="a demo needs more clips"):
         demo.run(DemoConfig(source="x", preset="micro"), tmp_path / "out", progress=quiet)
+    assert list((tmp_path / "out").iterdir()) == []  # so that another setting may try
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(StoreError, match="holds something that is no demo"):
+        demo.run(CONFIG, tmp_path, progress=quiet)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_configuration_that_was_cut_is_told(tmp_path):
+    (tmp_path / "demo.config.json").write_text("{")
+    with pytest.raises(StoreError, match=r"demo\.config\.json: not JSON"):
+        demo.run(CONFIG, tmp_path, progress=quiet)
+
+
+def test_a_table_of_splits_without_its_columns_is_told(tmp_path, monkeypatch):
+    clips = list(synthesize(clips=1, fps=10.0, generator=np.random.default_rng(3)))
+    monkeypatch.setattr(demo, "read", lambda source: iter(clips))
+    (tmp_path / "a.zip").write_text("")
+    (tmp_path / "clips.csv").write_text("name,part\n")
+    with pytest.raises(ReadError, match=r"clips\.csv: no column clip, split"):
+        demo.run(DemoConfig(source=str(tmp_path / "a.zip")), tmp_path / "out", progress=quiet)

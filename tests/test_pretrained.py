@@ -124,6 +124,12 @@ def test_models_that_come_with_the_library_are_found_by_name(folder, monkeypatch
 
 
 def broken_cases():
+    def flip(folder):
+        file = folder / "weights.safetensors"
+        data = bytearray(file.read_bytes())
+        data[-3] ^= 1
+        file.write_bytes(data)
+
     def cut(folder):
         file = folder / "weights.safetensors"
         file.write_bytes(file.read_bytes()[:-5])
@@ -144,6 +150,7 @@ def broken_cases():
     return {
         "no weights": (lambda folder: (folder / "weights.safetensors").unlink(), "weights.safetensors: missing"),
         "no config": (lambda folder: (folder / "config.json").unlink(), "config.json: missing.*here is card.md"),
+        "a bit": (flip, "weights.safetensors: altered"),
         "weights cut": (cut, "weights.safetensors: cut, altered or not safetensors"),
         "header cut": (header_cut, "weights.safetensors: cut, altered"),
         "huge header": (huge_header, "weights.safetensors: cut, altered"),

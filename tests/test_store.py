@@ -21,7 +21,7 @@ H36M17 = load("h36m17")
 
 
 def make_clip(name, frames=10, fps=30.0, seed=0, **fields):
-    positions = np.random.default_rng(seed + frames).standard_normal((frames, 17, 3), dtype=np.float32)
+    positions = 0.3 * np.random.default_rng(seed + frames).standard_normal((frames, 17, 3), dtype=np.float32)
     return Clip(name=name, skeleton=H36M17, positions=positions, fps=fps, **fields)
 
 
@@ -89,7 +89,7 @@ def test_lists_its_clips(store):
 
 def test_converts_clips_of_other_skeletons(tmp_path):
     bandai = load("bandai")
-    positions = np.random.default_rng(0).standard_normal((5, len(bandai), 3)).astype(np.float32)
+    positions = 0.3 * np.random.default_rng(0).standard_normal((5, len(bandai), 3)).astype(np.float32)
     store = PoseStore.create(tmp_path / "s", [Clip(name="a", skeleton=bandai, positions=positions, fps=30.0)])
     np.testing.assert_array_equal(store.poses(), convert(positions, bandai, H36M17)[0])
 
@@ -459,7 +459,7 @@ def test_a_clip_longer_than_a_row_group(tmp_path, monkeypatch):
 
 def test_neither_writing_nor_reading_holds_more_than_some_row_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "GROUP_ROWS", 1024)  # 0.2 MB of poses; the whole store has 16 MB
-    positions = np.random.default_rng(0).standard_normal((200, 17, 3), dtype=np.float32)
+    positions = 0.3 * np.random.default_rng(0).standard_normal((200, 17, 3), dtype=np.float32)
     start, held = pa.total_allocated_bytes(), []
 
     def clips():
@@ -474,3 +474,12 @@ def test_neither_writing_nor_reading_holds_more_than_some_row_groups(tmp_path, m
         rows += len(batch)
     assert rows == 80_000
     assert max(held) < 4e6
+
+
+@pytest.mark.parametrize("factor", [100, 0.001])
+def test_a_body_of_another_unit_is_refused_before_anything_is_written(tmp_path, factor):
+    clip = make_clip("walk", source="a/walk.bvh")
+    giant = Clip(name="walk", skeleton=H36M17, positions=factor * clip.positions, fps=30.0, source="a/walk.bvh")
+    with pytest.raises(StoreError, match=r"of a/walk\.bvh: a torso of .* m, expected 0\.05 to 5\.0; is `unit`"):
+        PoseStore.create(tmp_path / "store", [clip, giant])
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@
 
 __all__ = ["Clip"]
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from vipe.errors import ShapeError, SkeletonError
 from vipe.skeletons import Skeleton, convert
 
 Array = np.ndarray[Any, np.dtype[Any]]
+FASTEST = 1e5  # hertz; beyond is a broken file, not a camera
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,10 @@ class Clip:
             )
         if self.positions.dtype != np.float32:
             object.__setattr__(self, "positions", self.positions.astype(np.float32))
-        if not math.isfinite(self.fps) or self.fps <= 0:
-            raise ShapeError(f"clip {self.name}: rate must be a positive number of hertz, got {self.fps}")
+        if not 0 < self.fps <= FASTEST:
+            raise ShapeError(
+                f"clip {self.name}: rate must be a positive number of hertz up to {FASTEST:g}, got {self.fps}"
+            )
         finite = np.isfinite(self.positions).all(axis=(1, 2))
         if not finite.all():
             raise ShapeError(f"clip {self.name}: positions of frame {int(np.argmin(finite))} are not finite")

@@ -4,6 +4,7 @@ __all__ = ["DemoConfig", "DemoResult", "Progress", "run"]
 
 import csv
 import json
+import shutil
 import time
 import zlib
 from collections.abc import Iterator
@@ -14,12 +15,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from vipe.appearing import appearing
 from vipe.clips import Clip
 from vipe.detections import Keypoints, write_coco_results
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
 from vipe.embed.training import train
-from vipe.errors import StoreError
+from vipe.errors import ReadError, StoreError, VipeError
 from vipe.evaluate import HIT_THRESHOLD, chance_at, pose_distance, without_near_duplicates
 from vipe.evaluate.protocol import Progress, recorded
 from vipe.evaluate.search import RankingScore, rank_raw_2d, score_ranking
@@ -106,9 +108,15 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
     out.mkdir(parents=True, exist_ok=True)
     _claim(out / "demo.config.json", config)
     clock = _Clock()
-    store = _store(config, out / "store", progress)
-    clock.lap("archive")
-    splits = _splits(store, config)
+    try:
+        store = _store(config, out / "store", progress)
+        clock.lap("archive")
+        splits = _splits(store, config)
+    except VipeError:
+        # A setting that cannot work must not hold the folder against one that can.
+        shutil.rmtree(out / "store", ignore_errors=True)
+        (out / "demo.config.json").unlink()
+        raise
     preset = PRESETS[config.preset]
     embedder = train(
         store.poses({"clip": splits["train"]}),
@@ -158,7 +166,8 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
     save_answers(page, picture, title, answers, intro=_intro(config, kept), table=result.to_table())
     write_coco_results(out / "queries.json", seen.query[chosen])
     clock.lap("page")
-    (out / "demo.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    with appearing(out / "demo.json", replace=True) as file:
+        file.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
     return result
 
 
@@ -200,8 +209,13 @@ class _Seen:
 
 def _claim(file: Path, config: DemoConfig) -> None:
     wanted = asdict(config)
+    if not file.exists() and any(file.parent.iterdir()):
+        raise StoreError(f"{file.parent}: holds something that is no demo; choose another --out")
     if file.exists():
-        found = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise StoreError(f"{file}: not JSON ({error}); delete the folder or choose another --out") from error
         if found != wanted:
             other = ", ".join(
                 f"{name} {found.get(name)!r} not {value!r}"
@@ -209,7 +223,8 @@ def _claim(file: Path, config: DemoConfig) -> None:
                 if found.get(name) != value
             )
             raise StoreError(f"{file.parent}: holds a demo with {other}; choose another --out or delete it")
-    file.write_text(json.dumps(wanted), encoding="utf-8")
+    with appearing(file, replace=True) as beside:
+        beside.write_text(json.dumps(wanted), encoding="utf-8")
 
 
 def _store(config: DemoConfig, path: Path, progress: Progress) -> PoseStore:
@@ -237,10 +252,14 @@ def _store(config: DemoConfig, path: Path, progress: Progress) -> PoseStore:
 def _splits(store: PoseStore, config: DemoConfig) -> dict[str, list[str]]:
     """Clips to train on, to validate on and to search: by clips.csv beside the archive, else by a hash of the name."""
     names = [clip["clip"] for clip in store.clips()]
-    table = Path(config.source or "") / "clips.csv"
+    source = Path(config.source or "")
+    table = (source if source.is_dir() else source.parent) / "clips.csv"
     if config.source and table.is_file():
         with table.open(encoding="utf-8", newline="") as file:
-            split = {row["clip"]: row["split"] for row in csv.DictReader(file)}
+            rows = csv.DictReader(file)
+            if missing := {"clip", "split"} - set(rows.fieldnames or ()):
+                raise ReadError(f"{table}: no column {', '.join(sorted(missing))}; expected clip and split")
+            split = {row["clip"]: row["split"] for row in rows}
     else:
         tenths = {name: zlib.crc32(name.encode()) % 10 for name in names}
         split = {name: "val" if tenth == 0 else "test" if tenth <= 3 else "train" for name, tenth in tenths.items()}

@@ -2,6 +2,7 @@
 
 __all__ = ["FORMAT", "Trained", "load", "names", "save"]
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -104,10 +105,11 @@ def save(
     path = Path(path)
     if not replace and path.exists() and not _replaceable(path):
         raise VipeError(f"{path}: is there and is no trained model; give another path or remove it")
-    header = {"format": FORMAT, "kind": kind, "config": config, "origin": origin or {}}
+    weights = save_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+    header = {"format": FORMAT, "kind": kind, "config": config, "origin": origin or {}, "weights": _digest(weights)}
     contents = {
         "config.json": (json.dumps(header, indent=2) + "\n").encode(),
-        "weights.safetensors": save_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}),
+        "weights.safetensors": weights,
         "card.md": (card.rstrip() + "\n").encode(),
         **{name: text.encode() for name, text in (files or {}).items()},
     }
@@ -131,10 +133,14 @@ def load(source: str | Path) -> Trained:
     folder = _find(source)
     header = _read_header(folder / "config.json")
     file = folder / "weights.safetensors"
+    weights = _read(file)
     try:
-        tensors = load_tensors(_read(file))
+        tensors = load_tensors(weights)
     except SafetensorError as error:
         raise ReadError(f"{file}: cut, altered or not safetensors ({error}); expected as it was saved") from error
+    # A bit that flipped makes another embedder, not an error, so nothing else would notice.
+    if header.get("weights") != _digest(weights):
+        raise ReadError(f"{file}: altered: its SHA-256 is not the one in config.json; take it from where it was saved")
     card = folder / "card.md"
     return Trained(
         kind=header["kind"],
@@ -144,6 +150,10 @@ def load(source: str | Path) -> Trained:
         card=card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
         where=folder,
     )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _find(source: str | Path) -> Path:

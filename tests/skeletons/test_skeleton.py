@@ -120,6 +120,7 @@ def test_positions_of_another_skeleton_are_refused():
     ("change", "message"),
     [
         (("root = 0.25", "root = 0.5"), "sum to 1.25"),
+        (("unit = 0.01", "units = 0.01"), "unknown units; a table has joints, mirror, name"),
         (('"crown"\njoint', '"root"\njoint'), "listed twice: root"),
         (('up = "y"', 'up = "x"'), "up must be 'y' or 'z'"),
         (('parent = "root" }, { name = "right', 'parent = "nobody" }, { name = "right'), "not a skeleton table"),

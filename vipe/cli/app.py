@@ -2,6 +2,7 @@
 
 __all__ = ["app", "main"]
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -54,13 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokens = [token for token in tokens if token != "--debug"]
     try:
         app(tokens, exit_on_error=False, print_error=False, result_action="return_none", error_console=_STDERR)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except (VipeError, CycloptsError, OSError) as error:
         if debug:
             traceback.print_exc()
         _STDERR.print(f"vipe: {_one_line(error)}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        _STDERR.print("vipe: interrupted; the same command goes on where it stopped")
+        _STDERR.print("vipe: interrupted; what was finished is kept, nothing is half-written; run it again")
         sys.exit(130)
 
 

@@ -13,7 +13,6 @@ from vipe.cli.output import Json, Seed, emit, progress, table
 
 if TYPE_CHECKING:
     from vipe.clips import Clip
-    from vipe.errors import ReadError
 
 Out = Annotated[Path, Parameter(help="Folder of the new store.")]
 Fps = Annotated[float | None, Parameter(help="Keep at most this many frames a second; all if not given.")]
@@ -83,6 +82,7 @@ def ingest(
     path
         A .bvh or .amc file, a folder, a .zip, .tar, .tar.gz, .tar.xz or .tar.zst.
     """
+    from vipe.errors import ReadError, SkeletonError
     from vipe.readers import read
     from vipe.skeletons import load
     from vipe.store import PoseStore
@@ -94,7 +94,16 @@ def ingest(
 
         def watched() -> Iterator["Clip"]:
             extra = tuple(load(str(table)) for table in skeleton)
+            working = load("h36m17")
             for clip in read(path, skip_bad=skip_bad, skeletons=extra, on_skip=skipped.append):
+                try:
+                    clip.to(working)
+                except SkeletonError as error:
+                    refusal = ReadError(f"{clip.source}: {error}; complete the table [to.{working.name}]")
+                    if not skip_bad:
+                        raise refusal from error
+                    skipped.append(refusal)
+                    continue
                 counts["clips"] += 1
                 counts["frames"] += len(clip)
                 yield clip

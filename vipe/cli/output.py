@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead of text.")]
-Seed = Annotated[int, Parameter(help="Same seed, same result.")]
+Seed = Annotated[int, Parameter(help="Same seed, same result.", validator=validators.Number(gte=0))]
 _WIDE = 200
 
 

@@ -52,12 +52,13 @@ def query(
             answer["skipped"] = hits.skipped[row]
         answer["hits"] = hits.of(row)
         answers.append(answer)
+    last = f"{len(answers)} people in {seconds:.2f} s" + (f"; page: {page}" if page else "")
+    # The answers come first: a page that cannot be written must not take them away.
+    emit({"queries": answers, "seconds": round(seconds, 6)}, _table(answers), last, as_json=as_json)
     if page is not None:
         from vipe.plots.answers import save_query_page
 
         save_query_page(page, opened, people, hits)
-    last = f"{len(answers)} people in {seconds:.2f} s" + (f"; page: {page}" if page else "")
-    emit({"queries": answers, "seconds": round(seconds, 6)}, _table(answers), last, as_json=as_json)
 
 
 def _table(answers: list[dict[str, Any]]) -> "Table":

@@ -77,7 +77,9 @@ def figure_3d(
         turn = np.stack([right, -down, -np.cross(right, down)])
     points = pose @ turn.T
     points = points - (points.min(axis=0) + points.max(axis=0)) / 2
-    size = max(float(np.linalg.norm(points, axis=1).max()) * 2, 1e-6)
+    # As large as the query beside it, but for bodies so long in depth that turning would take them off the canvas.
+    deepest = float(np.linalg.norm(points, axis=1).max()) * 2
+    size = max(float(np.ptp(points[:, :2], axis=0).max()), 0.85 * deepest, 1e-6)
     return Figure(points=points / size, bones=_coloured(list(skeleton.bones), skeleton), turns=True)
 
 

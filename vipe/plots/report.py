@@ -9,7 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from vipe.errors import MissingExtra
+from vipe.appearing import appearing
+from vipe.errors import MissingExtra, VipeError
 from vipe.plots.figures import Card, Figure, colours
 
 
@@ -36,6 +37,7 @@ def save_page(
 
     Raises:
         MissingExtra: If jinja2 is not installed.
+        VipeError: If the page cannot be written; what was there stays.
     """
     try:
         from jinja2 import Environment
@@ -55,7 +57,11 @@ def save_page(
         figures=Markup(json.dumps(figures, separators=(",", ":")).replace("<", "\\u003c")),
         viewer=Markup(folder.joinpath("viewer.js").read_text(encoding="utf-8")),
     )
-    path.write_text(html, encoding="utf-8")
+    try:
+        with appearing(path, replace=True) as file:
+            file.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise VipeError(f"{path}: the page cannot be written: {error.strerror or error}") from error
 
 
 def _section(section: Section, figures: list[dict[str, Any]]) -> dict[str, Any]:

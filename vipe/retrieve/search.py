@@ -5,6 +5,7 @@ __all__ = ["CANDIDATES", "LEAST_SEEN", "MODES", "Mode", "query", "unanswerable"]
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from vipe.errors import ShapeError, VipeError
 from vipe.index import Hits, PoseIndex
 from vipe.index.frames import Where
 from vipe.retrieve.fit import FitConfig, fit_cameras
-from vipe.retrieve.scan import scan
+from vipe.retrieve.scan import Gallery, scan
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Mode = Literal["full", "affine", "point"]
@@ -27,6 +28,7 @@ MODES: tuple[str, ...] = get_args(Mode)
 CANDIDATES = 200
 """Poses that mode "full" looks at closely, for each person."""
 
+_GALLERIES: WeakKeyDictionary[PoseIndex, Gallery] = WeakKeyDictionary()
 _AT_ONCE = 256  # people whose candidates lie in memory together
 
 LEAST_SEEN = 6
@@ -156,14 +158,21 @@ def _by_affine_camera(index: PoseIndex, people: Keypoints, k: int, allowed: Int6
             rows[members], distance[members] = index.nearest(signature.encode_keypoints(group), k, allowed)
             continue
         found = scan(
-            torch.from_numpy(index.canonical),
-            torch.tensor(np.array(COCO13_IN_H36M17)[seen]),
+            _gallery(index),
+            torch.from_numpy(np.flatnonzero(seen)),
             torch.from_numpy(normalize_keypoints(group)[0][:, seen]),
             k,
             None if allowed is None else torch.from_numpy(allowed),
         )
         rows[members], distance[members] = (part.numpy() for part in found)
     return rows, distance
+
+
+def _gallery(index: PoseIndex) -> Gallery:
+    """An index's poses made ready to be scanned: once, and kept for as long as the index is."""
+    if index not in _GALLERIES:
+        _GALLERIES[index] = Gallery.prepare(torch.from_numpy(index.canonical[:, COCO13_IN_H36M17]))
+    return _GALLERIES[index]
 
 
 def _alike(people: Keypoints) -> Iterator[Int64[Array, " members"]]:

@@ -131,6 +131,9 @@ class Skeleton:
         )
 
 
+_KEYS = frozenset({"name", "unit", "up", "joints", "mirror", "sites", "to"})
+
+
 @cache
 def known() -> tuple[str, ...]:
     """Names of the skeletons that come with the library."""
@@ -198,6 +201,8 @@ def convert(
 def _parse(data: bytes, where: str) -> Skeleton:
     try:
         table = tomllib.loads(data.decode("utf-8"))
+        if unknown := sorted(set(table) - _KEYS):
+            raise ValueError(f"unknown {', '.join(unknown)}; a table has {', '.join(sorted(_KEYS))}")
         names = [row["name"] for row in table["joints"]]
         sites = tuple(
             Site(name=row["name"], joint=row["joint"], offset=_offset(row["offset"])) for row in table.get("sites", ())

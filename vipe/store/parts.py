@@ -52,6 +52,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+_TORSO = (0.05, 5.0)  # metres, pelvis to thorax
+
 GROUP_ROWS = 65_536
 """Rows a row group: 14 MB of poses, all that writing or filtering holds at a time."""
 
@@ -95,6 +97,7 @@ def write_part(
             names.add(name)
             kept = thin(len(clip), clip.fps, fps)
             short = replace(clip, name=name, positions=clip.positions[kept]).to(skeleton)
+            _check_size(short)
             if writer is None:
                 metadata = {
                     "vipe.format": FORMAT,
@@ -153,6 +156,17 @@ def describe(part: Path) -> Footer:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{part}: its footer has no valid {error}; was it written by another program?") from error
+
+
+def _check_size(clip: Clip) -> None:
+    """A unit that is wrong by a hundred passes every other check and spoils every camera."""
+    joints = clip.positions[0, [clip.skeleton.index(name) for name in ("pelvis", "spine", "thorax")]]
+    torso = float(np.linalg.norm(np.diff(joints, axis=0), axis=1).sum())
+    if not _TORSO[0] <= torso <= _TORSO[1]:
+        raise StoreError(
+            f"clip {clip.name} of {clip.source or 'no source'}: a torso of {torso:.3g} m, expected {_TORSO[0]} to "
+            f"{_TORSO[1]}; is `unit` of its skeleton right?"
+        )
 
 
 def _unique(clip: Clip, names: set[str], store: Path) -> str:
