@@ -50,7 +50,7 @@ def residuals_of(pose: np.ndarray, unit: np.ndarray, config: FitConfig):
         Y = carries @ (vectors * (1 + factor[:, None])) @ Rotation.from_rotvec(p[:3]).as_matrix().T
         image = np.exp(p[3]) * Y[:, :2] / (1 + p[4] * Y[:, 2:]) + p[5:7]
         prior = [(p[4] - config.closeness) / config.closeness_spread, *(p[7:] / config.bone_spread)]
-        return np.concatenate([((image - unit) / config.noise).ravel(), prior])
+        return np.concatenate([((image - unit) / np.hypot(config.noise, config.misfit)).ravel(), prior])
 
     return residuals
 
@@ -103,7 +103,7 @@ def main() -> None:
         problem = Problem.of(
             torch.from_numpy(poses[q, k].reshape(1, 51)),
             torch.from_numpy(np.ascontiguousarray(unit[q, ORDER][..., None])),
-            torch.full((13, 1), ALL.noise**-2),
+            torch.full((13, 1), 1 / (ALL.noise**2 + ALL.misfit**2)),
             ALL,
         )
         residuals = residuals_of(poses[q, k], unit[q].astype(np.float64), ALL)

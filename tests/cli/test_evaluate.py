@@ -1,4 +1,4 @@
-"""`vipe evaluate search`: what it measures is tested beside the protocol, here what it says and refuses."""
+"""`vipe evaluate`: what it measures is tested beside the protocol, here what it says and refuses."""
 
 import json
 
@@ -88,5 +88,63 @@ def test_a_part_of_a_table_is_the_archive(folder, capsys):
 def test_wrong_input_is_one_line_and_exit_code_2(folder, capsys, options, message):
     options = [option.format(folder=folder) for option in options]
     code, out, err = run(capsys, "evaluate", "search", folder / "store", *options)
+    assert (code, out) == (2, "")
+    assert message in err.strip().splitlines()[-1]
+
+
+SIDES = ("--rig", "h36m", "--poses", "40")
+
+
+@pytest.fixture(scope="module")
+def models(folder):
+    """Untrained models of either kind."""
+    from vipe import Embedder
+    from vipe.embed.prvipe import PrVIPE, PrVIPEConfig, PrVIPENetwork
+    from vipe.embed.vvipe import VVIPE, VVIPEConfig
+
+    Embedder(VVIPE.untrained(VVIPEConfig(width=16), seed=0)).save(folder / "v")
+    PrVIPE(PrVIPENetwork.untrained(PrVIPEConfig(width=16), seed=0)).save(folder / "p")
+    return str(folder / "v"), str(folder / "p")
+
+
+def test_retrieval_measures_embedders_beside_raw_2d_and_chance(folder, models, capsys):
+    options = ("--embedder", models[0], "--embedder", models[1], "--lift", models[0], "--json")
+    code, out, err = run(capsys, "evaluate", "retrieval", folder / "store", *SIDES, *options)
+    assert code == 0
+    report = json.loads(out)
+    assert set(report["results"]) == {*models, "lift, then Procrustes", "raw 2D", "chance"}
+    assert set(report["results"]["raw 2D"]) == {"ground truth", "noise 0.03", "2 missing"}
+    assert report["primary"]["matcher"] == models[0]
+    assert report["poses"] == 40
+    assert report["pairs"] == {"all": 12}
+    assert "camera pairs" in err
+
+
+def test_retrieval_shows_people_a_table(folder, capsys):
+    options = ("--split", folder / "clips.csv", "--part", "val", "--condition", "noise 0.06")
+    code, out, _ = run(capsys, "evaluate", "retrieval", folder / "store", "--poses", "20", *options)
+    assert code == 0
+    assert "Hit@1/10/20 < 0.1" in out
+    assert "60 of column 'unseen'" in out
+    assert "primary figure" in out
+    assert "noise 0.06" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--condition", "fog"], "no condition 'fog'; expected one of ground truth"),
+        (["--part", "val"], "go together"),
+        (["--embedder", "affine"], "compares keypoints with 3D poses only"),
+        (["--embedder", "nowhere"], "no trained model 'nowhere'"),
+        (["--lift", "{folder}/p"], "is a 'pr-vipe'"),
+        (["--poses", "1"], "poses must be at least 2"),
+        (["--rig", "nowhere"], "no camera rig 'nowhere'"),
+        (["--embedder", "{folder}/v", "--embedder", "{folder}/v"], "a name of its own"),
+    ],
+)
+def test_wrong_input_of_retrieval_is_one_line_and_exit_code_2(folder, models, capsys, options, message):
+    options = [option.format(folder=folder) for option in options]
+    code, out, err = run(capsys, "evaluate", "retrieval", folder / "store", *options)
     assert (code, out) == (2, "")
     assert message in err.strip().splitlines()[-1]

@@ -48,7 +48,7 @@ def test_annotations_come_back_as_they_were_written(write, rng):
     )
     keypoints = read_keypoints(path)
     assert keypoints.skeleton.name == "coco13"
-    assert keypoints.image_id == ("9", "7", "9")
+    assert keypoints.image_id == (9, 7, 9)  # as the file has them
     assert keypoints.person.tolist() == [0, 0, 1]
     assert keypoints.image_size.tolist() == [[320, 200], [640, 480], [320, 200]]
     assert keypoints.frame is None
@@ -188,7 +188,10 @@ ANIMAL = {"id": 1, "name": "dog", "keypoints": ["nose", "tail", "left_shoulder"]
         ),
         (annotation_file(annotation([1.0, 2.0, 0.5] * 17)), r"annotation 0 \(id 1\): v of nose is 0\.5"),
         (annotation_file(annotation([1.0, -1e7, 2] * 17)), r"annotation 0 \(id 1\): y of keypoint 0 is -1e\+07"),
-        (annotation_file(GOOD, annotation(NUMBERS, image_id=8)), r"of image '8', which is not among its 2 images"),
+        (
+            annotation_file(GOOD, annotation(NUMBERS, image_id=8)),
+            r"of image 8, which is not among its 2 images; list the image",
+        ),
         (
             annotation_file(GOOD, images=[{"id": 7, "width": 0, "height": 3}]),
             r"image 7 is 0\.0 x 3\.0, expected pixels",
@@ -231,6 +234,16 @@ def test_real_photos(real_keypoints):
     assert [bool(note) for note in keypoints.note] == [not seen for seen in keypoints.mask.any(axis=1)]
     np.testing.assert_array_equal(keypoints.xy[0, 0], [367, 81])  # the nose of the first skier
     assert (keypoints.xy <= keypoints.image_size[:, None]).all()
+
+
+def test_track_numbers_are_read_where_a_tracker_wrote_them(write, rng):
+    bodies = [body(rng, 0.9).ravel().tolist() for _ in range(3)]
+    rows = [{"image_id": i, "keypoints": bodies[i], "track_id": track} for i, track in enumerate((4, 4, None))]
+    assert read_keypoints(write(rows)).track.tolist() == [4, 4, -1]
+    assert read_keypoints(write([{"image_id": 1, "keypoints": bodies[0]}])).track is None
+    assert read_keypoints(write(annotation_file(annotation(NUMBERS, track_id=2)))).track.tolist() == [2]
+    with pytest.raises(ReadError, match=r"Expected `int` <= 9007199254740991 - at `\$\[0\]\.track_id`"):
+        read_keypoints(write([{"image_id": 1, "keypoints": bodies[0], "track_id": 2**60}]))
 
 
 def test_written_results_read_back_as_they_were(tmp_path, rng):

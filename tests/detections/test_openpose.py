@@ -62,6 +62,13 @@ def test_frames_without_numbers_count_in_the_order_of_names(tmp_path, rng):
     assert keypoints.frame.tolist() == [0, 1, 2]
 
 
+def test_a_frame_with_nobody_counts(tmp_path, rng):
+    write(tmp_path / "a.json", person(rng))
+    write(tmp_path / "b.json")
+    write(tmp_path / "c.json", person(rng))
+    assert read_keypoints(tmp_path).frame.tolist() == [0, 2]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from vipe.embed import Embedder
-from vipe.embed.presets import BASE, PRESETS, TINY
+from vipe.embed.presets import ABLATIONS, BASE, FAITHFUL, PRESETS, TINY, Preset, ablate, prvipe_like
 from vipe.embed.training import TrainingConfig, train
 from vipe.embed.vvipe import VVIPE, VVIPEConfig
 from vipe.errors import ReadError, ShapeError, VipeError
@@ -209,16 +209,95 @@ def test_a_loss_that_explodes_ends_the_training_with_words(data, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"batch": 2}, {"pose_steps": 0}, {"learning_rate": 0.0}, {"warmup": 2.0}, {"validate_every": 0}],
+    [
+        {"batch": 2},
+        {"pose_steps": 0},
+        {"learning_rate": 0.0},
+        {"warmup": 2.0},
+        {"validate_every": 0},
+        {"precision": "half"},
+    ],
     ids=str,
 )
+@pytest.mark.refusal
 def test_settings_out_of_range_are_refused(changes):
     with pytest.raises(VipeError, match=f"training: .*{next(iter(changes))}"):
         replace(SHORT, **changes)
 
 
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_trains_says_so_and_is_another_model(data, tmp_path, name):
+    config = ablate(Preset(network=NETWORK, training=SHORT), name).training
+    whole, without = run(data, tmp_path / "whole"), run(data, tmp_path / "without", config=config)
+    assert without.fingerprint != whole.fingerprint
+    assert " Without " in without.card
+    assert " Without " not in whole.card
+    assert np.isfinite(without.encode_poses(data[1])).all()
+    with pytest.raises(VipeError, match=r"was trained with training\."):
+        run(data, tmp_path / "whole", config=config)
+
+
+def test_without_pretraining_the_2d_encoder_makes_the_space_and_the_3d_encoder_follows(data, tmp_path):
+    config = replace(SHORT, pretraining=False)
+
+    def interrupt(stage, step, steps, metrics):
+        if stage == "poses":
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        run(data, tmp_path / "model", config=config, progress=interrupt)
+    (checkpoint,) = (tmp_path / "model").glob("checkpoint-0-*.safetensors")
+    before = load_file(checkpoint)
+    after = weights(run(data, tmp_path / "model", config=config))
+    moved = {name.split(".")[0] for name in after if not torch.equal(before[f"model.{name}"], after[name])}
+    assert moved == {"pose_encoder"}
+    untrained = VVIPE.untrained(NETWORK, 5).state_dict()
+    started = {name.split(".")[0] for name in after if not torch.equal(before[f"model.{name}"], untrained[name])}
+    assert started == {"keypoint_encoder", "pose_decoder"}
+    assert [line["stage"] for line in history(tmp_path / "model")][:: len(history(tmp_path / "model")) - 1] == [
+        "keypoints",
+        "poses",
+    ]
+
+
+def test_without_alignment_targets_stay_turned_as_recorded(bent, standing):
+    from vipe.embed.training import _Run
+    from vipe.geometry.canonical import canonicalize
+
+    recorded = torch.from_numpy(bent(20, seed=1))
+    model = VVIPE.untrained(NETWORK, 0)
+    kept = _Run(model=model, config=replace(SHORT, alignment=False), recorded=recorded, held_out=recorded)
+    canonical = canonicalize(recorded)
+    expected = (canonical.rotation.mT[:, None] @ canonical.poses[..., None])[..., 0]
+    torch.testing.assert_close(kept.targets, expected, atol=1e-5, rtol=0)
+    hips = (recorded[:, 4] - recorded[:, 1], expected[:, 4] - expected[:, 1])
+    assert torch.nn.functional.cosine_similarity(*hips).min() > 0.9
+
+
+def test_an_autoencoder_has_no_divergence_and_bfloat16_trains_as_well(data, tmp_path):
+    run(data, tmp_path / "plain", config=replace(SHORT, variational=False))
+    assert all("kl" not in line for line in history(tmp_path / "plain"))
+    run(data, tmp_path / "float32")
+    run(data, tmp_path / "bfloat16", config=replace(SHORT, precision="bfloat16"))
+    one, other = history(tmp_path / "float32")[-1], history(tmp_path / "bfloat16")[-1]
+    assert other["val_mpjpe"] == pytest.approx(one["val_mpjpe"], rel=0.05)
+    assert other["loss"] != one["loss"]
+
+
+def test_settings_that_came_later_leave_earlier_trainings_as_they_are(data, tmp_path):
+    run(data, tmp_path / "model")
+    origin = json.loads((tmp_path / "model" / "config.json").read_text())["origin"]
+    assert not {"alignment", "pretraining", "variational", "precision"} & origin["training"].keys()
+
+
 def test_presets_are_the_papers_size_and_a_small_one():
-    assert set(PRESETS) == {"tiny", "base"}
+    assert set(PRESETS) == {"tiny", "faithful", "base"}
+    assert FAITHFUL.network == BASE.network
+    assert (FAITHFUL.training.pose_steps, FAITHFUL.training.keypoint_steps) == (3200, 4200)
+    network, training = prvipe_like(FAITHFUL)
+    assert (network.width, network.dim, training.steps, training.views) == (1024, 16, 4200, FAITHFUL.training.views)
+    with pytest.raises(VipeError, match="no ablation 'no-data'; expected one of no-triplet"):
+        ablate(TINY, "no-data")
     assert BASE.network == VVIPEConfig(dim=32, width=1024, blocks=2, dropout=0.1)
     assert BASE.training.batch == 256
     assert TINY.network.dim == 32

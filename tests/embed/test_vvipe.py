@@ -231,5 +231,5 @@ def test_a_kind_that_is_no_encoder_is_refused(embedder, tmp_path):
     embedder.save(tmp_path / "model")
     file = tmp_path / "model" / "config.json"
     file.write_text(file.read_text().replace('"kind": "v-vipe"', '"kind": "lifter"'))
-    with pytest.raises(ReadError, match="is a 'lifter'; encoders are affine, v-vipe"):
+    with pytest.raises(ReadError, match="is a 'lifter'; encoders are affine, towers, v-vipe"):
         find_encoder(tmp_path / "model")

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from vipe.plots.answers import Answer, Found, save_answers
-from vipe.plots.figures import Card, colours, figure_2d, figure_3d, seen_from
+from vipe.plots.figures import Card, colours, figure_2d, figure_3d, figure_in_camera, seen_from
 from vipe.plots.report import Section, save_page
 from vipe.skeletons import load
 
@@ -58,6 +58,23 @@ def test_a_pose_is_drawn_as_the_camera_sees_it(canonical, rng):
     np.testing.assert_allclose(drawn / np.linalg.norm(drawn), image / np.linalg.norm(image), atol=1e-6)
 
 
+def test_a_fitted_pose_is_first_drawn_as_its_camera_sees_it_and_turns(rng):
+    pose = rng.normal(size=(17, 3))  # x right, y down, z away
+    figure = figure_in_camera(pose)
+    flat = seen_from(figure.points) * [1, -1]
+    flat, image = flat - flat.mean(axis=0), pose[:, :2] - pose[:, :2].mean(axis=0)
+    np.testing.assert_allclose(flat / np.linalg.norm(flat), image / np.linalg.norm(image), atol=1e-6)
+    assert figure.turns
+    nearest = pose[:, 2].argmin()
+    assert figure.points[nearest, 2] == figure.points[:, 2].max()  # z is towards the viewer
+
+
+def test_no_turn_takes_a_body_off_its_canvas(rng):
+    for figure in (figure_in_camera(rng.normal(size=(17, 3)) * [0.1, 0.1, 3]), figure_3d(rng.normal(size=(17, 3)))):
+        for turn in np.linspace(0, 2 * np.pi, 17):
+            assert np.abs(seen_from(figure.points, turn)).max() < 0.5 / 0.84
+
+
 def test_sides_have_their_colours(canonical):
     h36m = load("h36m17")
     side = {bone[:2]: bone[2] for bone in figure_3d(canonical).bones}
@@ -76,6 +93,21 @@ def test_a_page_holds_every_figure_and_nothing_from_elsewhere(tmp_path, canonica
     assert "A &amp; B" in html
     assert "<b>walk" not in html  # a clip's name is text
     assert not re.search(r"https?://|src=|<link", html)
+
+
+def test_a_hit_is_drawn_in_two_ways_with_its_probability(tmp_path, canonical):
+    figure = figure_3d(canonical)
+    cards = [
+        Card(figure=figure, title="query"),
+        Card(figure=figure, beside=figure, title="1.", probability=0.834),
+        Card(figure=figure, beside=figure, title="2.", probability=0.001),
+    ]
+    save_page(tmp_path / "page.html", "t", [Section(title="q", rows=[("", cards)])])
+    html = (tmp_path / "page.html").read_text()
+    assert html.count("<canvas data-figure") == 5
+    assert html.count('class="bar"') == 2
+    assert "width: 83%" in html
+    assert "&lt;1%" in html
 
 
 def test_answers_are_drawn_on_a_page_and_a_sheet(tmp_path, canonical, rng):

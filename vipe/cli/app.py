@@ -40,8 +40,9 @@ indexes.command(index.verify)
 indexes.command(index.info)
 app.command(indexes)
 
-evaluation = App(name="evaluate", help="Measure how good a search is.")
+evaluation = App(name="evaluate", help="Measure how good a search, or an embedding, is.")
 evaluation.command(evaluate.search)
+evaluation.command(evaluate.retrieval)
 app.command(evaluation)
 
 

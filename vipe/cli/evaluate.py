@@ -1,19 +1,16 @@
 """Commands that measure how good a search is."""
 
-__all__ = ["search"]
+__all__ = ["retrieval", "search"]
 
-import csv
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from vipe.cli.output import Json, Seed, emit, progress, table
-
-if TYPE_CHECKING:
-    from vipe.store import PoseStore
+from vipe.cli.splits import clips_of_part
 
 
 def search(
@@ -71,7 +68,7 @@ def search(
         seed=seed,
     )
     poses = PoseStore.open(store)
-    where = None if split is None or part is None else {"clip": _clips(split, part, poses)}
+    where = None if split is None or part is None else {"clip": clips_of_part(split, part, poses)}
     with ExitStack() as stack:
         advance = stack.enter_context(progress())
         if index is None:
@@ -114,20 +111,76 @@ def search(
     emit(report.to_json(), table(head, rows), *lines, as_json=as_json)
 
 
-def _clips(split: Path, part: str, store: "PoseStore") -> list[str]:
-    """The store's clips of one part of a table."""
-    from vipe.errors import ReadError
+def retrieval(
+    store: Path,
+    /,
+    *,
+    embedder: Annotated[
+        tuple[str, ...],
+        Parameter(help="Folder or name of a trained embedder; several may be given, the first one counts."),
+    ] = (),
+    lift: Annotated[
+        Path | None, Parameter(help="A V-VIPE whose lifted poses are compared too, every pair aligned (slow).")
+    ] = None,
+    split: Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")] = None,
+    part: Annotated[str | None, Parameter(help="Compare only clips of this split, such as `val`.")] = None,
+    poses: Annotated[int | None, Parameter(help="At most so many, drawn at random; all if not given.")] = None,
+    rig: Annotated[str, Parameter(help="Whose cameras look: `mpi_inf_3dhp`, `h36m`, or a .toml of your own.")] = (
+        "mpi_inf_3dhp"
+    ),
+    distance: Annotated[float, Parameter(help="Metres from camera to person.")] = 4.0,
+    condition: Annotated[
+        tuple[str, ...],
+        Parameter(help="Such as `noise 0.06`; `ground truth`, `noise 0.03` and `2 missing` if not given."),
+    ] = (),
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """See every pose of a store from every camera of a rig, and say how often it is found again from another side.
 
-    with split.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := {"clip", "split"} - set(reader.fieldnames or ()):
-            raise ReadError(f"{split}: has no column {', '.join(sorted(missing))}; expected clip and split")
-        rows = list(reader)
-    wanted = {row["clip"] for row in rows if row["split"] == part}
-    if not wanted:
-        known = ", ".join(sorted({str(row["split"]) for row in rows}))
-        raise ReadError(f"{split}: no clip is of split {part!r}; it has {known}")
-    found = [clip["clip"] for clip in store.clips() if clip["clip"] in wanted]
-    if not found:
-        raise ReadError(f"{split}: store {store.path} holds none of the {len(wanted)} clips of split {part!r}")
-    return found
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    """
+    from vipe import Embedder, PoseStore
+    from vipe.embed.lifted import LiftedPoses
+    from vipe.errors import VipeError
+    from vipe.evaluate import CONDITIONS, RetrievalProtocol, evaluate_retrieval
+    from vipe.evaluate.matchers import Matcher, Raw2D, find_matcher
+    from vipe.evaluate.retrieval import RETRIEVAL_CONDITIONS
+
+    known = {one.name: one for one in CONDITIONS}
+    if unknown := [name for name in condition if name not in known]:
+        raise VipeError(f"no condition {unknown[0]!r}; expected one of {', '.join(known)}")
+    if (split is None) != (part is None):
+        raise VipeError("--split and --part go together: a table of clips, and which of its splits to compare")
+    protocol = RetrievalProtocol(
+        rig=rig,
+        distance=distance,
+        poses=poses,
+        conditions=tuple(known[name] for name in condition) if condition else RETRIEVAL_CONDITIONS,
+        seed=seed,
+    )
+    matchers: list[Matcher] = [find_matcher(source, name=source) for source in embedder]
+    if lift is not None:
+        matchers.append(LiftedPoses(Embedder.from_pretrained(lift)))
+    matchers.append(Raw2D())
+    opened = PoseStore.open(store)
+    where = None if split is None or part is None else {"clip": clips_of_part(split, part, opened)}
+    with progress() as advance:
+        report = evaluate_retrieval(opened, matchers, protocol=protocol, where=where, progress=advance)
+    head, *rows = report.to_table()
+    pairs = ", ".join(f"{count} of column {name!r}" for name, count in report.pairs.items())
+    lines = [
+        f"{report.poses:,} poses from {report.clips} clips, ordered camera pairs: {pairs}; {report.seconds:.1f} s; "
+        "shares in percent"
+    ]
+    primary = report.primary
+    if primary is not None:
+        low, high = (100 * end for end in primary["interval"])
+        lines.append(
+            f"primary figure: {100 * primary['value']:.1f}% ({low:.1f}-{high:.1f}) {primary['name']}, "
+            f"{primary['matcher']}, {primary['queries']} queries a pair"
+        )
+    emit(report.to_json(), table(head, rows), *lines, as_json=as_json)

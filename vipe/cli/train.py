@@ -4,8 +4,9 @@ __all__ = ["embedding"]
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -18,8 +19,27 @@ def embedding(
     *,
     out: Annotated[Path, Parameter(help="Folder of the trained embedder; an unfinished training there goes on.")],
     preset: Annotated[
-        Literal["tiny", "base"], Parameter(help="`tiny`: about 90 s on 2 cores. `base`: the paper's.")
+        Literal["tiny", "faithful", "base"],
+        Parameter(help="`tiny`: about 90 s on 2 cores. `faithful`: the paper's networks in minutes. `base`: in hours."),
     ] = "tiny",
+    method: Annotated[
+        Literal["v-vipe", "pr-vipe"],
+        Parameter(help="`pr-vipe` is a baseline: it embeds keypoints alone, and no index can use it."),
+    ] = "v-vipe",
+    ablation: Annotated[
+        Literal["no-triplet", "no-alignment", "no-pretraining", "autoencoder", "no-augmentation"] | None,
+        Parameter(help="Leave a part of V-VIPE out, to see what it is good for."),
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None,
+        Parameter(help="Of matrix products; bfloat16 is faster where the processor has it. The preset's if not given."),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        Parameter(
+            help="Table of clips (.csv with columns `clip` and `split`): its `train` trains, its `val` validates."
+        ),
+    ] = None,
     val: Annotated[Path | None, Parameter(help="Store to validate on; else every tenth clip of STORE.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -31,43 +51,66 @@ def embedding(
     store
         Folder of the store.
     """
-    from vipe.embed.presets import PRESETS
+    from dataclasses import replace
+
+    from vipe.cli.splits import clips_of_part
+    from vipe.embed.presets import PRESETS, ablate, prvipe_like
+    from vipe.embed.prvipe_training import train_prvipe
     from vipe.embed.training import train
-    from vipe.errors import MissingExtra, StoreError
+    from vipe.errors import MissingExtra, StoreError, VipeError
     from vipe.plots.history import save_history
     from vipe.store import PoseStore
 
     start = time.perf_counter()
+    if ablation is not None and method != "v-vipe":
+        raise VipeError(f"--ablation {ablation} leaves out a part of V-VIPE; --method {method} has none of it")
+    if split is not None and val is not None:
+        raise VipeError("--split says which clips validate, and so does --val; give one of them")
     opened = PoseStore.open(store)
-    clips = [clip["clip"] for clip in opened.clips()]
-    held = [] if val else clips[::10]
-    if not val and len(clips) < 2:
-        raise StoreError(f"{store}: one clip cannot be split into training and validation; give --val STORE")
-    chosen = PRESETS[preset]
+    if split is None:
+        clips = [clip["clip"] for clip in opened.clips()]
+        held = [] if val else clips[::10]
+        if not val and len(clips) < 2:
+            raise StoreError(f"{store}: one clip cannot be split into training and validation; give --val STORE")
+        learned = [clip for clip in clips if clip not in set(held)]
+    else:
+        learned, held = (clips_of_part(split, part, opened) for part in ("train", "val"))
+    poses = opened.poses({"clip": learned})
+    validation = PoseStore.open(val).poses() if val else opened.poses({"clip": held})
+    chosen = PRESETS[preset] if ablation is None else ablate(PRESETS[preset], ablation)
+    if precision is not None:
+        chosen = replace(chosen, training=replace(chosen.training, precision=precision))
     with progress() as advance:
-        embedder = train(
-            opened.poses({"clip": [clip for clip in clips if clip not in set(held)]}),
-            PoseStore.open(val).poses() if val else opened.poses({"clip": held}),
-            out,
-            network=chosen.network,
-            config=chosen.training,
-            seed=seed,
-            progress=lambda stage, step, steps, metrics: advance(
-                stage, step, steps, "  ".join(f"{name} {value:.3f}" for name, value in list(metrics.items())[:4])
-            ),
-            data=str(store),
-        )
+
+        def tell(stage: str, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+            shown = "  ".join(f"{name} {value:.3f}" for name, value in list(metrics.items())[:4])
+            advance(stage, step, steps, shown)
+
+        common: dict[str, Any] = {"seed": seed, "progress": tell, "data": str(store)}
+        if method == "v-vipe":
+            embedder = train(poses, validation, out, network=chosen.network, config=chosen.training, **common)
+            fingerprint = embedder.fingerprint
+        else:
+            network, config = prvipe_like(chosen)
+            fingerprint = train_prvipe(poses, validation, out, network=network, config=config, **common).fingerprint
     history = [json.loads(line) for line in (out / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    figures = {name: value for name, value in history[-1].items() if name.startswith("val_")}
     result = {
         "embedder": str(out),
+        "method": method,
         "preset": preset,
-        "fingerprint": embedder.fingerprint,
+        "ablation": ablation,
+        "fingerprint": fingerprint,
         "seconds": round(time.perf_counter() - start, 3),
-        "validation": {name: value for name, value in history[-1].items() if name.startswith("val_")},
+        "validation": figures,
     }
+    what = " ".join(part for part in (preset, method, ablation) if part)
+    said = [f"one view to another Hit@1 {figures['val_view_hit1']:.1%}"]
+    if method == "v-vipe":
+        said = [f"{figures['val_mpjpe']:.3f} torso from 2D", f"search Hit@1 {figures['val_hit1']:.1%}", *said]
     text = [
-        f"{out}: {preset} embedder {embedder.fingerprint} in {result['seconds']:.0f} s",
-        f"validation: {history[-1]['val_mpjpe']:.3f} torso from 2D, search Hit@1 {history[-1]['val_hit1']:.1%}",
+        f"{out}: {what} {fingerprint} in {result['seconds']:.0f} s",
+        f"validation: {', '.join(said)}",
     ]
     try:
         save_history(out / "history.png", history)

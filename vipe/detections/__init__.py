@@ -2,7 +2,17 @@
 
 from vipe.detections.coco import write_results as write_coco_results
 from vipe.detections.files import read_keypoints
+from vipe.detections.following import follow, frame_numbers, pieces, together
 from vipe.detections.keypoints import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 
-__all__ = ["Keypoints", "normalize_keypoints", "read_keypoints", "write_coco_results"]
+__all__ = [
+    "Keypoints",
+    "follow",
+    "frame_numbers",
+    "normalize_keypoints",
+    "pieces",
+    "read_keypoints",
+    "together",
+    "write_coco_results",
+]

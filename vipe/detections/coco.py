@@ -5,11 +5,11 @@ __all__ = ["OCCLUDED_CONFIDENCE", "read_annotations", "read_results", "write_res
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from vipe.appearing import appearing
 from vipe.detections.decode import (
@@ -27,6 +27,7 @@ from vipe.skeletons import Skeleton, load
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Id = int | str
+Track = Annotated[int, msgspec.Meta(ge=-1, lt=2**53)]  # as in PoseTrack's files
 
 OCCLUDED_CONFIDENCE = 0.5  # v = 1: the annotator guessed where the joint is behind something
 _VISIBLE_CONFIDENCE = np.array([0.0, OCCLUDED_CONFIDENCE, 1.0])  # by v
@@ -48,6 +49,7 @@ class _Annotation(msgspec.Struct, gc=False):
     image_id: Id
     id: Id | None = None
     category_id: Id | None = None
+    track_id: Track | None = None
     keypoints: list[float] | None = None
     iscrowd: int | bool = 0
 
@@ -61,6 +63,7 @@ class _AnnotationFile(msgspec.Struct, gc=False):
 class _Result(msgspec.Struct, gc=False):
     image_id: Id
     keypoints: list[float]
+    track_id: Track | None = None
 
 
 _ANNOTATIONS = msgspec.json.Decoder(_AnnotationFile)
@@ -88,8 +91,11 @@ def read_annotations(data: bytes, name: str, *, min_confidence: float = MIN_CONF
     bodies = {category.id: _body(category, name) for category in file.categories}
     people = [(i, row) for i, row in enumerate(file.annotations) if _is_person(row, bodies, name, i)]
     if not people:
-        raise ReadError(f"{name}: no person in it: none of its {len(file.annotations)} annotations has keypoints")
-    image_ids = [str(annotation.image_id) for _, annotation in people]
+        raise ReadError(
+            f"{name}: no person in it: none of its {len(file.annotations)} annotations has keypoints; "
+            "give COCO's keypoint annotations (person_keypoints_*.json) or a detector's results"
+        )
+    image_ids = [annotation.image_id for _, annotation in people]
     sizes, person = _sizes(file.images, image_ids, name), count_people(image_ids)
     groups: dict[Id, list[int]] = {}
     for row, (_, annotation) in enumerate(people):
@@ -115,6 +121,7 @@ def read_annotations(data: bytes, name: str, *, min_confidence: float = MIN_CONF
     crowd = "a crowd region, not one person"
     return replace(
         keypoints,
+        track=_tracks([row for _, row in people]),
         note=tuple(crowd if row.iscrowd else note for (_, row), note in zip(people, keypoints.note, strict=True)),
     )
 
@@ -122,8 +129,8 @@ def read_annotations(data: bytes, name: str, *, min_confidence: float = MIN_CONF
 def read_results(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
     """Read COCO results JSON: a list of `{"image_id", "category_id", "keypoints", "score"}`, (x, y, score) a keypoint.
 
-    COCO's 17 joints; the image's size is not in such a file. People whose every score is too low stay rows, with a
-    note.
+    COCO's 17 joints, and `track_id` where a tracker wrote it; the image's size is not in such a file. People whose
+    every score is too low stay rows, with a note.
 
     Args:
         data: The file's bytes.
@@ -136,7 +143,7 @@ def read_results(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDEN
     check_confidence(min_confidence)
     rows = decode(data, _RESULTS, name)
     if not rows:
-        raise ReadError(f"{name}: no person in it: the list of results is empty")
+        raise ReadError(f"{name}: no person in it: the list of results is empty; nothing to search with")
     body = load("coco17")
     table = triples(
         [row.keypoints for row in rows],
@@ -145,13 +152,14 @@ def read_results(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDEN
         lambda i: f"{name}: result {i} (image_id {rows[i].image_id!r})",
     )
     score = table[..., 2]
-    return to_coco13(
+    keypoints = to_coco13(
         table,
         (score >= min_confidence) & (score > 0),
         body,
-        [str(row.image_id) for row in rows],
+        [row.image_id for row in rows],
         f"no body keypoint scores at least {min_confidence:g}",
     )
+    return replace(keypoints, track=_tracks(rows))
 
 
 def write_results(path: Path, people: Keypoints) -> None:
@@ -232,7 +240,13 @@ def _marked(
     return table, seen
 
 
-def _sizes(images: Sequence[_Image], image_ids: Sequence[str], name: str) -> Float64[Array, "N 2"] | None:
+def _tracks(people: Sequence[_Annotation | _Result]) -> Int64[Array, " N"] | None:
+    """Track numbers, if the file has any."""
+    given = [-1 if row.track_id is None else row.track_id for row in people]
+    return np.array(given, dtype=np.int64) if any(row.track_id is not None for row in people) else None
+
+
+def _sizes(images: Sequence[_Image], image_ids: Sequence[Id], name: str) -> Float64[Array, "N 2"] | None:
     """Width and height of each person's image; None if the file does not say them for all of its images."""
     for image in images:
         for value in (image.width, image.height):
@@ -244,13 +258,14 @@ def _sizes(images: Sequence[_Image], image_ids: Sequence[str], name: str) -> Flo
     if not sizes:
         return None
     for image_id in image_ids:
-        if image_id not in sizes:
+        if str(image_id) not in sizes:
             raise ReadError(
-                f"{name}: an annotation is of image {image_id!r}, which is not among its {len(sizes)} images"
+                f"{name}: an annotation is of image {image_id!r}, which is not among its {len(sizes)} images; list "
+                "the image, or take the annotation out"
             )
     if any(None in size for size in sizes.values()):
         return None
-    return np.array([sizes[image_id] for image_id in image_ids], dtype=np.float64)
+    return np.array([sizes[str(image_id)] for image_id in image_ids], dtype=np.float64)
 
 
 def _place(name: str, i: int, annotation: _Annotation) -> str:

@@ -80,7 +80,7 @@ def to_coco13(
     table: Float[Array, "N joints 3"],
     seen: Bool[Array, "N joints"],
     source: Skeleton,
-    image_ids: Sequence[str],
+    image_ids: Sequence[str | int],
     unseen: str,
     *,
     person: Int[Array, " N"] | None = None,
@@ -110,9 +110,9 @@ def to_coco13(
     return replace(keypoints, note=notes)
 
 
-def count_people(image_ids: Sequence[str]) -> Int[Array, " N"]:
+def count_people(image_ids: Sequence[str | int]) -> Int[Array, " N"]:
     """Number the people of each image from 0, in the order given."""
-    people: dict[str, int] = {}
+    people: dict[str | int, int] = {}
     person = np.empty(len(image_ids), dtype=np.int64)
     for i, image_id in enumerate(image_ids):
         person[i] = people.get(image_id, 0)

@@ -31,9 +31,10 @@ class Keypoints:
     xy: Float32[Array, "N joints 2"]
     mask: Bool[Array, "N joints"]
     confidence: Float32[Array, "N joints"]  # 0 to 1
-    image_id: tuple[str, ...]
+    image_id: tuple[str | int, ...]  # as the file has them
     person: Int[Array, " N"]  # counts from 0 within its image
     frame: Int[Array, " N"] | None = None
+    track: Int[Array, " N"] | None = None  # whom a tracker took for one person over frames; -1 where it did not say
     covariance: Float[Array, "N joints 2 2"] | None = None  # squared pixels
     image_size: Float[Array, "N 2"] | None = None  # width, height in pixels
     skeleton: Skeleton = _COCO13
@@ -47,6 +48,7 @@ class Keypoints:
             "confidence": (n, joints),
             "person": (n,),
             "frame": (n,),
+            "track": (n,),
             "covariance": (n, joints, 2, 2),
             "image_size": (n, 2),
         }
@@ -119,6 +121,7 @@ class Keypoints:
             image_id=tuple(self.image_id[i] for i in chosen),
             person=self.person[chosen],
             frame=None if self.frame is None else self.frame[chosen],
+            track=None if self.track is None else self.track[chosen],
             covariance=None if self.covariance is None else self.covariance[chosen],
             image_size=None if self.image_size is None else self.image_size[chosen],
             skeleton=self.skeleton,
@@ -147,6 +150,7 @@ class Keypoints:
             image_id=self.image_id,
             person=self.person,
             frame=self.frame,
+            track=self.track,
             covariance=None if self.covariance is None else np.einsum("ts,nsij->ntij", matrix**2, self.covariance),
             image_size=self.image_size,
             skeleton=target,

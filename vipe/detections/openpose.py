@@ -47,7 +47,7 @@ def read(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> K
     check_confidence(min_confidence)
     keypoints = _read_frame(data, name, min_confidence)
     if keypoints is None:
-        raise ReadError(f"{name}: no person in it: its list of people is empty")
+        raise ReadError(f"{name}: no person in it: its list of people is empty; nothing to search with")
     return keypoints
 
 
@@ -55,7 +55,7 @@ def read_folder(folder: Path, *, min_confidence: float = MIN_CONFIDENCE) -> Keyp
     """Read the frames of one video: every .json file of a folder, in the order of their numbers.
 
     `frame` is the number in the file's name (`video_000000000012_keypoints.json`), or the place in the order of names
-    if not every file has one. Frames without a person give no row.
+    if not every file has one. Frames without a person give no row, but count.
 
     Raises:
         ReadError: If there is no .json file or no person in any, or a file is broken.
@@ -70,7 +70,7 @@ def read_folder(folder: Path, *, min_confidence: float = MIN_CONFIDENCE) -> Keyp
         if keypoints is not None:
             parts.append(replace(keypoints, frame=np.full(len(keypoints), frame, dtype=np.int64)))
     if not parts:
-        raise ReadError(f"{folder}: no person in any of its {len(paths)} .json files")
+        raise ReadError(f"{folder}: no person in any of its {len(paths)} .json files; nothing to search with")
     return Keypoints.concat(parts)
 
 
@@ -102,5 +102,5 @@ def _frames(paths: Sequence[Path], folder: Path) -> list[int]:
     frames = [int(match[1]) for match in found if match is not None]
     if len(set(frames)) < len(frames):
         twice = next(frame for frame in frames if frames.count(frame) > 1)
-        raise ReadError(f"{folder}: frame {twice} is there twice; expected one video a folder")
+        raise ReadError(f"{folder}: frame {twice} is there twice; expected one video a folder; move the others out")
     return frames

@@ -10,7 +10,11 @@ from vipe.embed.encoder import Encoder
 from vipe.embed.vvipe import Embedder
 from vipe.errors import ReadError
 
-_KINDS: dict[str, type[AffineSignature] | type[Embedder]] = {"affine": AffineSignature, "v-vipe": Embedder}
+_KINDS: dict[str, type[AffineSignature] | type[Embedder]] = {
+    "affine": AffineSignature,
+    "v-vipe": Embedder,
+    "towers": Embedder,
+}
 
 
 def find_encoder(source: str | Path) -> Encoder:

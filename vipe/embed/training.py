@@ -1,11 +1,10 @@
 """Training V-VIPE: first the VAE of 3D poses, then the 2D encoder with the decoder frozen (torch; numpy in)."""
 
-__all__ = ["Progress", "TrainingConfig", "train"]
+__all__ = ["Progress", "TrainingConfig", "digest", "held_out", "recorded", "settings", "silent", "train"]
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,21 +12,19 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from torch import Tensor, nn
+from torch import Tensor
 
-from vipe.embed.checkpoint import Checkpoint, CheckpointFolder, refuse_other_origin, restore_state, state_tensors
+from vipe.embed.checkpoint import CheckpointFolder, refuse_other_origin
+from vipe.embed.loop import Progress, Stage, run_stages
 from vipe.embed.losses import kl_to_standard_normal, mine, pairwise_mpjpe, reconstruction, triplet
 from vipe.embed.validation import validate_keypoints, validate_poses
 from vipe.embed.views import ViewConfig, see
 from vipe.embed.vvipe import VVIPE, Embedder, VVIPEConfig, check_device
-from vipe.errors import ReadError, ShapeError, VipeError
+from vipe.errors import ShapeError, VipeError
 from vipe.geometry.canonical import canonicalize
 from vipe.simulate.rigs import CameraRig
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
-"""Told of (stage, steps done, steps of the stage, latest metrics) every few steps."""
 
 _TORSO = (0.05, 5.0)  # metres; outside, the poses are in another unit, and cameras at some metres make no sense
 
@@ -44,6 +41,9 @@ class TrainingConfig:
     - Triplet: 1, 0.1, 0.01, 0 gave 21, 54, 70, 72 (KL weight 1e-3): a margin of 1 in the embedding outweighs errors of
       0.01 torso squared, and 2D embeddings then leave their 3D ones behind. Without it, one view finds another view
       less often (68 instead of 77), so it stays, at 0.005.
+
+    The paper's ablations are settings: `triplet_weight` 0, `alignment`, `pretraining`, `variational`, and
+    `views.random_share` 0 (see `vipe.embed.presets.ABLATIONS`).
 
     Raises:
         VipeError: If a number is out of its range.
@@ -64,6 +64,15 @@ class TrainingConfig:
     record_every: int = 50  # steps from one line of the history to the next
     validate_every: int = 1000  # steps from one validation, and checkpoint, to the next
     validation_rows: int = 1000  # evenly spaced among the validation poses
+    alignment: bool = True
+    """Targets are canonical. If not, they have the canonical body but stay turned as they were recorded."""
+    pretraining: bool = True
+    """The VAE comes first and its decoder is frozen. If not, the 2D encoder and the decoder are trained together, and
+    the 3D encoder afterwards into their space."""
+    variational: bool = True
+    """If not, the 3D encoder and decoder are an autoencoder: no sampling, no KL divergence."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of matrix products. bfloat16 is faster on a GPU, and on CPUs that have it; others emulate it, slowly."""
 
     def __post_init__(self) -> None:
         for name in ("pose_steps", "keypoint_steps", "record_every", "validate_every", "validation_rows"):
@@ -75,6 +84,8 @@ class TrainingConfig:
             raise VipeError(
                 f"training: learning_rate must be above 0 and warmup 0 to 1, got {self.learning_rate}, {self.warmup}"
             )
+        if self.precision not in ("float32", "bfloat16"):
+            raise VipeError(f"training: precision must be float32 or bfloat16, got {self.precision!r}")
 
 
 def train(
@@ -118,10 +129,10 @@ def train(
     check_device(device)
     origin = {
         "network": asdict(network),
-        "training": asdict(config),
+        "training": settings(config),
         "seed": seed,
-        "poses": _digest(poses),
-        "validation": _digest(validation),
+        "poses": digest(poses),
+        "validation": digest(validation),
     }
     if (folder / "config.json").is_file():
         embedder = Embedder.from_pretrained(folder, device=device)
@@ -130,13 +141,18 @@ def train(
     run = _Run(
         model=VVIPE.untrained(network, seed).to(device),
         config=config,
-        seed=seed,
-        recorded=_recorded("poses", poses, device),
-        held_out=_recorded("validation poses", validation, device)[_spread(len(validation), config.validation_rows)],
-        folder=CheckpointFolder(folder, origin),
-        progress=progress or _silent,
+        recorded=recorded("poses", poses, device),
+        held_out=held_out(validation, config.validation_rows, device),
     )
-    history = run.to_end()
+    history = run_stages(
+        run.model,
+        run.stages,
+        config,
+        seed=seed,
+        device=run.recorded.device,
+        folder=CheckpointFolder(folder, origin),
+        progress=progress or silent,
+    )
     card = _card(data, len(poses), config, seed, history)
     embedder = Embedder(run.model, card=card, origin=origin)
     lines = "".join(json.dumps(line) + "\n" for line in history)
@@ -145,137 +161,90 @@ def train(
 
 
 class _Run:
-    """One training: its data, its networks, and where it stands."""
+    """One training: its data and its networks."""
 
     def __init__(
         self,
         *,
         model: VVIPE,
         config: TrainingConfig,
-        seed: int,
         recorded: Float32[Tensor, "N 17 3"],
         held_out: Float32[Tensor, "M 17 3"],
-        folder: CheckpointFolder,
-        progress: Progress,
     ) -> None:
-        self.model, self.config, self.seed = model, config, seed
-        self.recorded, self.canonical = recorded, canonicalize(recorded).poses
-        self.held_out, self.held_out_canonical = held_out, canonicalize(held_out).poses
-        self.folder, self.progress = folder, progress
+        self.model, self.config = model, config
+        self.recorded, self.targets = recorded, self._targets(recorded)
+        self.held_out, self.held_out_targets = held_out, self._targets(held_out)
         rig = [[view.azimuth, view.elevation, view.roll] for view in CameraRig.load(config.views.rig).cameras]
         self.rig = torch.tensor(rig, dtype=torch.float32, device=recorded.device)
 
-    def to_end(self) -> list[Mapping[str, Any]]:
-        """Run what is left of both stages; the history of all of it."""
-        checkpoint = self.folder.read()
-        history = list(checkpoint.history) if checkpoint else []
-        stages: tuple[tuple[Literal["poses", "keypoints"], int, tuple[nn.Module, ...]], ...] = (
-            ("poses", self.config.pose_steps, (self.model.pose_encoder, self.model.pose_decoder)),
-            ("keypoints", self.config.keypoint_steps, (self.model.keypoint_encoder,)),
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The VAE first, then the 2D encoder into its space; without pretraining the other way round."""
+        model, config = self.model, self.config
+        decoder, neither = (model.pose_decoder,), ()
+        first, last = (decoder, neither) if config.pretraining else (neither, decoder)
+        poses = Stage(
+            name="poses",
+            steps=config.pose_steps,
+            trained=(model.pose_encoder, *first),
+            losses=self._pose_losses,
+            validate=self._validate_poses if config.pretraining else self._validate_all,
         )
-        devices = [self.recorded.device] if self.recorded.device.type == "cuda" else []
-        for number, (name, steps, trained) in enumerate(stages):
-            if checkpoint is not None and checkpoint.stage > number:
-                continue
-            self.model.eval().requires_grad_(False)  # what is not trained stays so: no dropout, no new statistics
-            for module in trained:
-                module.requires_grad_(True)
-            optimizer = torch.optim.AdamW(
-                [weight for weight in self.model.parameters() if weight.requires_grad],
-                lr=self.config.learning_rate,
-                weight_decay=self.config.weight_decay,
-                fused=True,
-            )
-            done = 0
-            if checkpoint is not None and checkpoint.stage == number:
-                try:
-                    restore_state(checkpoint.tensors, self.model, optimizer)
-                except (KeyError, ValueError, RuntimeError) as error:
-                    where = self.folder.path
-                    raise ReadError(f"{where}: its checkpoint does not fit; remove the folder to start anew") from error
-                done = checkpoint.step
-            with torch.random.fork_rng(devices=devices):  # dropout takes no generator: it has the global one, lent
-                self._stage(number, name, done, steps, trained, optimizer, history)
-        return history
+        keypoints = Stage(
+            name="keypoints",
+            steps=config.keypoint_steps,
+            trained=(model.keypoint_encoder, *last),
+            losses=self._keypoint_losses,
+            validate=self._validate_keypoints,
+        )
+        return (poses, keypoints) if config.pretraining else (keypoints, poses)
 
-    def _stage(
-        self,
-        number: int,
-        name: Literal["poses", "keypoints"],
-        done: int,
-        steps: int,
-        trained: tuple[nn.Module, ...],
-        optimizer: torch.optim.Optimizer,
-        history: list[Mapping[str, Any]],
-    ) -> None:
-        generator = torch.Generator(self.recorded.device)
-        sums: dict[str, Tensor] = {}
-        summed = 0
-        for module in trained:
-            module.train()
-        for step in range(done, steps):
-            for group in optimizer.param_groups:
-                group["lr"] = self.config.learning_rate * _rate(step, steps, self.config.warmup)
-            draws, dropout = np.random.SeedSequence((self.seed, number, step)).generate_state(2, np.uint64)
-            generator.manual_seed(int(draws >> np.uint64(1)))
-            self._lend_dropout(int(dropout >> np.uint64(1)))
-            losses = self._pose_losses(generator) if name == "poses" else self._keypoint_losses(generator)
-            optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            sums = {key: sums.get(key, 0) + value.detach() for key, value in losses.items()}
-            summed += 1
-
-            last = step + 1 == steps
-            check = last or (step + 1) % self.config.validate_every == 0
-            if check or (step + 1) % self.config.record_every == 0:
-                metrics = {key: float(value) / summed for key, value in sums.items()}
-                if not math.isfinite(metrics["loss"]):
-                    raise VipeError(
-                        f"training: loss {metrics['loss']} at step {step + 1} of {name}; lower learning_rate"
-                    )
-                sums, summed = {}, 0
-                if check:
-                    metrics |= self._validate(name)  # leaves all in evaluation mode
-                    for module in trained:
-                        module.train()
-                history.append({"stage": name, "step": step + 1, **metrics})
-                self.progress(name, step + 1, steps, metrics)
-                if check:
-                    tensors = state_tensors(self.model, optimizer)
-                    self.folder.write(Checkpoint(stage=number, step=step + 1, tensors=tensors, history=tuple(history)))
-
-    def _lend_dropout(self, seed: int) -> None:
-        """Seed the global generator of the one device that dropout runs on; the caller has put it aside."""
-        if self.recorded.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        else:
-            torch.default_generator.manual_seed(seed)
+    def _targets(self, recorded: Float32[Tensor, "N 17 3"]) -> Float32[Tensor, "N 17 3"]:
+        canonical = canonicalize(recorded)
+        # Back as they stood in the world: (R pose)ᵀ = poseᵀ Rᵀ, so rows times R undo it.
+        return canonical.poses if self.config.alignment else canonical.poses @ canonical.rotation
 
     def _pose_losses(self, generator: torch.Generator) -> dict[str, Tensor]:
         """One batch of the VAE (levy2024, eq. 2); triplets are of the means."""
-        rows = self._draw(generator)
-        target = self.canonical[rows]
-        mean, log_variance = self.model.pose_encoder(target)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        decoded = self.model.pose_decoder(mean + (log_variance / 2).exp() * noise)
-        losses = {
-            "reconstruction": reconstruction(decoded, target),
-            "kl": kl_to_standard_normal(mean, log_variance),
-            "triplet": self._triplet(mean, target),
-        }
+        target = self.targets[self._draw(generator)]
+        with self._precision():
+            mean, log_variance = self.model.pose_encoder(target)
+            mean, log_variance = mean.float(), log_variance.float()
+            z = mean
+            if self.config.variational:
+                noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+                z = mean + (log_variance / 2).exp() * noise
+            decoded = self.model.pose_decoder(z).float()
+        losses = {"reconstruction": reconstruction(decoded, target)}
+        if self.config.variational:
+            losses["kl"] = kl_to_standard_normal(mean, log_variance)
+        losses["triplet"] = self._triplet(mean, target)
         return {"loss": self._weigh(losses), **losses}
 
     def _keypoint_losses(self, generator: torch.Generator) -> dict[str, Tensor]:
         """One batch of the 2D encoder (levy2024, sec. 3.3)."""
         rows = self._draw(generator)
-        target = self.canonical[rows]
-        embedding = self.model.keypoint_encoder(*see(self.recorded[rows], self.rig, self.config.views, generator))
-        losses = {
-            "reconstruction": reconstruction(self.model.pose_decoder(embedding), target),
-            "triplet": self._triplet(embedding, target),
-        }
+        target = self.targets[rows]
+        xy, seen = see(self.recorded[rows], self.rig, self.config.views, generator)
+        with self._precision():
+            embedding = self.model.keypoint_encoder(xy, seen).float()
+            decoded = self.model.pose_decoder(embedding).float()
+        losses = {"reconstruction": reconstruction(decoded, target), "triplet": self._triplet(embedding, target)}
         return {"loss": self._weigh(losses), **losses}
+
+    def _validate_poses(self) -> dict[str, float]:
+        return validate_poses(self.model, self.held_out_targets)
+
+    def _validate_keypoints(self) -> dict[str, float]:
+        return validate_keypoints(self.model, self.held_out, self.held_out_targets, self.rig, self.config.views)
+
+    def _validate_all(self) -> dict[str, float]:
+        return {**self._validate_keypoints(), "val_pose_mpjpe": self._validate_poses()["val_mpjpe"]}
+
+    def _precision(self) -> torch.autocast:
+        """Matrix products in the chosen precision; weights, losses and all that is summed stay float32."""
+        enabled = self.config.precision == "bfloat16"
+        return torch.autocast(self.recorded.device.type, torch.bfloat16, enabled=enabled)
 
     def _draw(self, generator: torch.Generator) -> Tensor:
         n = len(self.recorded)
@@ -293,26 +262,26 @@ class _Run:
         }
         return torch.stack([weights[key] * loss for key, loss in losses.items()]).sum()
 
-    def _validate(self, name: Literal["poses", "keypoints"]) -> dict[str, float]:
-        self.model.eval()
-        if name == "poses":
-            return validate_poses(self.model, self.held_out_canonical)
-        return validate_keypoints(self.model, self.held_out, self.held_out_canonical, self.rig, self.config.views)
 
-
-def _silent(stage: str, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+def silent(stage: str, step: int, steps: int, metrics: Mapping[str, float]) -> None:
     """Progress that nobody watches."""
 
 
-def _rate(step: int, steps: int, warmup: float) -> float:
-    """Share of the full learning rate: a line up over the warm-up, then half a cosine down to 0."""
-    rising = max(1, round(warmup * steps))
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+def settings(config: TrainingConfig) -> dict[str, Any]:
+    """What the origin of a training says of its settings: later ones only where they are not as before they existed."""
+    fields = asdict(config)
+    return {name: value for name, value in fields.items() if name not in _LATER or value != _LATER[name]}
 
 
-def _recorded(what: str, poses: Float[Array, "N 17 3"], device: str) -> Float32[Tensor, "N 17 3"]:
+_LATER = {"alignment": True, "pretraining": True, "variational": True, "precision": "float32"}
+
+
+def recorded(what: str, poses: Float[Array, "N 17 3"], device: str) -> Float32[Tensor, "N 17 3"]:
+    """Poses as a training takes them.
+
+    Raises:
+        ShapeError: If they are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
+    """
     if poses.ndim != 3 or poses.shape[1:] != (17, 3) or len(poses) < 3:
         raise ShapeError(f"{what} must be (N, 17, 3) with N at least 3, got shape {poses.shape}")
     tensor = torch.tensor(poses, dtype=torch.float32, device=device)
@@ -330,12 +299,14 @@ def _recorded(what: str, poses: Float[Array, "N 17 3"], device: str) -> Float32[
     return tensor
 
 
-def _spread(n: int, most: int) -> Tensor:
-    """At most so many row numbers, evenly spaced."""
-    return torch.linspace(0, n - 1, min(n, most)).round().long()
+def held_out(validation: Float[Array, "M 17 3"], most: int, device: str) -> Float32[Tensor, "rows 17 3"]:
+    """At most so many of the validation poses, evenly spaced; raises as `recorded`."""
+    poses = recorded("validation poses", validation, device)
+    return poses[torch.linspace(0, len(poses) - 1, min(len(poses), most)).round().long()]
 
 
-def _digest(poses: Float[Array, "N 17 3"]) -> str:
+def digest(poses: Float[Array, "N 17 3"]) -> str:
+    """16 hex digits that tell data from other data."""
     return hashlib.sha256(f"{poses.shape}".encode() + np.ascontiguousarray(poses, np.float32).tobytes()).hexdigest()[
         :16
     ]
@@ -343,14 +314,23 @@ def _digest(poses: Float[Array, "N 17 3"]) -> str:
 
 def _card(data: str, n: int, config: TrainingConfig, seed: int, history: list[Mapping[str, Any]]) -> str:
     last = {line["stage"]: line for line in history}
-    poses, keypoints = last["poses"], last["keypoints"]
+    keypoints = last["keypoints" if config.pretraining else "poses"]
+    pose_error = last["poses"]["val_mpjpe" if config.pretraining else "val_pose_mpjpe"]
+    left_out = {
+        "triplet loss": config.triplet_weight == 0,
+        "rotation alignment": not config.alignment,
+        "pretraining of the decoder": not config.pretraining,
+        "variational sampling": not config.variational,
+        "camera augmentation": config.views.random_share == 0,
+    }
+    without = ", ".join(name for name, gone in left_out.items() if gone)
     return f"""# V-VIPE
 
 A view-invariant embedding of human pose (Levy & Shrivastava 2024): 3D poses and 2D keypoints of one pose land near
 each other.
 
-- Trained on {n} poses{f" ({data})" if data else ""}: {config.pose_steps} and {config.keypoint_steps} steps of {config.batch}, seed {seed}.
-- On validation poses: decoded from their 3D embedding within {poses["val_mpjpe"]:.3f} torso lengths, from one simulated
+- Trained on {n} poses{f" ({data})" if data else ""}: {config.pose_steps} and {config.keypoint_steps} steps of {config.batch}, seed {seed}.{f" Without {without}." if without else ""}
+- On validation poses: decoded from their 3D embedding within {pose_error:.3f} torso lengths, from one simulated
   view within {keypoints["val_mpjpe"]:.3f} (mean joint distance); search Hit@1 among them {keypoints["val_hit1"]:.1%}.
 - Limits: one person, 13 COCO keypoints; views are simulated, so a detector's own mistakes were not seen in training.
   The licence of the weights follows from that of the data.

@@ -6,9 +6,10 @@ tensors; `Embedder` is the edge to numpy.
 
 __all__ = ["Embedder", "KeypointEncoder", "PoseDecoder", "PoseEncoder", "VVIPE", "VVIPEConfig", "check_device"]
 
+import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -24,13 +25,13 @@ from vipe import pretrained
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.encoder import Metric
 from vipe.embed.networks import ResidualMLP, initialize
+from vipe.embed.towers import Towers, TowersConfig
 from vipe.errors import ReadError, ShapeError, VipeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.skeletons import load
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_KIND = "v-vipe"
 _MAP_VERSION = 1  # part of the fingerprint: raise it when the same weights start to mean another map
 _JOINTS = len(load("h36m17"))
 _COCO13 = load("coco13")
@@ -111,6 +112,8 @@ class KeypointEncoder(nn.Module):
 class VVIPE(nn.Module):
     """The three networks together, as they are trained and saved."""
 
+    kind = "v-vipe"
+
     def __init__(self, config: VVIPEConfig) -> None:
         super().__init__()
         self.config = config
@@ -126,18 +129,37 @@ class VVIPE(nn.Module):
         initialize(model, torch.Generator().manual_seed(seed))
         return model
 
+    def encode_poses(self, canonical: Float[Tensor, "batch 17 3"]) -> Float[Tensor, "batch D"]:
+        """Embed canonical poses: the mean of q(z | pose)."""
+        return self.pose_encoder(canonical)[0]  # type: ignore[no-any-return]
+
+    def encode_keypoints(
+        self, xy: Float[Tensor, "batch 13 2"], seen: Bool[Tensor, "batch 13"]
+    ) -> Float[Tensor, "batch D"]:
+        """Embed normalized keypoints."""
+        return self.keypoint_encoder(xy, seen)  # type: ignore[no-any-return]
+
+    def decode(self, z: Float[Tensor, "batch D"]) -> Float[Tensor, "batch 17 3"]:
+        """The canonical pose of each latent."""
+        return self.pose_decoder(z)  # type: ignore[no-any-return]
+
+
+_MODELS: dict[str, tuple[Callable[[Any], VVIPE | Towers], type[VVIPEConfig | TowersConfig]]] = {
+    VVIPE.kind: (VVIPE, VVIPEConfig),
+    Towers.kind: (Towers, TowersConfig),
+}
+
 
 class Embedder:
-    """V-VIPE as an encoder: 3D poses and 2D keypoints become 32 numbers whose distance says how alike the poses are.
+    """A learned encoder: 3D poses and 2D keypoints become 32 numbers whose distance says how alike the poses are.
 
     The map does not depend on the batch: a row alone and the same row among others have the same embedding, up to
     the rounding of float32.
     """
 
-    name = "v-vipe"
     metric: Metric = "l2"
 
-    def __init__(self, model: VVIPE, *, card: str = "", origin: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, model: VVIPE | Towers, *, card: str = "", origin: Mapping[str, Any] | None = None) -> None:
         self.model = model.eval().requires_grad_(False)
         self.card = card
         self.origin = dict(origin or {})  # how it was trained: settings, seed, hashes of the data
@@ -153,21 +175,28 @@ class Embedder:
         check_device(device)
         trained = pretrained.load(source)
         file = trained.where / "config.json"
-        if trained.kind != _KIND:
-            raise ReadError(f"{file}: is a {trained.kind!r}, expected a {_KIND!r}")
-        if unknown := sorted(trained.config.keys() - {field.name for field in fields(VVIPEConfig)}):
+        if trained.kind not in _MODELS:
+            known = " or ".join(repr(kind) for kind in _MODELS)
+            raise ReadError(f"{file}: is a {trained.kind!r}, expected a {known}")
+        model_type, config_type = _MODELS[trained.kind]
+        if unknown := sorted(trained.config.keys() - {field.name for field in fields(config_type)}):
             raise ReadError(f"{file}: unknown setting {unknown[0]!r}; was it saved by a later version of vipe?")
         try:
-            config = msgspec.convert(trained.config, VVIPEConfig)
+            config = msgspec.convert(trained.config, config_type)
         except (msgspec.ValidationError, VipeError) as error:
             raise ReadError(f"{file}: config: {error}") from error
         with torch.device("meta"):
-            model = VVIPE(config)
+            model = model_type(config)
         trained.fill(model)
         return cls(model.to(device), card=trained.card, origin=trained.origin)
 
     @property
-    def config(self) -> VVIPEConfig:
+    def name(self) -> str:
+        """What to call it in tables: "v-vipe", or "towers"."""
+        return self.model.kind
+
+    @property
+    def config(self) -> VVIPEConfig | TowersConfig:
         """What the networks were built from."""
         return self.model.config
 
@@ -179,7 +208,7 @@ class Embedder:
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of configuration, weights, and what the library puts before them."""
-        around = [_KIND, _MAP_VERSION, _COCO13.joints, [round(length, 6) for length in REFERENCE_LENGTHS]]
+        around = [self.name, _MAP_VERSION, _COCO13.joints, [round(length, 6) for length in REFERENCE_LENGTHS]]
         digest = hashlib.sha256(json.dumps([around, asdict(self.config)], sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -199,17 +228,28 @@ class Embedder:
         """
         pretrained.save(
             path,
-            _KIND,
+            self.name,
             asdict(self.config),
-            self.model.state_dict(),
+            {name: _smallest(tensor) for name, tensor in self.model.state_dict().items()},
             self.card,
             origin=self.origin,
             files=files,
             replace=replace,
         )
 
+    def rounded(self) -> "Embedder":
+        """The same embedding with weights rounded to what float16 holds: its folder has half the size.
+
+        Embeddings change in their fourth digit, so it is another encoder, with a fingerprint of its own.
+        """
+        model = copy.deepcopy(self.model)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.copy_(weight.half())
+        return Embedder(model, card=self.card, origin=self.origin)
+
     def encode_poses(self, poses: Float[Array, "N 17 3"]) -> Float32[Array, "N D"]:
-        """Embed poses on the working skeleton, metres, any root, rotation and body size: the mean of q(z | pose).
+        """Embed poses on the working skeleton, metres, any root, rotation and body size.
 
         Args:
             poses: Joint positions; canonicalized inside (levy2024, sec. 3.1), in blocks of bounded memory.
@@ -225,7 +265,7 @@ class Embedder:
                 canonical = canonicalize(self._tensor(poses[rows]))
                 bad = canonical.degenerate | ~torch.isfinite(canonical.poses).flatten(1).all(1)
                 _refuse(bad.cpu().numpy(), rows.start, "pose", _DEGENERATE)
-                embeddings[rows] = self.model.pose_encoder(canonical.poses)[0].cpu().numpy()
+                embeddings[rows] = self.model.encode_poses(canonical.poses).cpu().numpy()
         return embeddings
 
     def encode_keypoints(self, keypoints: Keypoints) -> Float32[Array, "N D"]:
@@ -246,7 +286,7 @@ class Embedder:
                 xy, _, radius = normalize_keypoints(part)
                 _refuse(radius == 0, rows.start, "person", "seen joints are fewer than two or all at one place")
                 seen = torch.tensor(part.mask, device=self._device)
-                embeddings[rows] = self.model.keypoint_encoder(self._tensor(xy), seen).cpu().numpy()
+                embeddings[rows] = self.model.encode_keypoints(self._tensor(xy), seen).cpu().numpy()
         return embeddings
 
     def decode(self, z: Float[Array, "N D"]) -> Float32[Array, "N 17 3"]:
@@ -259,7 +299,7 @@ class Embedder:
         poses = np.empty((len(z), _JOINTS, 3), dtype=np.float32)
         with torch.inference_mode():
             for rows in _blocks(len(z)):
-                poses[rows] = self.model.pose_decoder(self._tensor(z[rows])).cpu().numpy()
+                poses[rows] = self.model.decode(self._tensor(z[rows])).cpu().numpy()
         return poses
 
     @property
@@ -287,6 +327,12 @@ def _expect_shape(what: str, shape: tuple[int, ...], row: tuple[int, ...]) -> No
     if shape[1:] != row or not shape:
         expected = ", ".join(str(length) for length in row)
         raise ShapeError(f"{what} must be (N, {expected}), got shape {shape}; one alone is (1, {expected})")
+
+
+def _smallest(tensor: Tensor) -> Tensor:
+    """In float16 where that changes no number."""
+    half = tensor.half() if tensor.dtype == torch.float32 else tensor
+    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
 
 
 def _blocks(n: int) -> list[slice]:

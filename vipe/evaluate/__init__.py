@@ -4,15 +4,21 @@ from vipe.evaluate.conditions import CONDITIONS, Condition
 from vipe.evaluate.metrics import HIT_THRESHOLD, chance_at, hits_at, pose_distance, without_near_duplicates
 from vipe.evaluate.protocol import SearchProtocol, evaluate_search
 from vipe.evaluate.report import SearchReport, SearchScore
+from vipe.evaluate.retrieval import RetrievalProtocol, evaluate_retrieval
+from vipe.evaluate.retrieval_report import RetrievalReport, RetrievalScore
 
 __all__ = [
     "CONDITIONS",
     "Condition",
     "HIT_THRESHOLD",
+    "RetrievalProtocol",
+    "RetrievalReport",
+    "RetrievalScore",
     "SearchProtocol",
     "SearchReport",
     "SearchScore",
     "chance_at",
+    "evaluate_retrieval",
     "evaluate_search",
     "hits_at",
     "pose_distance",

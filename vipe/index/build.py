@@ -20,7 +20,7 @@ from vipe.errors import IndexFormatError, ShapeError, StoreError
 from vipe.geometry.canonical import canonicalize_array
 from vipe.index.frames import frame_ids, frame_table, open_writer
 from vipe.index.manifest import EncoderNote, Manifest, write_manifest
-from vipe.index.recipes import empty_index, recipe_name
+from vipe.index.recipes import RECIPES, recipe_name
 from vipe.store import PoseStore
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -40,14 +40,13 @@ def write_index(
     where: Mapping[str, object] | pc.Expression | None,
 ) -> None:
     """Embed a store's poses and write the index folder; `PoseIndex.build` documents it."""
-    recipe = recipe_name(recipe)
+    recipe_name(recipe, 0)  # before anything is read: a wrong name is told at once
     total = len(store.table(columns=["frame"], where=where))
     with _new_folder(path) as folder:
         encoder.save(folder / "encoder")
-        index = empty_index(recipe, encoder.dim, encoder.metric)
         ids: list[Int64[Array, " rows"]] = []
         clips: set[str] = set()
-        done = 0
+        done = kept = 0
         with (
             open_writer(folder / "frames.parquet") as frames,
             (folder / "embeddings.npy").open("wb") as embeddings,
@@ -61,19 +60,21 @@ def write_index(
                 table = frame_table(
                     batch, frame_ids(batch.column("clip"), batch.column("frame")), canonical.poses, keep
                 )
-                index.add(vectors)
                 vectors.tofile(embeddings)
+                kept += len(vectors)
                 frames.write_table(table, row_group_size=_ROWS)
                 ids.append(table["id"].to_numpy())
                 clips.update(pc.unique(table["clip"]).to_pylist())
                 done += len(batch)
                 if progress is not None:
                     progress(done, total)
-            kept = int(index.ntotal)
             _write_header(embeddings, kept, encoder.dim)
         if kept == 0:
             raise StoreError(f"{path}: nothing to index: {done} poses match, none has a canonical pose")
         _refuse_shared_ids(np.concatenate(ids), folder / "frames.parquet", path)
+        recipe = recipe_name(recipe, kept)
+        vectors = np.load(folder / "embeddings.npy", mmap_mode="r")
+        index = RECIPES[recipe].index(vectors, encoder.metric)
         try:
             faiss.write_index(index, str(folder / "index.faiss"))
         except RuntimeError as error:  # FAISS's word for a full disk

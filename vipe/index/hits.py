@@ -2,6 +2,7 @@
 
 __all__ = ["Hits"]
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_OPTIONAL = ("probability", "probability_close", "fit_cost", "affine_residual")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +32,11 @@ class Hits:
     subject: Shaped[Array, "Q K"]
     action: Shaped[Array, "Q K"]
     skipped: tuple[str | None, ...]
-    probability: Float32[Array, "Q K"] | None = None
-    fit_cost: Float32[Array, "Q K"] | None = None  # what a ranking by fitted cameras goes by, least first
+    probability: Float32[Array, "Q K"] | None = None  # that the pose lies within 0.1 torso of the true one
+    probability_close: Float32[Array, "Q K"] | None = None  # within 0.05
+    presence: Float32[Array, " Q"] | None = None  # probability that any pose searched lies within 0.1; NaN if skipped
+    parts: Mapping[str, Float32[Array, "Q K"]] | None = None  # of the log odds of `probability`: they sum to it
+    fit_cost: Float32[Array, "Q K"] | None = None  # twice the negative log posterior of camera and build
     affine_residual: Float32[Array, "Q K"] | None = None  # what made it a candidate
 
     def __len__(self) -> int:
@@ -50,7 +56,7 @@ class Hits:
     def table(self) -> pa.Table:
         """One row a hit: query (from 0), rank (from 1), row, id, clip, frame, time, subject, action, distance.
 
-        Columns `probability`, `fit_cost` and `affine_residual` follow where the hits have them.
+        Columns `probability`, `probability_close`, `fit_cost` and `affine_residual` follow where the hits have them.
         """
         query, place = np.nonzero(self.found)
         columns = {
@@ -63,5 +69,5 @@ class Hits:
         rank = np.broadcast_to(np.arange(1, self.rows.shape[1] + 1), self.rows.shape)
         columns = {"rank": rank, "row": self.rows, "id": self.ids}
         columns |= {name: getattr(self, name) for name in ("clip", "frame", "time", "subject", "action", "distance")}
-        optional = {name: getattr(self, name) for name in ("probability", "fit_cost", "affine_residual")}
+        optional = {name: getattr(self, name) for name in _OPTIONAL}
         return columns | {name: values for name, values in optional.items() if values is not None}

@@ -21,6 +21,7 @@ from vipe.index.build import Progress, write_index
 from vipe.index.frames import Where, matching_rows, read_labels, read_poses
 from vipe.index.hits import Hits
 from vipe.index.manifest import Manifest, verify
+from vipe.index.recipes import RECIPES, padded
 from vipe.store import PoseStore
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -64,7 +65,8 @@ class PoseIndex:
             store: The poses.
             embedder: Any encoder; a copy of it is kept in the index.
             path: The folder to make; nothing may be there.
-            recipe: "flat" compares a query with every embedding, exactly. "auto" leaves the choice to this version.
+            recipe: "flat" compares a query with every embedding; "fp16" and "int8" with codes of half and a quarter the
+                size, and the best of those with the embeddings. "auto" chooses by the number of poses.
             progress: Called after each block with the poses done and the poses in all.
             where: Index only these rows of the store, as in `PoseStore.table`.
 
@@ -98,9 +100,14 @@ class PoseIndex:
             raise IndexFormatError(
                 f"{file}: this FAISS ({faiss.__version__}) cannot read it; build it again"
             ) from error
+        if manifest.recipe not in RECIPES:
+            raise IndexFormatError(
+                f"{path}: recipe is {manifest.recipe!r}, expected one of {', '.join(RECIPES)}; build it again"
+            )
         metric = "ip" if engine.metric_type == faiss.METRIC_INNER_PRODUCT else "l2"
         found = (engine.ntotal, engine.d, metric)
-        expected = (manifest.poses, manifest.encoder.dim, manifest.encoder.metric)
+        dim = RECIPES[manifest.recipe].dim(manifest.encoder.dim)
+        expected = (manifest.poses, dim, manifest.encoder.metric)
         if found != expected:
             raise IndexFormatError(f"{file}: holds (poses, dim, metric) {found}, its manifest says {expected}")
         return cls(path, manifest, engine, embedder)
@@ -133,6 +140,19 @@ class PoseIndex:
     @cached_property
     def _frames(self) -> dict[str, Shaped[Array, " N"]]:
         return {name: self.labels[name].to_numpy() for name in self.labels.column_names}
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[Shaped[Array, " N"], Shaped[Array, " words"] | None]]:
+        """Each column as one array, or for names as numbers and what they stand for: a look-up is an index then."""
+        columns: dict[str, tuple[Shaped[Array, " N"], Shaped[Array, " words"] | None]] = {}
+        for name in self.labels.column_names:
+            whole = self.labels[name].unify_dictionaries().combine_chunks()
+            if pa.types.is_dictionary(whole.type):
+                words = np.append(whole.dictionary.to_numpy(zero_copy_only=False), "").astype(object)
+                columns[name] = (whole.indices.to_numpy(), words)
+            else:
+                columns[name] = (whole.to_numpy(), None)
+        return columns
 
     @cached_property
     def embeddings(self) -> Float32[Array, "N D"]:
@@ -210,12 +230,29 @@ class PoseIndex:
         k = min(k, len(self) if allowed is None else len(allowed))
         if k == 0 or not len(queries):
             return np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
+        recipe = RECIPES[self.manifest.recipe]
+        depth = min(recipe.depth(k), len(self) if allowed is None else len(allowed))
         options = None if allowed is None else faiss.SearchParameters(sel=_selector(allowed, len(self)))  # type: ignore[call-arg]
         with _faiss_settings(threads=1 if len(queries) == 1 else None):
-            value, rows = self._engine.search(queries, k, params=options)
+            value, rows = self._engine.search(queries if recipe.exact else padded(queries), depth, params=options)
         # Rounding may bring a perfect match just below zero.
         squared = 1 - value if self.manifest.encoder.metric == "ip" else value
+        if not recipe.exact:
+            squared = self._squared(queries, rows)
+            order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+            rows, squared = np.take_along_axis(rows, order, axis=1), np.take_along_axis(squared, order, axis=1)
         return rows, np.sqrt(np.maximum(squared, 0), dtype=np.float32)
+
+    def _squared(self, queries: Float32[Array, "Q D"], rows: Int64[Array, "Q K"]) -> Float32[Array, "Q K"]:
+        """Squared distances by the embeddings themselves."""
+        squared = np.empty(rows.shape, dtype=np.float32)
+        for query, (own, near) in enumerate(zip(queries, rows, strict=True)):
+            vectors = np.asarray(self.embeddings[near])
+            if self.manifest.encoder.metric == "ip":
+                squared[query] = 1 - vectors @ own
+            else:
+                squared[query] = np.square(vectors - own).sum(axis=1)
+        return squared
 
     def hits(
         self,
@@ -225,11 +262,13 @@ class PoseIndex:
     ) -> Hits:
         """Say which moments rows are. Row -1 is an empty place."""
         empty = rows < 0
-        found = self.labels.take(pa.array(np.where(empty, 0, rows).reshape(-1)))
+        taken = np.where(empty, 0, rows)
 
         def column(name: str, blank: object) -> Shaped[Array, "Q K"]:
-            values = found[name].to_numpy().reshape(rows.shape)
-            return np.where(empty, np.array(blank, dtype=values.dtype), values)
+            values, words = self._columns[name]
+            if words is None:
+                return np.where(empty, np.array(blank, dtype=values.dtype), values[taken])
+            return np.asarray(words[np.where(empty, len(words) - 1, values[taken])])
 
         return Hits(
             rows=rows,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vipe.plots.figures import Card, Figure, figure_2d, figure_3d
+from vipe.plots.figures import Card, Figure, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.report import Section, save_page
 from vipe.plots.sheet import save_sheet
 from vipe.skeletons import load
@@ -93,54 +93,58 @@ def save_answers(
 def save_query_page(page: Path, index: "PoseIndex", people: "Keypoints", hits: "Hits", most: int = 8) -> None:
     """Draw each person of a keypoint file with the first hits, or why there are none.
 
+    A hit is drawn twice: under its fitted camera, with the person's build, over the query's keypoints, and as a body
+    that turns, from the camera's view on.
+
     Args:
         page: HTML file to write.
         index: What was searched.
-        people: The queries.
+        people: The queries; of tracks and of several views the person whose image to draw, one a query.
         hits: What came back.
         most: Hits drawn for each person.
     """
-    from vipe.retrieve import affine_camera, fit_cameras
+    from vipe.retrieve import fit_cameras
 
     sections = []
     for row in range(len(people)):
-        asked = Card(
-            figure=figure_2d(people.xy[row], people.mask[row], people.skeleton),
-            title="query",
-            note=f"{int(people.mask[row].sum())} of {people.mask.shape[1]} joints seen",
-        )
+        one = people[row : row + 1]
+        cards = [
+            Card(
+                figure=figure_2d(people.xy[row], people.mask[row], people.skeleton),
+                title="query",
+                note=f"{int(people.mask[row].sum())} of {people.mask.shape[1]} joints seen",
+            )
+        ]
         shown = hits.of(row)[:most]
-        cards, rows = [asked], []
         if shown:
-            poses = index.poses(np.array([hit["row"] for hit in shown]))
-            cameras = affine_camera(poses[None], people[row : row + 1]).A[0]
+            fits = fit_cameras(index.poses(np.array([[hit["row"] for hit in shown]])), one)
             cards += [
                 Card(
-                    figure=figure_3d(pose, camera),
-                    title=f"{hit['rank']}. {hit['clip']} {hit['time']:.2f} s",
+                    figure=_overlay(people.xy[row], people.mask[row], image),
+                    beside=figure_in_camera(body),
+                    title=f"{hit['rank']}. {hit['clip']} {hit['time']:.2f}\u00a0s",
                     note=f"distance {hit['distance']:.3f}" + (f", {hit['action']}" if hit["action"] else ""),
+                    probability=hit.get("probability"),
                 )
-                for hit, pose, camera in zip(shown, poses, cameras, strict=True)
+                for hit, image, body in zip(shown, fits.project()[0], fits.poses[0], strict=True)
             ]
-            if hits.fit_cost is not None:
-                fits = fit_cameras(poses[None], people[row : row + 1])
-                laid = [
-                    Card(
-                        figure=_overlay(people.xy[row], people.mask[row], images),
-                        title=f"{hit['rank']}. over the keypoints",
-                        note=f"cost {hit['fit_cost']:.1f}",
-                    )
-                    for hit, images in zip(shown, fits.project()[0], strict=True)
-                ]
-                rows = [("under their fitted cameras, with the person's build, over the keypoints (grey)", laid)]
         who = f"image {people.image_id[row]}, person {int(people.person[row])}"
-        sections.append(Section(title=who, rows=[("", cards), *rows], note=hits.skipped[row] or ""))
+        sections.append(Section(title=who, rows=[("", cards)], note=hits.skipped[row] or _presence(hits, row)))
     save_page(
         page,
         "Moments of the archive that show these poses",
         sections,
-        intro="Hits are drawn as the query's camera would see them, then swing to either side. Drag to turn them all.",
+        intro="Each hit under the camera fitted to it, with the person's build, over the query's keypoints (grey), and "
+        "beside it the same body, turning from that view on; drag to turn all. Blue is the person's left, orange the "
+        "right. A bar is the probability that the hit shows the pose.",
     )
+
+
+def _presence(hits: "Hits", row: int) -> str:
+    if hits.presence is None or not np.isfinite(hits.presence[row]):
+        return ""
+    percent = round(100 * float(hits.presence[row]))
+    return f"The archive holds this pose with a probability of {f'{percent}%' if percent else 'less than 1%'}."
 
 
 def _overlay(xy: Float[Array, "13 2"], mask: Bool[Array, " 13"], images: Float[Array, "17 2"]) -> Figure:

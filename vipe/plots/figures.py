@@ -1,6 +1,6 @@
 """What a drawn person is made of: coloured bones in a plane, for a plot and for a page alike (numpy)."""
 
-__all__ = ["Card", "Figure", "colours", "figure_2d", "figure_3d", "seen_from"]
+__all__ = ["Card", "Figure", "colours", "figure_2d", "figure_3d", "figure_in_camera", "seen_from"]
 
 import tomllib
 from dataclasses import dataclass
@@ -35,6 +35,8 @@ class Card:
     title: str
     note: str = ""
     hit: bool | None = None
+    beside: Figure | None = None  # the same seen in another way; on pages only
+    probability: float | None = None  # of being what is looked for; on pages only
 
 
 @cache
@@ -75,12 +77,13 @@ def figure_3d(
         u, _, vt = np.linalg.svd(np.asarray(camera, dtype=np.float64), full_matrices=False)
         right, down = u @ vt  # the nearest orthonormal rows
         turn = np.stack([right, -down, -np.cross(right, down)])
-    points = pose @ turn.T
-    points = points - (points.min(axis=0) + points.max(axis=0)) / 2
-    # As large as the query beside it, but for bodies so long in depth that turning would take them off the canvas.
-    deepest = float(np.linalg.norm(points, axis=1).max()) * 2
-    size = max(float(np.ptp(points[:, :2], axis=0).max()), 0.85 * deepest, 1e-6)
-    return Figure(points=points / size, bones=_coloured(list(skeleton.bones), skeleton), turns=True)
+    return Figure(points=_fitting(pose @ turn.T), bones=_coloured(list(skeleton.bones), skeleton), turns=True)
+
+
+def figure_in_camera(pose: Float[Array, "joints 3"], skeleton: Skeleton = _WORKING) -> Figure:
+    """A pose in a camera's directions (x right, y down, z away) as a figure, first seen as that camera sees it."""
+    points = pose * np.array([1.0, -1.0, -1.0])
+    return Figure(points=_fitting(points), bones=_coloured(list(skeleton.bones), skeleton), turns=True)
 
 
 def seen_from(points: Float[Array, "*batch 3"], turn: float = 0.0, lift: float = 0.0) -> Float[Array, "*batch 2"]:
@@ -89,6 +92,13 @@ def seen_from(points: Float[Array, "*batch 3"], turn: float = 0.0, lift: float =
     across = x * np.cos(turn) + z * np.sin(turn)
     depth = -x * np.sin(turn) + z * np.cos(turn)
     return np.stack([across, y * np.cos(lift) - depth * np.sin(lift)], axis=-1)
+
+
+def _fitting(points: Float[Array, "joints 3"]) -> Float[Array, "joints 3"]:
+    """Centred, and as large as the query beside it, but for bodies that turning would take off the canvas."""
+    points = points - (points.min(axis=0) + points.max(axis=0)) / 2
+    deepest = float(np.linalg.norm(points, axis=1).max()) * 2
+    return points / max(float(np.ptp(points[:, :2], axis=0).max()), 0.85 * deepest, 1e-6)
 
 
 def _drawn_parents(skeleton: Skeleton) -> list[tuple[int, int]]:

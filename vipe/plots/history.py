@@ -8,8 +8,12 @@ from typing import Any
 
 from vipe.errors import MissingExtra
 
-_LOSSES = ("loss", "reconstruction", "kl", "triplet")
-_CHECKS = {"val_mpjpe": "validation MPJPE (torso lengths)", "val_hit1": "validation search Hit@1"}
+_LOSSES = ("loss", "reconstruction", "kl", "triplet", "ratio", "pairwise", "prior")
+_CHECKS = {
+    "val_mpjpe": "validation MPJPE (torso lengths)",
+    "val_hit1": "validation search Hit@1",
+    "val_view_hit1": "validation Hit@1, one view to another",
+}
 
 
 def save_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:

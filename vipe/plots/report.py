@@ -69,8 +69,18 @@ def _section(section: Section, figures: list[dict[str, Any]]) -> dict[str, Any]:
     for label, cards in section.rows:
         drawn = []
         for card in cards:
-            drawn.append({"number": len(figures), "title": card.title, "note": card.note, "hit": card.hit})
-            figures.append(_plain(card.figure))
+            views = [card.figure] if card.beside is None else [card.figure, card.beside]
+            numbers = range(len(figures), len(figures) + len(views))
+            drawn.append(
+                {
+                    "numbers": list(numbers),
+                    "title": card.title,
+                    "note": card.note,
+                    "hit": card.hit,
+                    "probability": card.probability,
+                }
+            )
+            figures += map(_plain, views)
         rows.append({"label": label, "cards": drawn})
     return {"title": section.title, "note": section.note, "rows": rows}
 

@@ -1,21 +1,24 @@
-// Draws every figure of the page on its own canvas; 3D ones swing about the view they came with, and follow a drag.
+// Draws every figure of the page on its own canvas; 3D ones turn about the vertical, from the view they came with.
 // Plain canvas lines: a page holds more views than a browser grants WebGL contexts.
 (() => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const canvases = [...document.querySelectorAll("canvas[data-figure]")];
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  let turn = 0, lift = 0, held = null, idle = !still, start = null;
+  const solid = canvases.filter((canvas) => figures[canvas.dataset.figure].turns);
+  const button = document.getElementById("pause");
+  const REST = 3, ROUND = 18; // seconds in the view of the query, and for a full turn
+  let running = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  let turn = 0, lift = 0, held = null, rested = 0, last = null;
 
   const draw = (canvas) => {
     const figure = figures[canvas.dataset.figure];
     const ratio = devicePixelRatio || 1, side = canvas.clientWidth;
-    if (canvas.width !== side * ratio) canvas.width = canvas.height = side * ratio;
+    if (canvas.width !== Math.round(side * ratio)) canvas.width = canvas.height = Math.round(side * ratio);
     const pen = canvas.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, side, side);
     const c = Math.cos(turn), s = Math.sin(turn), cl = Math.cos(lift), sl = Math.sin(lift);
     const flat = figure.points.map(([x, y, z]) => {
-      if (!figure.turns) return [x, y, 0];
+      if (!figure.turns) return [x, y, z];
       const depth = -x * s + z * c;
       return [x * c + z * s, y * cl - depth * sl, depth];
     });
@@ -33,29 +36,39 @@
       });
   };
 
-  const drawAll = (all) => canvases.forEach((canvas) => {
-    if (all || figures[canvas.dataset.figure].turns) draw(canvas);
-  });
+  const run = (on) => {
+    running = on;
+    button.textContent = on ? "Pause" : "Turn";
+  };
 
+  button.hidden = !solid.length;
+  button.addEventListener("click", () => run(!running));
   addEventListener("pointerdown", (event) => {
-    if (event.target.dataset.figure !== undefined) { held = [event.clientX, event.clientY]; idle = false; }
+    if (event.target.dataset?.figure !== undefined) { held = [event.clientX, event.clientY]; run(false); }
   });
   addEventListener("pointermove", (event) => {
     if (!held) return;
     turn += (event.clientX - held[0]) / 90;
     lift = Math.max(-1.5, Math.min(1.5, lift + (event.clientY - held[1]) / 90));
     held = [event.clientX, event.clientY];
-    drawAll(false);
+    solid.forEach(draw);
   });
-  addEventListener("pointerup", () => { held = null; });
-  addEventListener("resize", () => drawAll(true));
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { held = null; });
+  addEventListener("resize", () => canvases.forEach(draw));
   const tick = (now) => {
-    start ??= now;
-    // Three seconds of rest in the view of the query, then a swing to either side and back.
-    const phase = Math.max(0, (now - start) / 1000 % 15 - 3) / 12;
-    if (idle && !document.hidden) { turn = 0.9 * Math.sin(2 * Math.PI * phase); drawAll(false); }
+    const seconds = last === null ? 0 : Math.min(0.1, (now - last) / 1000);
+    last = now;
+    if (running && !document.hidden) {
+      if (turn === 0 && rested < REST) rested += seconds;
+      else {
+        turn += 2 * Math.PI * seconds / ROUND;
+        if (turn >= 2 * Math.PI) turn = lift = rested = 0;
+        solid.forEach(draw);
+      }
+    }
     requestAnimationFrame(tick);
   };
-  drawAll(true);
+  run(running);
+  canvases.forEach(draw);
   requestAnimationFrame(tick);
 })();

@@ -1,20 +1,21 @@
 """A camera and the person's build, fitted to every candidate pose of every query (numpy; torch planes inside)."""
 
-__all__ = ["BONE_GROUPS", "FitConfig", "Fits", "fit_cameras"]
+__all__ = ["BONE_GROUPS", "Build", "FitConfig", "Fits", "fit_cameras"]
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32, Int, Int64, Shaped
 
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.affine import COCO13_IN_H36M17
 from vipe.errors import ShapeError, VipeError
-from vipe.geometry.planes import in_blocks
-from vipe.retrieve.solver import GROUPS, JOINTS, Problem, Solution, Space, solve
+from vipe.geometry.planes import in_blocks, rotate
+from vipe.retrieve.solver import GROUPS, JOINTS, LEAST_DEPTH, Problem, Solution, Space, solve
 from vipe.skeletons import load
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -23,14 +24,16 @@ BONE_GROUPS = GROUPS
 """What the nine bone factors belong to, left and right sharing one: the bone that ends in the joint of that name."""
 
 _BODY = load("h36m17")
-_PARENTS = tuple(parent for parent, _ in _BODY.bones)
-_FACTOR = tuple(  # of each bone of h36m17; the head's is nobody's, since no keypoint shows it
+_PARENTS = [parent for parent, _ in _BODY.bones]
+_SEEN = list(COCO13_IN_H36M17)
+_FACTOR = [  # of each bone of h36m17; the head's is nobody's, since no keypoint shows it
     GROUPS.index(name) if name in GROUPS else len(GROUPS)
     for name in (_BODY.joints[child].removeprefix("left_").removeprefix("right_") for _, child in _BODY.bones)
-)
+]
 _ORDER = [load("coco13").index(joint) for joint in JOINTS]
 _LEAST_CONFIDENCE = 0.05  # a joint that was found at all says something
-_BLOCK = 2048  # candidates: fewer, and calls cost more than sums
+_BLOCK = 4096  # candidates: fewer, and calls cost more than sums
+_LEAST_BLOCK = 1024  # so few take one core as long as half of them each take two
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +44,18 @@ class FitConfig:
         VipeError: If a spread is not above 0, or a count is below 1.
     """
 
-    noise: float = 0.04  # standard deviation of a keypoint's coordinate where the keypoints bring no covariance
-    least_noise: float = 0.02  # what a model of nine bones and a perfect camera leaves even of perfect keypoints
+    noise: float = 0.033  # standard deviation of a keypoint's coordinate where the keypoints bring no covariance
+    misfit: float = 0.05  # the same of what the right pose leaves even of perfect keypoints: people are not models
     closeness: float = 0.12  # one over the camera's distance in torso lengths: a torso of 0.49 m at 4 m
     closeness_spread: float = 0.05
     bone_spread: float = 0.08  # of people's bone lengths about the canonical body's, as shares
-    student: float | None = 5.0  # degrees of freedom of the noise of a joint; None is Gaussian, small is forgiving
+    student: float | None = 4.0  # degrees of freedom of the noise of a joint; None is Gaussian, small is forgiving
     steps: int = 1  # for every candidate and start
-    refine: int | None = 60  # candidates of each query, the best so far, that get the further steps; None for all
-    further_steps: int = 4
+    refine: int | None = 60  # candidates of each query, the best so far, that go on; None for all
+    further_steps: int = 4  # one of them for all of these, the others for the best half
 
     def __post_init__(self) -> None:
-        for name in ("noise", "least_noise", "closeness_spread", "bone_spread"):
+        for name in ("noise", "misfit", "closeness_spread", "bone_spread"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise VipeError(f"fit: {name} must be finite and above 0, got {value}")
@@ -62,6 +65,47 @@ class FitConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise VipeError(f"fit: {name} must be at least 1, got {value}")
+
+    def rounds(self, candidates: int) -> tuple[tuple[int, int], ...]:
+        """After the first steps: how many of a person's candidates go on, the best so far, and for how many steps.
+
+        One step tells most of who is out; half of those that take it take the others.
+        """
+        if not self.further_steps or not candidates:
+            return ()
+        if self.refine is None or self.further_steps == 1:
+            return ((min(self.refine or candidates, candidates), self.further_steps),)
+        many, few = min(self.refine, candidates), min(-(-self.refine // 2), candidates)
+        return ((many, 1), (few, self.further_steps - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """What is known of the builds of Q people: bone factors by `BONE_GROUPS`, as shares, and how far they may be off.
+
+    Raises:
+        ShapeError: If the arrays are not (Q, 9) both, or not finite.
+        VipeError: If a spread is not above 0.
+    """
+
+    mean: Float[Array, "Q 9"]
+    spread: Float[Array, "Q 9"]  # standard deviation
+
+    def __post_init__(self) -> None:
+        shape = (len(self.mean), len(BONE_GROUPS))
+        for name in ("mean", "spread"):
+            array = getattr(self, name)
+            if array.shape != shape or not np.isfinite(array).all():
+                raise ShapeError(f"build: {name} must be {shape} finite numbers, got shape {array.shape}")
+        if not (self.spread > 0).all():
+            raise VipeError(f"build: spread must be above 0, got {self.spread.min()}")
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def __getitem__(self, rows: slice | Int[Array, " M"] | Bool[Array, " Q"]) -> "Build":
+        """The builds of some people, in that order."""
+        return Build(mean=self.mean[rows], spread=self.spread[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +128,19 @@ class Fits:
 
     def project(self) -> Float32[Array, "Q K 17 2"]:
         """Where all 17 joints land, pixels."""
-        depth = np.maximum(1 + self.closeness[..., None] * self.poses[..., 2], 0.1)
+        depth = np.maximum(1 + self.closeness[..., None] * self.poses[..., 2], LEAST_DEPTH)
         near = (self.scale[..., None] / depth)[..., None]
         return np.asarray(near * self.poses[..., :2] + self.shift[..., None, :], dtype=np.float32)
 
 
-def fit_cameras(poses: Float[Array, "Q K 17 3"], keypoints: Keypoints, config: FitConfig | None = None) -> Fits:
+def fit_cameras(
+    poses: Float[Array, "Q K 17 3"],
+    keypoints: Keypoints,
+    config: FitConfig | None = None,
+    *,
+    build: Build | None = None,
+    joint_offsets: Float[Array, "13 3"] | None = None,
+) -> Fits:
     """Fit a perspective camera and nine bone lengths of the person to each of K poses for each of Q people.
 
     The camera has a rotation, a scale, a shift in the image and an inverse distance kappa; bone g of both sides is
@@ -99,27 +150,34 @@ def fit_cameras(poses: Float[Array, "Q K 17 3"], keypoints: Keypoints, config: F
 
     Minimizes sum_j rho(|r_j|^2 / sigma_j^2) + (kappa - 0.12)^2 / 0.05^2 + sum_g l_g^2 / 0.08^2 by damped Gauss-Newton
     steps, of which none may raise the cost, from the two scaled-orthographic cameras, each the other's depth reversal,
-    that fit the flat of the body. sigma_j comes from the keypoints' covariance (half its trace), or else is
-    `config.noise` over the root of the confidence; either way it is at least `config.least_noise`. rho(q) is
+    that fit the flat of the body. sigma_j^2 is the keypoint's own variance, half the trace of its covariance or else
+    `config.noise` squared over the confidence, plus `config.misfit` squared. rho(q) is
     (nu + 2) log(1 + q / nu), a Student distribution of nu = `config.student` degrees of freedom, so that a joint far
     off does not decide, or q itself where that is None. Unseen joints take no part.
 
     The second start is left out where the first is so far ahead under scaled orthography that it cannot lose.
 
-    Only the best `config.refine` of a person's candidates get more than `config.steps` steps: the others' costs are
-    upper bounds.
+    Only the best `config.refine` of a person's candidates get more than `config.steps` steps, and only the best half of
+    those more than one more: the others' costs are upper bounds.
 
     Args:
         poses: Canonical poses, such as `index.poses(hits.rows)`, torso lengths, pelvis at 0.
         keypoints: Q people on coco13, pixels.
         config: What is believed before looking, and how many steps.
+        build: What is known of each person's bones, such as from other frames of a track; it takes the place of 0
+            and `config.bone_spread`.
+        joint_offsets: From each joint of coco13 to what the keypoints mark, such as an annotator's hips, torso lengths
+            in the directions of the canonical body. They are added to the poses first, so `Fits.poses` has them too.
 
     Returns:
+        The size of the person and the distance of the camera trade off exactly (all bones longer, scale and closeness
+        less, in one proportion): what is given there is what the priors say.
+
         Finite numbers always. Where all seen joints coincide the camera has scale 0 and shows all joints there; a
         flat pose has two cameras that fit equally well, and one of them is given.
 
     Raises:
-        ShapeError: If the shapes do not fit each other, a pose is not finite, or the skeleton is another.
+        ShapeError: If the shapes do not fit each other, a pose or offset is not finite, or the skeleton is another.
 
     Reference:
         Depth reversal: Huang & Lee 1989 (motion and structure from orthographic projections).
@@ -131,43 +189,65 @@ def fit_cameras(poses: Float[Array, "Q K 17 3"], keypoints: Keypoints, config: F
         raise ShapeError(f"keypoints must be on skeleton coco13, got {keypoints.skeleton.name}")
     if not np.isfinite(poses).all():
         raise ShapeError("poses must be finite; drop those that are not")
+    if build is not None and len(build) != len(keypoints):
+        raise ShapeError(f"build must be of {len(keypoints)} people, got {len(build)}")
+    if joint_offsets is not None:
+        if joint_offsets.shape != (len(JOINTS), 3) or not np.isfinite(joint_offsets).all():
+            raise ShapeError(f"joint_offsets must be (13, 3) finite numbers, got shape {joint_offsets.shape}")
+        poses = poses.astype(np.float32)  # a copy
+        poses[:, :, COCO13_IN_H36M17] += joint_offsets.astype(np.float32)
     people, count = poses.shape[:2]
     unit, center, radius = normalize_keypoints(keypoints)
     weight = _weights(keypoints, radius, config)
     points = torch.from_numpy(np.ascontiguousarray(poses, dtype=np.float32).reshape(people * count, 51))
     xy = torch.from_numpy(np.ascontiguousarray(unit[:, _ORDER].transpose(1, 2, 0)))
-    weights = torch.from_numpy(np.ascontiguousarray(weight[:, _ORDER].T.astype(np.float32)))
+    weights = _planes(weight[:, _ORDER])
     person = torch.arange(people).repeat_interleave(count)
     state = torch.empty(Solution.SIZE, people * count)
+    known = None if build is None else tuple(_planes(part) for part in (build.mean, build.spread))
 
-    _keep_freed_memory()
-    block = min(_BLOCK, -(-people * count // torch.get_num_threads()) or 1)
+    def problem_of(rows: slice | Int64[torch.Tensor, " M"]) -> Problem:
+        chosen = person[rows]
+        given = (None, None) if known is None else (known[0][:, chosen], known[1][:, chosen])
+        return Problem.of(points[rows], xy[..., chosen], weights[:, chosen], config, *given)
+
     spaces: list[Space] = []  # taken and given back by the threads
 
-    def advanced(problem: Problem, steps: int, start: torch.Tensor | None = None) -> torch.Tensor:
-        space = spaces.pop() if spaces else Space(block)
-        result = solve(problem, steps, space, start)
+    def advance(rows: slice | Int64[torch.Tensor, " M"], steps: int, *, start: bool) -> None:
+        space = spaces.pop() if spaces else Space(min(_BLOCK, people * count))
+        state[:, rows] = solve(problem_of(rows), steps, space, state[:, rows] if start else None)
         spaces.append(space)
-        return result
 
-    def first(rows: slice) -> None:
-        chosen = person[rows]
-        problem = Problem.of(points[rows], xy[..., chosen], weights[:, chosen], config)
-        state[:, rows] = advanced(problem, config.steps)
+    _keep_freed_memory()
+    _in_blocks(lambda rows: advance(rows, config.steps, start=False), people * count)
+    for rivals, steps in config.rounds(count) if people else ():
+        best = state[Solution.COST].view(people, count).topk(rivals, largest=False).indices
+        left = (best + torch.arange(people)[:, None] * count).flatten().sort().values
 
-    in_blocks(first, people * count, block)
-    if config.further_steps and people and count:
-        best = state[Solution.COST].view(people, count).topk(min(config.refine or count, count), largest=False).indices
-        rows_left = (best + torch.arange(people)[:, None] * count).flatten().sort().values
+        def further(rows: slice, left: Int64[torch.Tensor, " M"] = left, steps: int = steps) -> None:
+            advance(left[rows], steps, start=True)
 
-        def further(rows: slice) -> None:
-            columns = rows_left[rows]
-            chosen = person[columns]
-            problem = Problem.of(points[columns], xy[..., chosen], weights[:, chosen], config)
-            state[:, columns] = advanced(problem, config.further_steps, state[:, columns])
+        _in_blocks(further, len(left))
+    return _fits(state, points, person, count, keypoints, center, radius)
 
-        in_blocks(further, len(rows_left), min(block, -(-len(rows_left) // torch.get_num_threads()) or 1))
-    return _fits(state, poses, keypoints, center, radius)
+
+def _in_blocks(work: Callable[[slice], None], count: int) -> None:
+    """Blocks large enough that sums take longer than calls, on all cores if there are several blocks."""
+    threads = torch.get_num_threads()
+    rounds = -(-count // (threads * _BLOCK))  # in each of which every thread has a block
+    block = max(_LEAST_BLOCK, -(-count // max(threads * rounds, 1)))
+    if count > block:
+        in_blocks(work, count, block)
+        return
+    try:
+        torch.set_num_threads(1)  # torch would divide every single step over the cores, which costs more than the step
+        in_blocks(work, count, block)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _planes(rows: Shaped[Array, "Q numbers"]) -> Float32[torch.Tensor, "numbers Q"]:
+    return torch.from_numpy(np.ascontiguousarray(rows.T, dtype=np.float32))
 
 
 def _keep_freed_memory() -> None:
@@ -186,43 +266,61 @@ def _weights(keypoints: Keypoints, radius: Float32[Array, " Q"], config: FitConf
         variance = trace / np.square(np.where(radius > 0, radius, 1).astype(np.float64))[:, None]
     else:
         variance = config.noise**2 / np.maximum(keypoints.confidence.astype(np.float64), _LEAST_CONFIDENCE)
-    least = config.least_noise**2
-    variance = np.clip(np.nan_to_num(variance, nan=least), least, 1e6 * least)
+    least = config.misfit**2
+    variance = least + np.clip(np.nan_to_num(variance, nan=0.0), 0, 1e6 * least)
     return np.asarray(np.where(keypoints.mask, 1 / variance, 0))
 
 
-def _fits(state: torch.Tensor, poses: Array, keypoints: Keypoints, center: Array, radius: Array) -> Fits:
-    people, count = poses.shape[:2]
-    columns = state.numpy()
+def _fits(
+    state: Float32[torch.Tensor, "24 N"],
+    points: Float32[torch.Tensor, "N 51"],
+    person: Int64[torch.Tensor, " N"],
+    count: int,
+    keypoints: Keypoints,
+    center: Float32[Array, "Q 2"],
+    radius: Float32[Array, " Q"],
+) -> Fits:
+    people, total = len(keypoints), len(points)
+    unit = (keypoints.xy - center[:, None]) / np.where(radius > 0, radius, np.inf)[:, None, None]
+    xy = torch.from_numpy(np.ascontiguousarray(unit.transpose(1, 2, 0), dtype=np.float32))
+    mask = _planes(keypoints.mask)
+    bodies, off = torch.empty(total, 51), torch.empty(total, 13)
+    residual = torch.empty(total)
 
-    def of(where: int | slice) -> Array:
-        part = columns[where]
-        apart = part.reshape(*part.shape[:-1], people, count)
-        return apart if part.ndim == 1 else np.moveaxis(apart, 0, -1)
+    def lay_out(rows: slice) -> None:
+        some, chosen = state[:, rows], person[rows]
+        planes = points[rows].T.contiguous().view(17, 3, -1)
+        stretch = torch.cat([some[Solution.BONES], torch.zeros_like(some[:1])])[_FACTOR] + 1
+        vectors = (planes[1:] - planes[_PARENTS]) * stretch[:, None]
+        vectors = rotate(some[Solution.ROTATION].view(3, 3, -1), vectors)
+        body = torch.zeros_like(planes)
+        for bone, parent in enumerate(_PARENTS):
+            torch.add(body[parent], vectors[bone], out=body[bone + 1])
+        seen = body[_SEEN]
+        near = some[Solution.SCALE] / (1 + some[Solution.CLOSENESS] * seen[:, 2]).clamp_min(LEAST_DEPTH)
+        rest = seen[:, :2] * near[:, None] + some[Solution.SHIFT] - xy[..., chosen]
+        squares = rest.square().sum(1) * mask[:, chosen]
+        bodies[rows] = body.flatten(0, 1).T
+        off[rows] = squares.sqrt().T
+        residual[rows] = (squares.sum(0) / mask[:, chosen].sum(0).clamp_min(1)).sqrt()
 
-    rotation = np.ascontiguousarray(of(Solution.ROTATION)).reshape(people, count, 3, 3)
-    bones = np.ascontiguousarray(of(Solution.BONES))
-    stretch = np.concatenate([bones, np.zeros((people, count, 1), np.float32)], axis=-1)[..., list(_FACTOR)]
-    vectors = (poses[:, :, 1:] - poses[:, :, list(_PARENTS)]) * (1 + stretch[..., None])
-    body = np.zeros(poses.shape, dtype=np.float32)
-    for bone, parent in enumerate(_PARENTS):
-        body[:, :, bone + 1] = body[:, :, parent] + vectors[:, :, bone]
-    body = body @ rotation.swapaxes(-1, -2)
+    _in_blocks(lay_out, total)
+
+    def of(where: int | slice) -> Float32[Array, "Q K *numbers"]:
+        part = np.ascontiguousarray(
+            np.moveaxis(state[where].numpy(), 0, -1) if isinstance(where, slice) else state[where]
+        )
+        return part.reshape(people, count, *part.shape[1:])
+
     size = radius[:, None]
-    fits = Fits(
-        cost=of(Solution.COST).copy(),
-        residual=np.zeros((people, count), np.float32),
-        rotation=rotation,
+    return Fits(
+        cost=of(Solution.COST),
+        residual=residual.numpy().reshape(people, count),
+        rotation=of(Solution.ROTATION).reshape(people, count, 3, 3),
         scale=of(Solution.SCALE) * size,
         shift=of(Solution.SHIFT) * size[..., None] + center[:, None],
-        closeness=of(Solution.CLOSENESS).copy(),
-        bones=bones,
-        poses=body,
-        error=np.zeros((people, count, 13), np.float32),
+        closeness=of(Solution.CLOSENESS),
+        bones=of(Solution.BONES),
+        poses=bodies.numpy().reshape(people, count, 17, 3),
+        error=off.numpy().reshape(people, count, 13) * size[..., None],
     )
-    off = fits.project()[:, :, COCO13_IN_H36M17] - keypoints.xy[:, None]
-    fits.error[...] = np.linalg.norm(off, axis=-1) * keypoints.mask[:, None]
-    seen = np.maximum(keypoints.mask.sum(axis=1), 1)[:, None]
-    rms = np.sqrt(np.square(fits.error).sum(axis=-1) / seen)
-    fits.residual[...] = rms / np.where(size > 0, size, 1)
-    return fits

@@ -1,15 +1,16 @@
 """The question users ask: which moments of an archive show the pose of these keypoints? (numpy; torch inside)."""
 
-__all__ = ["CANDIDATES", "LEAST_SEEN", "MODES", "Mode", "query", "unanswerable"]
+__all__ = ["CANDIDATES", "LEAST_SEEN", "MODES", "Mode", "query", "shortlisted", "unanswerable"]
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
+from scipy.special import expit
 
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
@@ -17,8 +18,11 @@ from vipe.embed.affine import COCO13_IN_H36M17, AffineSignature
 from vipe.errors import ShapeError, VipeError
 from vipe.index import Hits, PoseIndex
 from vipe.index.frames import Where
-from vipe.retrieve.fit import FitConfig, fit_cameras
-from vipe.retrieve.scan import Gallery, scan
+from vipe.retrieve.diversity import spread_out
+from vipe.retrieve.fit import FitConfig, Fits, fit_cameras
+from vipe.retrieve.odds import EXPLAINED, RankingModel, explained
+from vipe.retrieve.ranking import VOTERS, Described, Shortlist, describe, in_order
+from vipe.retrieve.scan import Gallery, affine_residual, scan
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Mode = Literal["full", "affine", "point"]
@@ -43,15 +47,21 @@ def query(
     mode: Mode | None = None,
     *,
     where: Where | None = None,
+    max_per_clip: int | None = None,
+    min_gap_seconds: float = 0.0,
     candidates: int = CANDIDATES,
     fit: FitConfig | None = None,
+    model: RankingModel | None = None,
 ) -> Hits:
     """Search an index with people's 2D keypoints.
 
-    Mode "full" takes the nearest of mode "affine", fits a real camera and the person's bone lengths to each
-    (`fit_cameras`), and ranks by what that costs. The distance of a hit is then the root mean square from the seen
-    keypoints to the fitted pose's image, in RMS radii; `Hits.fit_cost` and `Hits.affine_residual` hold the parts.
-    Distances need not increase down the list: the cost also counts how far camera and build are out of the ordinary.
+    Mode "full" takes the nearest of mode "affine" (and those of mode "point", if the index has a learned embedding),
+    fits a real camera and the person's bone lengths to each (`fit_cameras`), works out how likely each is to be the
+    true pose, and gives those k that together are likeliest to hold it (`in_order`): the likeliest first, then the
+    likeliest of what it does not already stand for. `Hits.probability` is the chance that a hit lies within 0.1 torso
+    of the true pose, `Hits.presence` that any pose searched does; `Hits.parts` says what the odds are made of. The
+    distance of a hit is the root mean square from the seen keypoints to the fitted pose's image, in RMS radii; it
+    need not increase down the list.
 
     Mode "affine" ranks the archive by how well the best affine camera makes each canonical pose land on the seen
     joints. It is exact, works on an index of any encoder and with any joints missing: with all 13 seen an index of
@@ -64,16 +74,20 @@ def query(
         k: How many hits a person; as many as there are where the archive (or `where`) has fewer.
         mode: "full", "affine" or "point".
         where: Search only rows that match, as in `PoseIndex.rows`.
-        candidates: How many poses mode "full" looks at for each person, at least `k`; all, if there are fewer.
+        max_per_clip: At most so many hits of one clip.
+        min_gap_seconds: Hits of one clip lie at least so far apart; neighbouring frames are one moment to most users.
+        candidates: How many poses of each source mode "full" looks at for each person, at least `k`.
         fit: What mode "full" believes before looking.
+        model: What makes its odds of what it saw, if not the model that comes with the library.
 
     Returns:
         One query a person, in order. A person who cannot be searched for (fewer than `LEAST_SEEN` joints, or all at
-        one place) has no hits, and `Hits.skipped` says why.
+        one place) has no hits, and `Hits.skipped` says why. `max_per_clip` and `min_gap_seconds` may leave fewer than
+        `k`: they choose among the candidates of mode "full", among the whole archive otherwise.
 
     Raises:
         ShapeError: If the keypoints are on another skeleton.
-        VipeError: If there is no such mode, it does not fit the index, `k` or `candidates` is below 1, or `where` is
+        VipeError: If there is no such mode, it does not fit the index, a number is out of its range, or `where` is
             wrong.
     """
     mode = mode or "full"
@@ -85,7 +99,7 @@ def query(
         raise VipeError(f"k must be at least 1, got {k}")
     if candidates < 1:
         raise VipeError(f"candidates must be at least 1, got {candidates}")
-    if mode == "point" and index.manifest.encoder.name == AffineSignature.name:
+    if mode == "point" and not _learned(index):
         raise VipeError(
             f"index {index.path} holds affine signatures, no learned embedding; use mode 'affine', "
             "or build an index with a trained embedder"
@@ -95,13 +109,23 @@ def query(
     allowed = None if where is None else index.rows(where)
     available = len(index) if allowed is None else len(allowed)
     k = min(k, available)
+    spread = _Spread(index, max_per_clip, min_gap_seconds)
     if mode == "full":
-        return _full(index, keypoints, people, skipped, k, min(max(k, candidates), available), allowed, fit)
+        few = min(max(k, candidates), available)
+        return _full(index, keypoints, people, skipped, k, few, allowed, fit, model or RankingModel.default(), spread)
     rows = np.full((len(keypoints), k), -1, dtype=np.int64)
     distance = np.full((len(keypoints), k), np.inf, dtype=np.float32)
     if len(people) and k:
         search = _by_affine_camera if mode == "affine" else _by_embedding
-        rows[people], distance[people] = search(index, keypoints[people], k, allowed)
+        depth = k
+        while True:
+            found, near = search(index, keypoints[people], depth, allowed)
+            places = spread.of(found, k)
+            if depth == available or (places >= 0).all():
+                break
+            depth = min(4 * depth, available)  # neighbours filled the list: look deeper
+        rows[people] = _taken(found, places, -1)
+        distance[people] = _taken(near, places, np.inf)
     return index.hits(rows, distance, skipped)
 
 
@@ -126,20 +150,175 @@ def _full(
     candidates: int,
     allowed: Int64[Array, " M"] | None,
     config: FitConfig | None,
+    model: RankingModel,
+    spread: "_Spread",
 ) -> Hits:
-    shape = (len(keypoints), k)
-    rows = np.full(shape, -1, dtype=np.int64)
-    distance, cost, residual = (np.full(shape, np.inf, dtype=np.float32) for _ in range(3))
-    if len(people) and k:
-        near, left = _by_affine_camera(index, keypoints[people], candidates, allowed)
-        for start in range(0, len(people), _AT_ONCE):
-            some = slice(start, start + _AT_ONCE)
-            fits = fit_cameras(index.poses(near[some]), keypoints[people[some]], config)
-            best = np.argsort(fits.cost, axis=1, kind="stable")[:, :k]
-            parts = ((rows, near[some]), (distance, fits.residual), (cost, fits.cost), (residual, left[some]))
-            for whole, part in parts:
-                whole[people[some]] = np.take_along_axis(part, best, axis=1)
-    return replace(index.hits(rows, distance, skipped), fit_cost=cost, affine_residual=residual)
+    found = _Found.empty(len(keypoints), k)
+    closely = min(candidates if spread.asked else max(VOTERS, k), candidates)
+    for start in range(0, len(people) if k else 0, _AT_ONCE):
+        some = people[start : start + _AT_ONCE]
+        asked = keypoints[some]
+        near, left = _candidates(index, asked, candidates, allowed)
+        rows, shortlist = shortlisted(index, asked, near, left, closely, config)
+        described = describe(shortlist, asked, config)
+        order = in_order(model.near.odds(described.parts), described, closely if spread.asked else k)
+        places = spread.of(np.take_along_axis(rows, order, axis=1), k)
+        found.put(some, rows, shortlist, described, model, _taken(order, places, -1))
+    hits = index.hits(found.rows, found.distance, skipped)
+    return replace(
+        hits,
+        probability=found.near,
+        probability_close=found.close,
+        presence=found.presence,
+        parts=dict(zip(EXPLAINED, found.parts, strict=True)),
+        fit_cost=found.cost,
+        affine_residual=found.affine,
+    )
+
+
+def _candidates(index: PoseIndex, people: Keypoints, count: int, allowed: Int64[Array, " M"] | None) -> Nearest:
+    """Rows to look at closely, and their affine residuals; row -1 where both sources brought the same."""
+    near, left = _by_affine_camera(index, people, count, allowed)
+    if not _learned(index) or count == (len(index) if allowed is None else len(allowed)):
+        return near, left
+    more, _ = _by_embedding(index, people, count, allowed)
+    known = np.stack([np.isin(rows, others) for rows, others in zip(more, near, strict=True)])
+    fresh = np.argsort(known, axis=1, kind="stable")[:, : int((~known).sum(axis=1).max())]
+    more = np.where(np.take_along_axis(known, fresh, axis=1), -1, np.take_along_axis(more, fresh, axis=1))
+    residual = np.full(more.shape, np.inf, dtype=np.float32)
+    unit = normalize_keypoints(people)[0]
+    for person, rows in enumerate(more):
+        joints = np.flatnonzero(people.mask[person])
+        some = rows >= 0
+        points = index.poses(rows[some])[:, np.array(COCO13_IN_H36M17)[joints]]
+        xy = torch.from_numpy(unit[person : person + 1, joints])
+        residual[person, some] = affine_residual(torch.from_numpy(points), xy)[0].numpy()
+    return np.concatenate([near, more], axis=1), np.concatenate([left, residual], axis=1)
+
+
+def shortlisted(
+    index: PoseIndex,
+    people: Keypoints,
+    near: Int64[Array, "Q C"],
+    left: Float32[Array, "Q C"],
+    count: int,
+    config: FitConfig | None = None,
+) -> tuple[Int64[Array, "Q S"], Shortlist]:
+    """Fit cameras to candidates and keep the `count` of least cost; row -1 is an empty place and never kept.
+
+    Args:
+        index: Holds the candidates.
+        people: The queries.
+        near: Rows of the index.
+        left: Their affine residuals.
+        count: How many to keep; no person may have fewer candidates.
+        config: What is believed before looking.
+    """
+    empty = near < 0
+    near = np.where(empty, near[:, :1], near)
+    poses = index.poses(near)
+    fits = fit_cameras(poses, people, config)
+    best = np.argsort(np.where(empty, np.inf, fits.cost), axis=1, kind="stable")[:, :count]
+
+    def kept(values: Array) -> Array:
+        return np.take_along_axis(values, best.reshape(best.shape + (1,) * (values.ndim - 2)), axis=1)
+
+    shortlist = Shortlist(
+        poses=kept(poses),
+        fits=Fits(**{field.name: kept(getattr(fits, field.name)) for field in fields(Fits)}),
+        affine_residual=kept(left),
+    )
+    return kept(near), shortlist
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What mode "full" says of each hit, filled in as people are done."""
+
+    rows: Int64[Array, "Q K"]
+    distance: Float32[Array, "Q K"]
+    near: Float32[Array, "Q K"]
+    close: Float32[Array, "Q K"]
+    cost: Float32[Array, "Q K"]
+    affine: Float32[Array, "Q K"]
+    parts: Float32[Array, "parts Q K"]
+    presence: Float32[Array, " Q"]
+
+    @classmethod
+    def empty(cls, people: int, k: int) -> "_Found":
+        def filled(value: float) -> Float32[Array, "Q K"]:
+            return np.full((people, k), value, dtype=np.float32)
+
+        return cls(
+            rows=np.full((people, k), -1, dtype=np.int64),
+            distance=filled(np.inf),
+            near=filled(0),
+            close=filled(0),
+            cost=filled(np.inf),
+            affine=filled(np.inf),
+            parts=np.zeros((len(EXPLAINED), people, k), dtype=np.float32),
+            presence=np.full(people, np.nan, dtype=np.float32),
+        )
+
+    def put(
+        self,
+        people: Int64[Array, " people"],
+        rows: Int64[Array, "people S"],
+        shortlist: Shortlist,
+        described: Described,
+        model: RankingModel,
+        order: Int64[Array, "people K"],
+    ) -> None:
+        """Keep the hits of some people: places in their shortlists, -1 for none."""
+        there = model.present(described.person)
+        log_odds = model.near.log_odds(described.parts, there)[1]
+        near = expit(log_odds)
+        # Two regressions may cross where both are unsure; what is within 0.05 is within 0.1.
+        close = np.minimum(expit(model.close.log_odds(described.parts, there)[1]), near)
+        reasons = explained(model.near.odds, described.parts, log_odds)
+        kinds = (
+            (self.rows, rows, -1),
+            (self.distance, shortlist.fits.residual, np.inf),
+            (self.near, near, 0),
+            (self.close, close, 0),
+            (self.cost, shortlist.fits.cost, np.inf),
+            (self.affine, shortlist.affine_residual, np.inf),
+            *((part, values, 0) for part, values in zip(self.parts, reasons, strict=True)),
+        )
+        for whole, values, blank in kinds:
+            whole[people] = _taken(values, order, blank)
+        self.presence[people] = expit(there)
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """How different hits have to be from each other."""
+
+    index: PoseIndex
+    max_per_clip: int | None
+    min_gap_seconds: float
+
+    @property
+    def asked(self) -> bool:
+        return self.max_per_clip is not None or self.min_gap_seconds != 0
+
+    def of(self, rows: Int64[Array, "Q C"], k: int) -> Int64[Array, "Q K"]:
+        """Places of the first k rows that differ enough; -1 where fewer do."""
+        if not self.asked:
+            return np.broadcast_to(np.arange(k), (len(rows), k))
+        names = self.index.labels["clip"].combine_chunks()
+        time = self.index.labels["time"].to_numpy()
+        limits = {"max_per_clip": self.max_per_clip, "min_gap_seconds": self.min_gap_seconds}
+        return spread_out(rows, names.indices.to_numpy(), time, k, **limits)  # type: ignore[arg-type]
+
+
+def _taken(values: Array, places: Int64[Array, "Q K"], blank: float) -> Array:
+    """Values at places, `blank` where the place is -1."""
+    return np.where(places >= 0, np.take_along_axis(values, np.maximum(places, 0), axis=1), blank)
+
+
+def _learned(index: PoseIndex) -> bool:
+    return index.manifest.encoder.name != AffineSignature.name
 
 
 def _by_embedding(index: PoseIndex, people: Keypoints, k: int, allowed: Int64[Array, " M"] | None) -> Nearest:

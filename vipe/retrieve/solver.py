@@ -7,7 +7,7 @@ therefore products of single bones with S_j summed over the joints beyond them: 
 does for the inertia of robots (Featherstone 2008, ch. 6).
 """
 
-__all__ = ["GROUPS", "JOINTS", "Problem", "Solution", "Space", "mirrored_starts", "solve"]
+__all__ = ["GROUPS", "JOINTS", "LEAST_DEPTH", "Problem", "Solution", "Space", "mirrored_starts", "solve"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -34,10 +34,10 @@ _SIDES = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8])  # group of
 
 _CAMERA = 5  # rotation 3, log scale, closeness; the shift is eliminated
 _SIZE = _CAMERA + len(GROUPS)
-_LEAST_DEPTH = 0.1  # of the pelvis's: nothing is drawn nearer to the camera
+LEAST_DEPTH = 0.1  # of the pelvis's: nothing is drawn nearer to the camera
 _DAMPING = 1e-3
 _TINY = 1e-12
-_DOUBT = 300.0  # of the cost: with a lead above it the mirrored start has won for no good candidate of `val`
+_DOUBT = 60.0  # of the cost: with a lead above it the mirrored start changes nothing for queries from `val`
 _RIDGE = 1e-3  # on every diagonal entry: a body of no size, or nobody seen, leaves the rest zero
 
 
@@ -63,6 +63,8 @@ class Problem:
     middle: Float[Tensor, "2 N"]  # that mean
     weight: Float[Tensor, "13 N"]  # one over the variance
     share: Float[Tensor, "13 1 N"]  # of the weight
+    build: Float[Tensor, "9 #N"]  # the bone factors believed before looking
+    firmness: Float[Tensor, "9 #N"]  # one over their variance
     config: "FitConfig"
 
     @classmethod
@@ -72,17 +74,34 @@ class Problem:
         xy: Float[Tensor, "13 2 N"],
         weight: Float[Tensor, "13 N"],
         config: "FitConfig",
+        build: Float[Tensor, "9 #N"] | None = None,
+        spread: Float[Tensor, "9 #N"] | None = None,
     ) -> "Problem":
-        """Lay out flattened h36m17 poses, keypoints in RMS radii and weights, both in the order of `JOINTS`."""
+        """Lay out flattened h36m17 poses, keypoints in RMS radii and weights, both in the order of `JOINTS`.
+
+        Bone factors are believed to be near `build` by `spread`; not given, near 0 by `config.bone_spread`.
+        """
         planes = points.T.contiguous().view(17, 3, -1)
         share = (weight / weight.sum(0).clamp_min(_TINY))[:, None]
         middle = (share * xy).sum(0)
         bones = planes[_ENDS] - planes[_PARENT]
-        return cls(bones=bones, xy=xy - middle, middle=middle, weight=weight, share=share, config=config)
+        return cls(
+            bones=bones,
+            xy=xy - middle,
+            middle=middle,
+            weight=weight,
+            share=share,
+            build=bones.new_zeros(len(GROUPS), 1) if build is None else build,
+            firmness=(bones.new_full((len(GROUPS), 1), config.bone_spread) if spread is None else spread).pow(-2),
+            config=config,
+        )
 
     def __getitem__(self, columns: Int64[Tensor, " M"]) -> "Problem":
-        arrays = {name: getattr(self, name)[..., columns] for name in ("bones", "xy", "middle", "weight", "share")}
-        return Problem(**arrays, config=self.config)
+        names = ("bones", "xy", "middle", "weight", "share", "build", "firmness")
+        arrays = {name: getattr(self, name) for name in names}
+        # What is the same for all candidates has one column.
+        chosen = {name: array if array.shape[-1] == 1 else array[..., columns] for name, array in arrays.items()}
+        return Problem(**chosen, config=self.config)
 
 
 def solve(
@@ -92,13 +111,17 @@ def solve(
     if state is not None:
         return _descend(problem, _Trial(problem, state.clone()), steps, space).state
     likely, other, lead = mirrored_starts(problem)
-    found = _descend(problem, _Trial(problem, likely, problem.weight), steps, space).state
     doubtful = (lead < _DOUBT).nonzero()[:, 0]
-    if len(doubtful):
-        some = problem[doubtful]
-        mirrored = _descend(some, _Trial(some, other[:, doubtful], some.weight), steps, space).state
-        before = found[:, doubtful]
-        found[:, doubtful] = torch.where(mirrored[Solution.COST] < before[Solution.COST], mirrored, before)
+    if not len(doubtful):
+        return _descend(problem, _Trial(problem, likely, problem.weight), steps, space).state
+    # Both starts in one go: for a few candidates a step costs its calls, however many there are.
+    count = len(lead)
+    both = problem[torch.cat([torch.arange(count), doubtful])]
+    start = torch.cat([likely, other[:, doubtful]], dim=1)
+    ends = _descend(both, _Trial(both, start, both.weight), steps, space).state
+    found, mirrored = ends[:, :count].clone(), ends[:, count:]
+    before = found[:, doubtful]
+    found[:, doubtful] = torch.where(mirrored[Solution.COST] < before[Solution.COST], mirrored, before)
     return found
 
 
@@ -116,7 +139,7 @@ class _Trial:
         self.state = state
         self.vectors = rotate(state[Solution.ROTATION].view(3, 3, -1), problem.bones)
         self.places = _joints(self.vectors * (1 + factors[_SIDES])[:, None])
-        self.near = (1 + closeness * self.places[:, 2]).clamp_min(_LEAST_DEPTH).reciprocal()
+        self.near = (1 + closeness * self.places[:, 2]).clamp_min(LEAST_DEPTH).reciprocal()
         image = self.places[:, :2] * self.near[:, None]
         if weight is not None:
             share = (weight / weight.sum(0).clamp_min(_TINY))[:, None]
@@ -137,7 +160,8 @@ class _Trial:
             # A Gaussian of these weights touches the Student distribution here and lies above it elsewhere.
             self.weight = problem.weight * (config.student + 2) / (config.student + squared)
         prior = ((closeness - config.closeness) / config.closeness_spread).square()
-        state[Solution.COST] = data + prior + factors.square().sum(0) / config.bone_spread**2
+        unlike = (factors - problem.build).square_() * problem.firmness
+        state[Solution.COST] = data + prior + unlike.sum(0)
 
 
 def _descend(problem: Problem, trial: _Trial, steps: int, space: "Space") -> _Trial:
@@ -188,9 +212,13 @@ def _cross(a: Float[Tensor, "3 N"], b: Float[Tensor, "3 *columns N"]) -> Float[T
 
 
 class Space:
-    """Memory for the steps of one block at a time: asking the system for it at every step would take longer."""
+    """Memory for the steps of one block at a time, both starts of all candidates at most.
 
-    def __init__(self, count: int) -> None:
+    Asking the system for it at every step would take longer.
+    """
+
+    def __init__(self, candidates: int) -> None:
+        count = 2 * candidates
         self.columns = torch.zeros(6, 13, 2, count)
         self.pulled = torch.zeros(13, 6, 3, count)
         self.products = torch.zeros(6, 13, 2, count)
@@ -278,11 +306,11 @@ def _step(problem: Problem, trial: _Trial, space: Space) -> Float[Tensor, "14 N"
     matrix.addcmul_(first[:, None, 0], share[None, :, 0], value=-1)
     matrix.addcmul_(first[:, None, 1], share[None, :, 1], value=-1)
     diagonal = matrix.diagonal().T
-    tight, loose = config.closeness_spread**-2, config.bone_spread**-2
+    tight = config.closeness_spread**-2
     diagonal[4] += tight
-    diagonal[_CAMERA:_SIZE] += loose
+    diagonal[_CAMERA:_SIZE] += problem.firmness
     matrix[_SIZE, 4] += tight * (config.closeness - trial.state[Solution.CLOSENESS])
-    matrix[_SIZE, _CAMERA:_SIZE].add_(trial.state[Solution.BONES], alpha=-loose)
+    matrix[_SIZE, _CAMERA:_SIZE].addcmul_(problem.build - trial.state[Solution.BONES], problem.firmness)
     diagonal[:_SIZE] *= 1 + trial.state[Solution.DAMPING]
     diagonal[:_SIZE] += _RIDGE
     return _solved(matrix)
@@ -336,7 +364,7 @@ def mirrored_starts(problem: Problem) -> tuple[Float[Tensor, "24 N"], Float[Tens
     only the part A2 of the affine camera that is at right angles to n is fitted; what it does to n follows, up to
     its sign, from the two rows of a scaled-orthographic camera being orthogonal and of one length.
     """
-    points = _joints(problem.bones)
+    points = _joints(problem.bones * (1 + problem.build[_SIDES])[:, None])
     points = points - (problem.share * points).sum(0)
     weighted = problem.share * points
     spread = (weighted[:, :, None] * points[:, None]).sum(0)  # 3 3 N
@@ -370,6 +398,7 @@ def mirrored_starts(problem: Problem) -> tuple[Float[Tensor, "24 N"], Float[Tens
         state[Solution.CLOSENESS] = problem.config.closeness
         state[Solution.ROTATION] = _orthonormal(camera + sign * missing).flatten(0, 1)
         state[Solution.SCALE] = scale
+        state[Solution.BONES] = problem.build
         states.append(state)
     return states[0], states[1], lead.abs()
 

@@ -1,0 +1,99 @@
+"""Encoding speed: poses/s and keypoints/s of an embedder, beside the matrix products in it timed alone.
+
+python benchmarks/embed.py [MODEL ...] [--batch 1 4096] [--rounds 7] [--threads N]
+
+A MODEL is a folder or a name; without one, untrained networks of each preset's size are timed. The matrix products are
+those the encoder was seen to make, on arrays of the same shapes, one after another. Best of all rounds; the rounds of
+both alternate, so that whatever else the machine does disturbs both.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vipe.embed import Embedder
+from vipe.embed.presets import PRESETS
+from vipe.embed.vvipe import VVIPE
+from vipe.simulate import CameraRig, simulate_keypoints
+from vipe.simulate.motion import synthesize
+from vipe.skeletons import load
+
+PRODUCTS = ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--batch", nargs="+", type=int, default=[1, 4096])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    embedders = {Path(model).name: Embedder.from_pretrained(model) for model in options.models}
+    if not embedders:
+        networks = {preset.network: name for name, preset in reversed(PRESETS.items())}
+        embedders = {
+            f"v-vipe {name}, untrained": Embedder(VVIPE.untrained(network, 0)) for network, name in networks.items()
+        }
+    poses = _poses(max(options.batch))
+    seen = simulate_keypoints(poses, CameraRig.load("h36m"), noise=0.03, generator=np.random.default_rng(0))
+    print(f"{options.threads} threads, torch {torch.__version__}, best of {options.rounds} rounds\n")
+    print("| encoder | input | batch | rows/s | ms a batch | of which matrix products alone | ratio |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, embedder in embedders.items():
+        for size in options.batch:
+            calls: dict[str, Callable[[], object]] = {
+                "poses": lambda embedder=embedder, size=size: embedder.encode_poses(poses[:size]),
+                "keypoints": lambda embedder=embedder, size=size: embedder.encode_keypoints(seen[:size]),
+            }
+            for kind, call in calls.items():
+                whole, alone = _times(call, _products(call), options.rounds, 30 if size < 100 else 1)
+                print(
+                    f"| {name} | {kind} | {size:,} | {size / whole:,.0f} | {1000 * whole:.2f} | {1000 * alone:.2f} "
+                    f"| {whole / alone:.2f} |"
+                )
+
+
+def _poses(n: int) -> np.ndarray:
+    clips = [clip.to(load("h36m17")) for clip in synthesize(minutes=n / 1800 + 1, generator=np.random.default_rng(0))]
+    return np.concatenate([clip.positions for clip in clips])[:n]
+
+
+def _products(call: Callable[[], object]) -> Callable[[], object]:
+    """The matrix products that a call makes, on random arrays."""
+    call()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
+        call()
+    pairs = []
+    for event in profile.events():
+        if event.name in PRODUCTS:
+            a, b = [shape for shape in event.input_shapes if len(shape) >= 2][-2:]
+            # Weights are stored as (out, in) and used transposed.
+            pairs.append((torch.randn(a), torch.randn(*b[:-2], b[-1], b[-2]).mT))
+    outputs = [a @ b for a, b in pairs]
+
+    def multiply() -> None:
+        with torch.inference_mode():
+            for (a, b), output in zip(pairs, outputs, strict=True):
+                torch.matmul(a, b, out=output)
+
+    return multiply
+
+
+def _times(first: Callable[[], object], second: Callable[[], object], rounds: int, calls: int) -> tuple[float, float]:
+    best = [float("inf"), float("inf")]
+    for _ in range(rounds):
+        for number, call in enumerate((first, second)):
+            start = time.perf_counter()
+            for _ in range(calls):
+                call()
+            best[number] = min(best[number], (time.perf_counter() - start) / calls)
+    return best[0], best[1]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""How long one query takes in mode full on a large archive: median, 99th percentile, and where the time goes.
+
+    python benchmarks/query.py [--poses 1000000] [--queries 240] [--recipe auto] [--seen 13] [--json]
+
+The archive and the queries are those of gallery_size.py, with noise 0.03; one person at a time, after a few that nobody
+counts, for an index reads its tables at the first query. With `--seen` below 13 limb joints are missing, and every
+pose is scanned. The breakdown sums what each step of `vipe.query` takes; "other" is what remains of the whole.
+"""
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gallery_size import asked_rows, grown_index, people_of
+
+from vipe.detections import Keypoints
+from vipe.index import PoseIndex
+from vipe.retrieve import query, search
+
+LIMBS = [3, 4, 5, 6, 11, 12, 9, 10]  # coco13: these go missing, in this order
+WARM_UP = 5
+STEPS: dict[str, tuple[Any, str]] = {
+    "candidates, index": (PoseIndex, "nearest"),
+    "candidates, scan": (search, "scan"),
+    "poses gathered": (PoseIndex, "poses"),
+    "cameras fitted": (search, "fit_cameras"),
+    "described": (search, "describe"),
+    "put in order": (search, "in_order"),
+    "table of hits": (PoseIndex, "hits"),
+}
+
+
+class Watch:
+    """Milliseconds spent in some functions, each query's own."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, list[float]] = defaultdict(list)
+        self.current: dict[str, float] = {}
+
+    def put_on(self, owner: Any, name: str, step: str) -> None:
+        """Have a function's time counted from now on."""
+        function: Callable[..., Any] = getattr(owner, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.current[step] = self.current.get(step, 0.0) + 1e3 * (time.perf_counter() - start)
+
+        setattr(owner, name, timed)
+
+    def next(self, whole: float) -> None:
+        """Close the account of one query, which took so long as a whole."""
+        for step in STEPS:
+            self.spent[step].append(self.current.get(step, 0.0))
+        self.spent["other"].append(whole - sum(self.current.values()))
+        self.spent["whole"].append(whole)
+        self.current = {}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--real", type=Path, default=Path("../shared/mocap"))
+    parser.add_argument("--work", type=Path, default=Path("out/grown"), help="where the store and the index are kept")
+    parser.add_argument("--poses", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=240)
+    parser.add_argument("--seen", type=int, default=13)
+    parser.add_argument("--recipe", default="auto")
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--candidates", type=int, default=search.CANDIDATES)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+
+    store, index = grown_index(options.work, options.real, options.poses, options.recipe)
+    people = people_of(store, asked_rows(index, options.queries), noise=0.03)
+    mask = np.ones(people.mask.shape, dtype=bool)
+    mask[:, LIMBS[: 13 - options.seen]] = False
+    people = Keypoints.of(people.xy, mask)
+    watch = Watch()
+    for step, (owner, name) in STEPS.items():
+        if hasattr(owner, name):
+            watch.put_on(owner, name, step)
+    used = 0.0
+    for number in [*range(min(WARM_UP, len(people))), *range(len(people))]:
+        one = people[number : number + 1]
+        start, spent = time.perf_counter(), time.process_time()
+        query(index, one, options.k, mode="full", candidates=options.candidates)
+        used += time.process_time() - spent
+        watch.next(1e3 * (time.perf_counter() - start))
+    times = {step: np.array(values[WARM_UP:]) for step, values in watch.spent.items()}
+    result = {
+        "poses": len(index),
+        "queries": len(people),
+        "recipe": index.manifest.recipe,
+        "seen": options.seen,
+        "candidates": options.candidates,
+        "threads": torch.get_num_threads(),
+        "p50_ms": float(np.median(times["whole"])),
+        "p99_ms": float(np.quantile(times["whole"], 0.99)),
+        "cpu_ms": 1e3 * used / (len(people) + WARM_UP),
+        "median_ms": {step: float(np.median(values)) for step, values in times.items() if values.any()},
+    }
+    if options.json:
+        print(json.dumps(result))
+        return
+    print(
+        f"{len(index):,} poses ({result['recipe']}), {len(people)} queries with {options.seen} joints, "
+        f"{options.candidates} candidates, {result['threads']} threads: p50 {result['p50_ms']:.1f} ms, "
+        f"p99 {result['p99_ms']:.1f} ms, {result['cpu_ms']:.1f} ms of all cores"
+    )
+    for step, value in result["median_ms"].items():
+        print(f"  {step:<20} {value:7.2f} ms")
+
+
+if __name__ == "__main__":
+    main()

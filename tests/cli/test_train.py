@@ -1,0 +1,100 @@
+"""`vipe train embedding`: which model it trains, and what it says and refuses."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from vipe.cli.app import main
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output and standard error of one command, in this process."""
+    try:
+        main([str(argument) for argument in arguments])
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A store, and a table of which of its clips train."""
+    from vipe import PoseStore
+
+    folder = tmp_path_factory.mktemp("train")
+    main(["synth", "--out", str(folder / "store"), "--minutes", "1", "--fps", "10", "--seed", "1"])
+    names = [clip["clip"] for clip in PoseStore.open(folder / "store").clips()]
+    rows = [f"{name},{'val' if i == 0 else 'train'}" for i, name in enumerate(names)]
+    (folder / "clips.csv").write_text("\n".join(["clip,split", *rows]))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """The preset's name with a training of seconds."""
+    from vipe.embed.presets import PRESETS, Preset
+    from vipe.embed.training import TrainingConfig
+    from vipe.embed.vvipe import VVIPEConfig
+
+    training = TrainingConfig(
+        pose_steps=4, keypoint_steps=4, batch=16, record_every=2, validate_every=4, validation_rows=20
+    )
+    monkeypatch.setitem(PRESETS, "tiny", Preset(network=VVIPEConfig(width=16), training=training))
+
+
+def test_pr_vipe_is_trained_and_measured_like_any_embedder(folder, capsys, tmp_path):
+    options = ("--out", tmp_path / "p", "--method", "pr-vipe", "--split", folder / "clips.csv", "--json")
+    code, out, _ = run(capsys, "train", "embedding", folder / "store", *options)
+    assert code == 0
+    result = json.loads(out)
+    assert result["method"] == "pr-vipe"
+    assert 0 <= result["validation"]["val_view_hit1"] <= 1
+    assert (tmp_path / "p" / "history.png").is_file()
+    code, out, _ = run(
+        capsys, "evaluate", "retrieval", folder / "store", "--poses", "10", "--embedder", tmp_path / "p", "--json"
+    )
+    assert code == 0
+
+
+def test_an_ablation_is_named_and_trained_on_the_clips_of_the_table(folder, capsys, tmp_path):
+    from vipe import Embedder, PoseStore
+
+    options = ("--out", tmp_path / "v", "--ablation", "no-pretraining", "--split", folder / "clips.csv")
+    code, out, _ = run(capsys, "train", "embedding", folder / "store", *options, "--precision", "bfloat16")
+    assert code == 0
+    assert "tiny v-vipe no-pretraining" in out
+    assert "one view to another Hit@1" in out
+    trained = Embedder.from_pretrained(tmp_path / "v")
+    assert trained.origin["training"]["pretraining"] is False
+    assert trained.origin["training"]["precision"] == "bfloat16"
+    store = PoseStore.open(folder / "store")
+    assert f"Trained on {len(store) - store.clips()[0]['rows']} poses" in trained.card
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "pr-vipe", "--ablation", "no-triplet"], "--method pr-vipe has none of it"),
+        (["--split", "{folder}/clips.csv", "--val", "{folder}/store"], "give one of them"),
+        (["--ablation", "no-data"], "no-data"),
+        (["--split", "nowhere.csv"], "nowhere.csv"),
+        (["--seed", "-1"], "seed"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(folder, capsys, tmp_path, options, message):
+    options = [option.format(folder=folder) for option in options]
+    code, out, err = run(capsys, "train", "embedding", folder / "store", "--out", tmp_path / "model", *options)
+    assert (code, out) == (2, "")
+    assert message in err.strip().splitlines()[-1]
+
+
+def test_presets_have_a_method_of_the_same_size():
+    from vipe.embed.presets import PRESETS, prvipe_like
+
+    for preset in PRESETS.values():
+        network, training = prvipe_like(replace(preset))
+        assert network.width == preset.network.width
+        assert training.steps == preset.training.keypoint_steps

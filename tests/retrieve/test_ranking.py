@@ -1,0 +1,117 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from vipe.detections import Keypoints
+from vipe.errors import ReadError, ShapeError
+from vipe.retrieve import fit_cameras
+from vipe.retrieve.odds import EXPLAINED, Odds, RankingModel, explained
+from vipe.retrieve.ranking import PARTS, PERSON_PARTS, Described, Shortlist, describe, in_order
+
+
+def described(share, apart, candidates=None):
+    share, apart = np.atleast_2d(np.float32(share)), np.float32(apart)[None]
+    return Described(
+        parts=np.zeros((1, apart.shape[1], len(PARTS)), np.float32),
+        person=np.zeros((1, len(PERSON_PARTS)), np.float32),
+        share=share,
+        apart=apart,
+    )
+
+
+@pytest.fixture
+def shortlist(index, people, rng):
+    noisy = Keypoints.of(people.xy + rng.normal(0, 8, size=people.xy.shape), people.mask)
+    poses = index.poses(rng.permuted(np.tile(np.arange(120), (12, 1)), axis=1)[:, :20])
+    fits = fit_cameras(poses, noisy)
+    order = np.argsort(fits.cost, axis=1)
+
+    def kept(values):
+        return np.take_along_axis(values, order.reshape(order.shape + (1,) * (values.ndim - 2)), axis=1)
+
+    kept_fits = type(fits)(**{f.name: kept(getattr(fits, f.name)) for f in dataclasses.fields(fits)})
+    return Shortlist(poses=kept(poses), fits=kept_fits, affine_residual=np.full((12, 20), 0.1, np.float32)), noisy
+
+
+def test_the_first_hit_has_the_greatest_odds_and_the_second_is_another_way_to_read_the_keypoints():
+    # 0, 1 and 2 are one pose; 3 and 4 another, less likely; 5 is alone.
+    apart = np.full((6, 6), 1.0)
+    apart[:3, :3] = apart[3:5, 3:5] = 0.0
+    apart[5, 5] = 0.0
+    order = in_order(np.float32([[1, 3, 2, 0, -1, -2]]), described([0.2, 0.2, 0.2, 0.15, 0.15, 0.1], apart), 6)
+    assert order[0, 0] == 1
+    assert order[0, 1] == 3  # the second pose, at its better odds
+    assert order[0, 2] == 5
+    assert sorted(order[0]) == list(range(6))
+
+
+def test_where_all_is_one_pose_the_odds_decide():
+    order = in_order(np.float32([[0.3, 0.1, 0.2]]), described([0.4, 0.3, 0.3], np.zeros((3, 3))), 3)
+    np.testing.assert_array_equal(order, [[0, 2, 1]])
+
+
+def test_parts_are_finite_and_shares_of_the_likelihood_sum_to_one(shortlist):
+    parts = describe(*shortlist)
+    assert np.isfinite(parts.parts).all()
+    assert np.isfinite(parts.person).all()
+    np.testing.assert_allclose(parts.share.sum(axis=1), 1, rtol=1e-5)
+    for name in (name for name in PARTS if name.startswith("likelihood")):
+        np.testing.assert_allclose(np.exp(parts.parts[..., PARTS.index(name)]).sum(axis=1), 1, rtol=1e-4)
+
+
+def test_candidates_that_are_one_pose_agree_wholly(index, people):
+    poses = np.repeat(index.poses(np.arange(12))[:, None], 4, axis=1)
+    fits = fit_cameras(poses, people)
+    parts = describe(Shortlist(poses=poses, fits=fits, affine_residual=np.zeros((12, 4), np.float32)), people)
+    agreement = parts.parts[..., PARTS.index("agreement within 0.1")]
+    np.testing.assert_allclose(agreement, np.log(expit(0.1 / 0.015)), atol=2e-3)
+
+
+def test_parts_do_not_change_with_who_else_is_asked_about(shortlist):
+    short, people = shortlist
+    whole = describe(short, people)
+    alone = Shortlist(
+        poses=short.poses[3:4],
+        fits=type(short.fits)(**{f.name: getattr(short.fits, f.name)[3:4] for f in dataclasses.fields(short.fits)}),
+        affine_residual=short.affine_residual[3:4],
+    )
+    np.testing.assert_allclose(describe(alone, people[3:4]).parts[0], whole.parts[3], rtol=1e-3, atol=1e-2)
+
+
+def test_learned_odds_are_those_that_drew_the_examples(rng):
+    values = rng.normal([2, -1], [3, 0.1], size=(40_000, 2)).astype(np.float32)
+    truth = 0.8 * (values[:, 0] - 2) / 3 - 1.5 * (values[:, 1] + 1) / 0.1 - 0.5
+    odds = Odds.learned(("a", "b"), values, rng.random(40_000) < expit(truth))
+    np.testing.assert_allclose(odds.coefficient, [0.8, -1.5], atol=0.06)
+    assert odds.constant == pytest.approx(-0.5, abs=0.05)
+    assert np.abs(expit(odds(values)) - expit(truth)).max() < 0.03
+
+
+def test_odds_cannot_be_learned_where_nothing_is_right():
+    with pytest.raises(ShapeError, match="10 examples of which 0 are right"):
+        Odds.learned(("a",), np.zeros((10, 1), np.float32), np.zeros(10, bool))
+
+
+def test_what_the_odds_are_made_of_sums_to_them(shortlist):
+    known = describe(*shortlist)
+    model = RankingModel.default()
+    odds, log_odds = model.near.log_odds(known.parts, model.present(known.person))
+    reasons = explained(model.near.odds, known.parts, log_odds)
+    assert reasons.shape == (len(EXPLAINED), *odds.shape)
+    np.testing.assert_allclose(reasons.sum(axis=0), log_odds, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(reasons[:-1].sum(axis=0), odds, rtol=1e-3, atol=1e-3)
+
+
+def test_a_saved_model_is_the_same_and_a_broken_one_is_refused(tmp_path):
+    model = RankingModel.default()
+    model.save(tmp_path / "ranking.json")
+    assert RankingModel.load(tmp_path / "ranking.json") == model
+    text = (tmp_path / "ranking.json").read_text()
+    (tmp_path / "other.json").write_text(text.replace('"camera"', '"colour"'))
+    with pytest.raises(ReadError, match="other parts than this version has: 'camera'"):
+        RankingModel.load(tmp_path / "other.json")
+    (tmp_path / "cut.json").write_text(text[:100])
+    with pytest.raises(ReadError, match=r"cut\.json: no ranking model"):
+        RankingModel.load(tmp_path / "cut.json")

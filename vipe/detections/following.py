@@ -1,0 +1,116 @@
+"""Who is who from frame to frame and from camera to camera (numpy)."""
+
+__all__ = ["follow", "frame_numbers", "pieces", "together"]
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64, Integer
+from scipy.optimize import linear_sum_assignment
+
+from vipe.detections.keypoints import Keypoints
+from vipe.detections.normalize import normalize_keypoints
+from vipe.errors import VipeError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_FARTHEST = 1.0  # RMS radii: between frames nobody moves by their own size
+_LOST_AFTER = 10  # frames without a person after which their track ends
+_LEAST_SHARED = 3  # joints seen in both frames, without which two people cannot be compared
+
+
+def frame_numbers(people: Keypoints) -> Int64[Array, " N"]:
+    """The frame each person was seen in: `frame`, or else image ids that are numbers, or else images as they come."""
+    if people.frame is not None:
+        return people.frame.astype(np.int64)
+    ids = people.image_id
+    texts = [str(image) for image in ids]
+    if all(text.isascii() and text.isdigit() and len(text) < 19 for text in texts):  # 18 digits fit an int64
+        return np.array([int(text) for text in texts], dtype=np.int64)
+    order = {image: number for number, image in enumerate(dict.fromkeys(ids))}
+    return np.array([order[image] for image in ids], dtype=np.int64)
+
+
+def follow(people: Keypoints) -> Int64[Array, " N"]:
+    """Say which people of a video are one person: the numbers of a tracker, or else by how little the joints move.
+
+    Where the keypoints bring no track for anybody, each frame's people are matched with those seen last, so that the
+    distances of joints seen in both sum to the least; nobody goes on as a person who was further off than their own
+    size, or was not seen for 10 frames.
+
+    Args:
+        people: Of all frames of one video.
+
+    Returns:
+        Track numbers from 0, by first frame; -1 for people of whom nothing can be compared.
+
+    Reference:
+        Assignment: Kuhn 1955. As in SORT (Bewley et al. 2016) without its motion model.
+    """
+    if people.track is not None:
+        return people.track.astype(np.int64)
+    frame = frame_numbers(people)
+    radius = normalize_keypoints(people)[2]
+    track = np.full(len(people), -1, dtype=np.int64)
+    last: dict[int, int] = {}  # the row in which each track was seen last
+    count = 0
+    for number in np.unique(frame):
+        rows = np.flatnonzero((frame == number) & (people.mask.sum(axis=1) >= _LEAST_SHARED) & (radius > 0))
+        alive = [track for track, row in last.items() if number - frame[row] <= _LOST_AFTER]
+        apart = _apart(people, radius, np.array([last[one] for one in alive], dtype=np.int64), rows)
+        for before, now in zip(*linear_sum_assignment(apart), strict=True):
+            if apart[before, now] < _FARTHEST:
+                track[rows[now]] = alive[before]
+        for row in rows:
+            if track[row] < 0:
+                track[row] = count
+                count += 1
+            last[int(track[row])] = int(row)
+    return track
+
+
+def pieces(track: Integer[Array, " N"], time: Float[Array, " N"], seconds: float) -> Int64[Array, " N"]:
+    """Cut tracks into pieces of some length from their start on, numbered by track and time; -1 stays -1.
+
+    Raises:
+        VipeError: If `seconds` is not above 0.
+    """
+    if not seconds > 0:
+        raise VipeError(f"pieces of a track must be longer than 0 s, got {seconds}")
+    starts = {number: time[track == number].min() for number in np.unique(track)}
+    start = np.array([starts[number] for number in track], dtype=np.float64)
+    piece = np.floor((time - start) / seconds + 1e-6).astype(np.int64)
+    _, number = np.unique(np.stack([track, piece], axis=1)[track >= 0], axis=0, return_inverse=True)
+    numbers = np.full(len(track), -1, dtype=np.int64)
+    numbers[track >= 0] = number.reshape(-1)
+    return numbers
+
+
+def together(people: Keypoints) -> Int64[Array, " N"]:
+    """Number the people of images that show one moment: by track where the file has them, or one person an image.
+
+    Raises:
+        VipeError: If an image shows several people and nothing says who is who.
+    """
+    if people.track is not None:
+        return people.track.astype(np.int64)
+    if len(set(people.image_id)) < len(people):
+        twice = next(image for image in people.image_id if people.image_id.count(image) > 1)
+        raise VipeError(
+            f"several views of one moment: image {twice} shows {people.image_id.count(twice)} people; say by track_id "
+            "who is who, or leave one person an image"
+        )
+    return np.zeros(len(people), dtype=np.int64)
+
+
+def _apart(
+    people: Keypoints, radius: Float32[Array, " N"], before: Int64[Array, " A"], now: Int64[Array, " B"]
+) -> Float32[Array, "A B"]:
+    """Mean distance of the joints that both rows show, in RMS radii; `_FARTHEST` where they show too few."""
+    both = people.mask[before][:, None] & people.mask[now][None]
+    off = np.linalg.norm(people.xy[before][:, None] - people.xy[now][None], axis=-1)
+    shared = both.sum(axis=-1)
+    mean = (off * both).sum(axis=-1) / np.maximum(shared, 1)
+    size = (radius[before][:, None] + radius[now][None]) / 2
+    capped = np.minimum(mean / np.where(size > 0, size, 1), _FARTHEST)
+    return np.asarray(np.where(shared >= _LEAST_SHARED, capped, _FARTHEST), dtype=np.float32)

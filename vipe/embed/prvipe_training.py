@@ -1,0 +1,214 @@
+"""Training Pr-VIPE: pairs of views of one pose, told from views of other poses (torch; numpy in)."""
+
+__all__ = ["PrVIPETrainingConfig", "train_prvipe"]
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vipe.embed.checkpoint import CheckpointFolder, refuse_other_origin
+from vipe.embed.loop import Progress, Stage, run_stages
+from vipe.embed.losses import kl_to_standard_normal
+from vipe.embed.prvipe import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probability
+from vipe.embed.training import digest, held_out, recorded, silent
+from vipe.embed.validation import first_hits
+from vipe.embed.views import ViewConfig, see
+from vipe.errors import VipeError
+from vipe.geometry.canonical import canonicalize
+from vipe.geometry.procrustes import procrustes_mpjpe
+from vipe.simulate.rigs import CameraRig
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_SEED = 20240709  # of the views that validate, the same for every training
+_LOOKED_AT = 16  # nearest possible negatives of an anchor whose 3D distance is asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrVIPETrainingConfig:
+    """How Pr-VIPE is trained: losses and weights are the paper's (sec. 4.2, 4.3, and its code).
+
+    The paper's optimizer is Adagrad for millions of steps. Here it is that of V-VIPE, for as long, with V-VIPE's
+    views, so that the two can be compared.
+
+    Raises:
+        VipeError: If a number is out of its range.
+    """
+
+    steps: int = 60_000
+    batch: int = 256  # poses; each is seen twice
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.0
+    ratio: float = 2.0  # beta: a match must be so many times as probable as the nearest mismatch
+    pairwise_weight: float = 0.005
+    prior_weight: float = 0.001
+    match: float = 0.1  # kappa, torso lengths: poses nearer than this are no mismatch
+    views: ViewConfig = field(default_factory=ViewConfig)
+    precision: Literal["float32", "bfloat16"] = "float32"  # of matrix products, as in `TrainingConfig`
+    record_every: int = 50
+    validate_every: int = 1000
+    validation_rows: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "record_every", "validate_every", "validation_rows"):
+            if getattr(self, name) < 1:
+                raise VipeError(f"training: {name} must be at least 1, got {getattr(self, name)}")
+        if self.batch < 3:
+            raise VipeError(f"training: batch must be at least 3 (a triplet), got {self.batch}")
+        if not self.learning_rate > 0 or not 0 <= self.warmup <= 1:
+            raise VipeError(
+                f"training: learning_rate must be above 0 and warmup 0 to 1, got {self.learning_rate}, {self.warmup}"
+            )
+        if self.precision not in ("float32", "bfloat16"):
+            raise VipeError(f"training: precision must be float32 or bfloat16, got {self.precision!r}")
+        if not self.ratio > 1:
+            raise VipeError(f"training: ratio must be above 1, got {self.ratio}")
+
+
+def train_prvipe(
+    poses: Float[Array, "N 17 3"],
+    validation: Float[Array, "M 17 3"],
+    folder: str | Path,
+    *,
+    network: PrVIPEConfig | None = None,
+    config: PrVIPETrainingConfig | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    data: str = "",
+) -> PrVIPE:
+    """Train Pr-VIPE and leave it in `folder`; arguments, resuming and errors as of `vipe.embed.training.train`."""
+    folder, network, config = Path(folder), network or PrVIPEConfig(), config or PrVIPETrainingConfig()
+    if seed < 0:
+        raise VipeError(f"training: seed must not be negative, got {seed}")
+    origin = {
+        "network": asdict(network),
+        "training": asdict(config),
+        "seed": seed,
+        "poses": digest(poses),
+        "validation": digest(validation),
+    }
+    if (folder / "config.json").is_file():
+        embedder = PrVIPE.from_pretrained(folder)
+        refuse_other_origin(folder, embedder.origin, origin)
+        return embedder
+    run = _Run(
+        model=PrVIPENetwork.untrained(network, seed),
+        config=config,
+        recorded=recorded("poses", poses, "cpu"),
+        held_out=held_out(validation, config.validation_rows, "cpu"),
+    )
+    stage = Stage(name="pairs", steps=config.steps, trained=(run.model,), losses=run.losses, validate=run.validate)
+    history = run_stages(
+        run.model,
+        [stage],
+        config,
+        seed=seed,
+        device=run.recorded.device,
+        folder=CheckpointFolder(folder, origin),
+        progress=progress or silent,
+    )
+    card = _card(data, len(poses), config, seed, history[-1])
+    embedder = PrVIPE(run.model, card=card, origin=origin)
+    lines = "".join(json.dumps(line) + "\n" for line in history)
+    embedder.save(folder, files={"history.jsonl": lines}, replace=True)
+    return embedder
+
+
+class _Run:
+    """One training: its data and its network."""
+
+    def __init__(
+        self,
+        *,
+        model: PrVIPENetwork,
+        config: PrVIPETrainingConfig,
+        recorded: Float[Tensor, "N 17 3"],
+        held_out: Float[Tensor, "M 17 3"],
+    ) -> None:
+        self.model, self.config = model, config
+        self.recorded, self.canonical = recorded, canonicalize(recorded).poses
+        self.held_out, self.held_out_canonical = held_out, canonicalize(held_out).poses
+        rig = [[view.azimuth, view.elevation, view.roll] for view in CameraRig.load(config.views.rig).cameras]
+        self.rig = torch.tensor(rig, dtype=torch.float32)
+
+    def losses(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """One batch: every pose in two views, the second a positive of the first (Sun et al. 2020, eq. 4 to 6)."""
+        config = self.config
+        rows = torch.randint(len(self.recorded), (config.batch,), generator=generator)
+        first, second = (see(self.recorded[rows], self.rig, config.views, generator) for _ in range(2))
+        xy, seen = (torch.cat(parts) for parts in zip(first, second, strict=True))
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+            mean, scale = self.model(xy, seen)
+        noise = torch.randn(self.model.config.samples, *mean.shape, generator=generator)
+        anchor, positive = (mean + scale * noise).transpose(0, 1).chunk(2)
+        means, others = mean.detach().chunk(2)
+        negative, active = mine_negatives(means, others, self.canonical[rows], config.match)
+        matching = self._log_probability(anchor, positive)
+        hinge = math.log(config.ratio) - matching + self._log_probability(anchor, positive[negative])
+        ratio = (hinge.clamp(min=0) * active).sum() / active.sum().clamp(min=1)
+        losses = {
+            "ratio": ratio,
+            "pairwise": -matching.mean(),
+            "prior": kl_to_standard_normal(mean, 2 * scale.log()),
+        }
+        loss = ratio + config.pairwise_weight * losses["pairwise"] + config.prior_weight * losses["prior"]
+        return {"loss": loss, **losses, "active": active.float().mean()}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Hit@1 of held-out views among another view of every held-out pose, by the means."""
+        views = self.config.views
+        middle = sum(views.noise) / 2
+        views = ViewConfig(**{**asdict(views), "random_share": 1.0, "noise": (middle, middle), "missing_share": 0.0})
+        generator = torch.Generator().manual_seed(_SEED)
+        queries, others = (self.model(*see(self.held_out, self.rig, views, generator))[0] for _ in range(2))
+        return {"val_view_hit1": first_hits(queries, others, self.held_out_canonical)}
+
+    def _log_probability(self, a: Float[Tensor, "batch K D"], b: Float[Tensor, "batch K D"]) -> Float[Tensor, " batch"]:
+        # Smoothed as in the paper's code: a pair given up for lost must keep a gradient and a finite logarithm.
+        return (0.9 * match_probability(a, b, self.model.slope, self.model.offset) + 0.05).log()
+
+
+def mine_negatives(
+    anchor: Float[Tensor, "batch D"],
+    positive: Float[Tensor, "batch D"],
+    canonical: Float[Tensor, "batch 17 3"],
+    match: float,
+) -> tuple[Int[Tensor, " batch"], Bool[Tensor, " batch"]]:
+    """For each anchor the row whose second view is its semi-hard negative, and whether it has one.
+
+    Semi-hard: of all second views that are farther from the anchor than its own and are of another pose, the nearest.
+    Another pose is one at least `match` away after similarity alignment. Only the nearest 16 views are compared in
+    3D, which is all but never too few.
+    """
+    distance = torch.cdist(anchor, positive)
+    own = distance.diagonal()
+    farther = torch.where(distance > own[:, None], distance, torch.inf)
+    nearest, rows = farther.topk(min(_LOOKED_AT, len(anchor)), dim=1, largest=False)
+    other = procrustes_mpjpe(canonical[rows], canonical[:, None]) >= match
+    usable = torch.where(other, nearest, torch.inf)
+    best, place = usable.min(dim=1)
+    return rows.gather(1, place[:, None])[:, 0], torch.isfinite(best)
+
+
+def _card(data: str, n: int, config: PrVIPETrainingConfig, seed: int, last: Mapping[str, Any]) -> str:
+    where = f" ({data})" if data else ""
+    return f"""# Pr-VIPE
+
+A probabilistic view-invariant embedding of 2D keypoints (Sun et al. 2020), a baseline: it embeds no 3D poses.
+
+- Trained on {n} poses{where}: {config.steps} steps of {config.batch} pairs of views, seed {seed}.
+- On validation poses: a view finds another view of its pose, or of one within 0.1 torso lengths, at Hit@1
+  {last["val_view_hit1"]:.1%}.
+- Limits: as trained here, not as the authors did (their optimizer, steps and detected keypoints are others).
+  The licence of the weights follows from that of the data.
+"""

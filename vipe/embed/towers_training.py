@@ -1,0 +1,278 @@
+"""Training the two towers: search itself is the objective, on poses nobody performed (torch; numpy in)."""
+
+__all__ = ["TowersTrainingConfig", "train_towers"]
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from vipe.embed.augment import AugmentConfig, PosePool, draw_poses
+from vipe.embed.checkpoint import CheckpointFolder, refuse_other_origin
+from vipe.embed.loop import Progress, Stage, run_stages
+from vipe.embed.towers import Towers, TowersConfig
+from vipe.embed.training import digest, held_out, recorded, silent
+from vipe.embed.views import ViewConfig, normalize, see
+from vipe.embed.vvipe import Embedder, check_device
+from vipe.errors import VipeError
+from vipe.geometry.canonical import canonicalize
+from vipe.geometry.procrustes import procrustes_mpjpe
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_HIT = 0.1  # torso lengths (levy2024, sec. 4.2)
+_SEED = 20240709  # validation views are the same for every training, so that trainings compare
+_STANDARD_ROWS = 4096
+_VIEWS = ViewConfig(random_share=1.0, elevation=(-0.4, 0.8), noise=(0.0, 0.06), missing_share=0.4, missing_most=4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowersTrainingConfig:
+    """How the towers are trained; the defaults are those of the model that comes with the library.
+
+    Chosen by search and view invariance at rank 1 on clips and actions of real motion capture that no training saw,
+    after 500 to 1,500 steps: docs/embedding.md has the table.
+
+    Raises:
+        VipeError: If a number is out of its range.
+    """
+
+    steps: int = 7_000
+    batch: int = 768
+    learning_rate: float = 2e-3
+    warmup: float = 0.03  # share of the steps over which the rate rises; then it falls to 0 as a cosine
+    weight_decay: float = 1e-4
+    near: float = 0.05  # torso lengths: how fast a pose stops being an answer as it differs from the asked one
+    views_weight: float = 0.5  # of one view finding another, beside views finding poses and poses finding views
+    decoder_weight: float = 2.0  # of the mean joint distance of what is decoded, torso lengths
+    outlier: float = 0.05  # share of people of whom one joint is found elsewhere
+    precision: Literal["bfloat16", "float32"] = "bfloat16"  # of the products inside the networks, while training
+    views: ViewConfig = _VIEWS
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    record_every: int = 50
+    validate_every: int = 500
+    validation_rows: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "record_every", "validate_every", "validation_rows"):
+            if getattr(self, name) < 1:
+                raise VipeError(f"training: {name} must be at least 1, got {getattr(self, name)}")
+        if self.batch < 2:
+            raise VipeError(f"training: batch must be at least 2 (a pose and another), got {self.batch}")
+        if not self.learning_rate > 0 or not 0 <= self.warmup <= 1 or not self.near > 0:
+            raise VipeError(
+                "training: learning_rate and near must be above 0 and warmup 0 to 1, got "
+                f"{self.learning_rate}, {self.near}, {self.warmup}"
+            )
+
+
+def train_towers(
+    poses: Float[Array, "N 17 3"],
+    validation: Float[Array, "M 17 3"],
+    folder: str | Path,
+    *,
+    network: TowersConfig | None = None,
+    config: TowersTrainingConfig | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    data: str = "",
+) -> Embedder:
+    """Train the towers and leave them in `folder`, as `Embedder.from_pretrained` reads it, with its `history.jsonl`.
+
+    Each step makes a batch of poses that nobody performed (`draw_poses`), has two cameras see each (`views`), and asks
+    every view for its pose among the batch's, every pose for its views, and every view for the other view of its
+    pose. Poses that are almost the same count as answers too, by their 3D distance. The decoder learns beside them.
+
+    Interrupts, seeds and checkpoints are as in `vipe.embed.training.train`.
+
+    Args:
+        poses: As recorded: metres, world space, z up, own proportions. Synthetic ones do as well.
+        validation: Likewise, of other clips. They decide nothing here; their figures go into the history.
+        folder: Made if it is not there.
+        network: Sizes.
+        config: Losses, augmentation, views, steps.
+        seed: Decides initial weights, batches and views.
+        device: Where to train, as torch names it.
+        progress: Called every `record_every` steps.
+        data: What the poses are, in words, for the model card.
+
+    Raises:
+        ShapeError: If poses are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
+        VipeError: If the folder holds something else, or a training with other settings or data; if the device is not
+            there, or the loss is not finite.
+    """
+    folder, network, config = Path(folder), network or TowersConfig(), config or TowersTrainingConfig()
+    if seed < 0:
+        raise VipeError(f"training: seed must not be negative, got {seed}")
+    check_device(device)
+    origin = {
+        "network": asdict(network),
+        "training": asdict(config),
+        "seed": seed,
+        "poses": digest(poses),
+        "validation": digest(validation),
+    }
+    if (folder / "config.json").is_file():
+        embedder = Embedder.from_pretrained(folder, device=device)
+        refuse_other_origin(folder, embedder.origin, origin)
+        return embedder
+    run = _Run(
+        model=Towers.untrained(network, seed).to(device),
+        config=config,
+        pool=PosePool.of(recorded("poses", poses, device)),
+        held_out=held_out(validation, config.validation_rows, device),
+    )
+    history = run_stages(
+        run.model,
+        (run.stage,),
+        config,
+        seed=seed,
+        device=run.device,
+        folder=CheckpointFolder(folder, origin),
+        progress=progress or silent,
+    )
+    run.standardize()
+    card = _card(data, len(poses), config, seed, history)
+    embedder = Embedder(run.model, card=card, origin=origin)
+    lines = "".join(json.dumps(line) + "\n" for line in history)
+    embedder.save(folder, files={"history.jsonl": lines}, replace=True)
+    return embedder
+
+
+class _Run:
+    """One training: its data and its networks."""
+
+    def __init__(
+        self,
+        *,
+        model: Towers,
+        config: TowersTrainingConfig,
+        pool: PosePool,
+        held_out: Float32[Tensor, "M 17 3"],
+    ) -> None:
+        self.model, self.config, self.pool, self.held_out = model, config, pool, held_out
+        self.device = held_out.device
+
+    @property
+    def stage(self) -> Stage:
+        """All networks at once."""
+        return Stage(
+            name="towers",
+            steps=self.config.steps,
+            trained=(self.model,),
+            losses=self._losses,
+            validate=self._validate,
+        )
+
+    def _losses(self, generator: torch.Generator) -> dict[str, Tensor]:
+        config, n = self.config, self.config.batch
+        self._set_products(torch.bfloat16 if config.precision == "bfloat16" else torch.float32)
+        rows = torch.randint(len(self.pool), (n,), generator=generator, device=self.device)
+        people, canonical = draw_poses(self.pool, rows, config.augment, generator)
+        xy, seen = self._see(people.repeat(2, 1, 1), generator)  # two views of each
+        poses = self.model.encode_poses(canonical)
+        views = self.model.encode_keypoints(xy, seen)
+        decoded = self.model.decode(torch.cat([views, poses]))
+        likeness = _likeness(canonical, config.near)
+        one, other = views.chunk(2)
+        search, answer = _contrast(views, poses, likeness.repeat(2, 1))
+        forth, back = _contrast(one, other, likeness)
+        losses = {
+            "search": search,
+            "answer": answer,
+            "views": (forth + back) / 2,
+            "decoded": (decoded - canonical.repeat(3, 1, 1)).norm(dim=-1).mean(),
+        }
+        loss = losses["search"] + losses["answer"] + 2 * config.views_weight * losses["views"]
+        return {"loss": loss + config.decoder_weight * losses["decoded"], **losses}
+
+    def _see(self, people: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        xy, seen = see(people, people.new_zeros(1, 3), self.config.views, generator)
+        batch, joints = seen.shape
+        off = torch.rand(batch, 1, generator=generator, device=self.device) < self.config.outlier
+        which = torch.randint(joints, (batch, 1), generator=generator, device=self.device)
+        wrong = off & (torch.arange(joints, device=self.device) == which)
+        shift = 0.5 * torch.randn(batch, 1, 2, generator=generator, device=self.device)
+        return normalize(xy + shift * wrong[..., None], seen), seen
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """Hit@1 of search and of one view for another, and the decoder's error, clean and noisy."""
+        self._set_products(torch.float32)
+        canonical = canonicalize(self.held_out).poses
+        poses = self.model.encode_poses(canonical)
+        generator = torch.Generator(self.device).manual_seed(_SEED)
+        metrics = {}
+        for name, noise in (("clean", 0.0), ("noisy", 0.03)):
+            views = replace(self.config.views, noise=(noise, noise), missing_share=0.0)
+            rig = self.held_out.new_zeros(1, 3)
+            one, other = (self.model.encode_keypoints(*see(self.held_out, rig, views, generator)) for _ in range(2))
+            for question, gallery in (("search", poses), ("views", other)):
+                nearest = torch.cdist(one, gallery).argmin(1)
+                hits = procrustes_mpjpe(canonical[nearest], canonical) < _HIT
+                metrics[f"val_{question}_{name}"] = float(hits.float().mean())
+            decoded = self.model.decode(one)
+            metrics[f"val_mpjpe_{name}"] = float((decoded - canonical).norm(dim=-1).mean())
+        return metrics
+
+    @torch.no_grad()
+    def standardize(self) -> None:
+        """Bring embeddings of the recorded poses to mean 0 and unit variance on average."""
+        self._set_products(torch.float32)
+        rows = torch.linspace(0, len(self.pool) - 1, min(len(self.pool), _STANDARD_ROWS)).round().long()
+        self.model.standardize(self.model.encode_poses(self.pool.canonical(rows)))
+
+    def _set_products(self, precision: torch.dtype) -> None:
+        for tower in (self.model.pose_tower, self.model.keypoint_tower, self.model.decoder):
+            tower.products = precision
+
+
+def _squared(a: Float[Tensor, "n D"], b: Float[Tensor, "m D"]) -> Float[Tensor, "n m"]:
+    return a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
+
+
+def _likeness(canonical: Float[Tensor, "batch 17 3"], near: float) -> Float[Tensor, "batch batch"]:
+    """How much of an answer each pose is to each other, by their RMS joint distance: 1 to itself."""
+    flat = canonical.flatten(1)
+    squared = _squared(flat, flat).clamp(min=0) / canonical.shape[1]
+    return (-squared / (2 * near**2)).exp()
+
+
+def _contrast(
+    a: Float[Tensor, "n D"], b: Float[Tensor, "m D"], likeness: Float[Tensor, "n m"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Cross entropy of finding b from a, and a from b; scores are negative squared distances.
+
+    The answers' shares of a row are its likenesses, scaled to sum to 1. With shares q and scores s a row's loss is
+    logsumexp(s) - <q, s>, and <q, s> needs no matrix of its own: sum_j q_j |a - b_j|^2 is
+    |a|^2 + sum_j q_j |b_j|^2 - 2 a . (sum_j q_j b_j).
+    """
+    scores = -_squared(a, b)
+    losses = []
+    for dim, (x, y, share) in enumerate(((a, b, likeness), (b, a, likeness.T))):
+        share = share / share.sum(1, keepdim=True)
+        away = x.square().sum(1) + share @ y.square().sum(1) - 2 * (x * (share @ y)).sum(1)
+        losses.append((scores.logsumexp(1 - dim) + away).mean())
+    return losses[0], losses[1]
+
+
+def _card(data: str, n: int, config: TowersTrainingConfig, seed: int, history: list[Mapping[str, Any]]) -> str:
+    last = history[-1]
+    return f"""# Towers
+
+A view-invariant embedding of human pose: two networks, one for 3D poses and one for 2D keypoints, whose outputs lie near
+each other where the keypoints may be a view of the pose. Mirroring a person negates the second half of the embedding.
+
+- Trained on poses made from {n} poses{f" ({data})" if data else ""}: {config.steps} steps of {config.batch}, seed {seed}.
+- On validation poses, keypoints with noise 0.03: search Hit@1 {last["val_search_noisy"]:.1%}, from one view to another
+  {last["val_views_noisy"]:.1%}; poses decoded from one view within {last["val_mpjpe_noisy"]:.3f} torso lengths (mean joint distance).
+- Limits: one person, 13 COCO keypoints, of which some limb joints may be missing; views are simulated, so a
+  detector's own mistakes were not seen in training. The licence of the weights follows from that of the data.
+"""  # noqa: E501

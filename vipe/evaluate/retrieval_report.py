@@ -1,0 +1,124 @@
+"""What the retrieval protocol measured, as a table and as JSON (numpy)."""
+
+__all__ = ["CHANCE", "EVERY_PAIR", "UNSEEN_PAIRS", "RetrievalReport", "RetrievalScore"]
+
+from dataclasses import dataclass
+from typing import Any
+
+from vipe.evaluate.report import ANY, Rates
+
+EVERY_PAIR = "all"
+UNSEEN_PAIRS = "unseen"
+CHANCE = "chance"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalScore:
+    """One matcher under one condition, over the camera pairs of one column: means over pairs and scored queries.
+
+    Only queries that have a hit in what remains of the gallery are scored, by threshold; a threshold at which none
+    has is not in `hit`.
+    """
+
+    matcher: str
+    condition: str
+    gallery: str  # what was left out of it
+    cameras: str  # `EVERY_PAIR` or `UNSEEN_PAIRS`
+    queries: dict[float, int]  # scored in each camera pair, by threshold
+    hit: Rates
+    interval: dict[float, dict[int, tuple[float, float]]]  # 95%, over clips; empty for chance
+    reciprocal_rank: dict[float, float]  # mean of 1 / rank of the first hit, by threshold
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; thresholds and ks as strings."""
+        return {
+            "queries": {f"{threshold:g}": count for threshold, count in self.queries.items()},
+            "hit": {
+                f"{threshold:g}": {str(k): rate for k, rate in by_k.items()} for threshold, by_k in self.hit.items()
+            },
+            "interval": {
+                f"{threshold:g}": {str(k): list(ends) for k, ends in by_k.items()}
+                for threshold, by_k in self.interval.items()
+            },
+            "reciprocal_rank": {f"{threshold:g}": mean for threshold, mean in self.reciprocal_rank.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalReport:
+    """Every score of one run of the protocol, and what was compared."""
+
+    protocol: dict[str, Any]
+    scores: tuple[RetrievalScore, ...]
+    poses: int
+    left_out: int  # poses without a canonical form
+    clips: int
+    pairs: dict[str, int]  # ordered camera pairs, by column
+    seconds: float
+
+    def score(self, matcher: str, condition: str, gallery: str, cameras: str = EVERY_PAIR) -> RetrievalScore | None:
+        """The score of these names, or None where it was not measured."""
+        wanted = (matcher, condition, gallery, cameras)
+        for score in self.scores:
+            if (score.matcher, score.condition, score.gallery, score.cameras) == wanted:
+                return score
+        return None
+
+    @property
+    def primary(self) -> dict[str, Any] | None:
+        """The one figure: the papers' Hit@k at the first k, of the first matcher under the first condition.
+
+        Over all camera pairs, below the first threshold, the same pose from the other camera counting.
+        """
+        threshold, k = self.protocol["thresholds"][0], self.protocol["ks"][0]
+        score = self.score(self.protocol["matchers"][0], self.protocol["conditions"][0], self.protocol["galleries"][0])
+        if score is None or threshold not in score.hit:
+            return None
+        where = f"{score.condition}, {score.gallery}, {score.cameras} camera pairs"
+        return {
+            "name": f"Hit@{k} below {threshold:g} torso, {where}",
+            "matcher": score.matcher,
+            "value": score.hit[threshold][k],
+            "interval": list(score.interval[threshold][k]),
+            "queries": score.queries[threshold],
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `results` goes by matcher, condition, what was left out, and camera pairs."""
+        results: dict[str, Any] = {}
+        for score in self.scores:
+            place = results.setdefault(score.matcher, {}).setdefault(score.condition, {})
+            place.setdefault(score.gallery, {})[score.cameras] = score.to_json()
+        return {
+            "primary": self.primary,
+            "protocol": self.protocol,
+            "poses": self.poses,
+            "left_out": self.left_out,
+            "clips": self.clips,
+            "pairs": self.pairs,
+            "seconds": self.seconds,
+            "results": results,
+        }
+
+    def to_table(self) -> list[list[str]]:
+        """A matcher a row in percent, head first: Hit@k by threshold, 95% interval and mean reciprocal rank."""
+        thresholds, ks = self.protocol["thresholds"], self.protocol["ks"]
+        deep = "/".join(str(k) for k in ks)
+        head = ["condition", "gallery", "cameras", "matcher", "queries"]
+        head += [f"Hit@{deep} < {threshold:g}" for threshold in thresholds]
+        head += [f"95% of @{ks[0]}", "MRR"]
+        return [head, *(self._row(score) for score in self.scores)]
+
+    def _row(self, score: RetrievalScore) -> list[str]:
+        thresholds, first = self.protocol["thresholds"], self.protocol["thresholds"][0]
+        ends = score.interval.get(first, {}).get(self.protocol["ks"][0])
+        return [
+            "-" if score.condition == ANY else score.condition,
+            score.gallery,
+            score.cameras,
+            score.matcher,
+            "/".join(str(count) for count in score.queries.values()),
+            *(" / ".join(f"{100 * x:.1f}" for x in score.hit.get(one, {}).values()) or "-" for one in thresholds),
+            "-" if ends is None else f"{100 * ends[0]:.1f}-{100 * ends[1]:.1f}",
+            f"{score.reciprocal_rank[first]:.3f}" if first in score.reciprocal_rank else "-",
+        ]

@@ -1,0 +1,178 @@
+"""What is known of a query's candidates once cameras are fitted: the parts that their odds are made of (numpy)."""
+
+__all__ = ["PARTS", "PERSON_PARTS", "VOTERS", "Described", "Shortlist", "describe", "in_order"]
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from scipy.special import expit, logsumexp
+
+from vipe.detections import Keypoints
+from vipe.geometry.procrustes import procrustes_mpjpe
+from vipe.retrieve.evidence import evidence
+from vipe.retrieve.fit import FitConfig, Fits
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+VOTERS = 60
+"""Candidates of least cost that say which poses are likely; all others are judged by them."""
+
+PARTS = (
+    "likelihood, bones turned 0.025",
+    "likelihood, bones turned 0.05",
+    "likelihood, bones turned 0.1",
+    "likelihood, bones turned 0.2",
+    "likelihood of the fit",
+    "misfit, bones turned 0.025",
+    "misfit, bones turned 0.05",
+    "misfit, bones turned 0.1",
+    "misfit of the fit",
+    "residual",
+    "affine residual",
+    "camera",
+    "build",
+    "agreement within 0.1",
+    "agreement within 0.1, loose",
+    "agreement within 0.1, wide",
+    "agreement within 0.05",
+    "joints seen",
+    "all: bones turned 0.025",
+    "all: bones turned 0.05",
+    "all: bones turned 0.1",
+    "all: bones turned 0.2",
+)
+"""What is known of a candidate. Likelihoods are logs of its share among the voters; misfits are squared distances for
+each number that could show one; agreements are logs of the voters' share that lies near the candidate; "all" compares
+how well the voters explain the keypoints with and without turned bones, and is the same for all candidates."""
+
+PERSON_PARTS = (
+    "least misfit, bones turned 0.025",
+    "least misfit, bones turned 0.05",
+    "least misfit, bones turned 0.1",
+    "least misfit of the fit",
+    "least affine residual",
+    "most agreement within 0.1",
+    "joints seen",
+    "all: bones turned 0.025",
+    "all: bones turned 0.05",
+    "all: bones turned 0.1",
+    "all: bones turned 0.2",
+)
+"""What is known of a person, from all candidates: whether the archive holds the pose at all."""
+
+_SAME_WIDTH = 0.015  # torso lengths over which two poses cease to be the same
+_COVERED = 0.06  # torso lengths within which a hit stands for its neighbours when the next is chosen
+_LEAST = 1e-4  # share below which agreement is none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortlist:
+    """Candidates that cameras were fitted to, of least cost first."""
+
+    poses: Float32[Array, "Q S 17 3"]  # canonical
+    fits: Fits
+    affine_residual: Float32[Array, "Q S"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What is known of S candidates of Q people."""
+
+    parts: Float32[Array, "Q S F"]  # by `PARTS`
+    person: Float32[Array, "Q P"]  # by `PERSON_PARTS`
+    share: Float32[Array, "Q V"]  # of each voter in the likelihood
+    apart: Float32[Array, "Q S V"]  # candidates from voters, torso lengths
+
+
+def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | None = None) -> Described:
+    """Work out the parts of a shortlist's odds.
+
+    Args:
+        shortlist: Q people's candidates.
+        keypoints: The same people.
+        config: As given to `fit_cameras`.
+    """
+    config = config or FitConfig()
+    fits = shortlist.fits
+    voters = slice(0, VOTERS)
+    said = evidence(fits, keypoints, config)
+    numbers = np.maximum(2 * keypoints.mask.sum(axis=1, keepdims=True) - 6, 1).astype(np.float32)
+    strict, usual, loose, looser = said.cost[1:]
+    apart = _apart(shortlist.poses, shortlist.poses[:, voters])
+    same, close = (expit((within - apart) / _SAME_WIDTH) for within in (0.1, 0.05))
+
+    def log_share(cost: Float32[Array, "Q S"]) -> Float32[Array, "Q S"]:
+        return np.asarray(-cost / 2 - logsumexp(-cost[:, voters] / 2, axis=1, keepdims=True))
+
+    def agreement(near: Float32[Array, "Q S V"], cost: Float32[Array, "Q S"], flat: float) -> Float32[Array, "Q S"]:
+        return np.asarray(np.log(np.einsum("qsv,qv->qs", near, _shares(cost[:, voters], flat)) + _LEAST))
+
+    strictest = logsumexp(-said.cost[0][:, voters] / 2, axis=1)
+    explained = [logsumexp(-cost[:, voters] / 2, axis=1) - strictest for cost in said.cost[1:]]
+    agreed = agreement(same, usual, 2)
+    of_each = (
+        *(log_share(cost) for cost in (strict, usual, loose, looser, fits.cost)),
+        *(misfit / numbers for misfit in (*said.misfit[1:4], fits.cost)),
+        np.log(fits.residual + 0.01),
+        np.log(shortlist.affine_residual + 0.01),
+        np.square((fits.closeness - config.closeness) / config.closeness_spread),
+        np.square(fits.bones / config.bone_spread).sum(axis=-1),
+        agreed,
+        agreement(same, loose, 1),
+        agreement(same, usual, 4),
+        agreement(close, usual, 2),
+        np.broadcast_to(numbers, usual.shape),
+        *(np.broadcast_to(one[:, None], usual.shape) for one in explained),
+    )
+    of_all = (
+        *(misfit.min(axis=1) / numbers[:, 0] for misfit in (*said.misfit[1:4], fits.cost)),
+        np.log(shortlist.affine_residual.min(axis=1) + 0.01),
+        agreed.max(axis=1),
+        numbers[:, 0],
+        *explained,
+    )
+    return Described(
+        parts=np.stack(of_each, axis=-1).astype(np.float32),
+        person=np.stack(of_all, axis=-1).astype(np.float32),
+        share=_shares(usual[:, voters], 4),
+        apart=apart,
+    )
+
+
+def in_order(first: Float[Array, "Q S"], described: Described, k: int) -> Int64[Array, "Q K"]:
+    """The k candidates that together are likeliest to hold a hit.
+
+    The first is the one of greatest `first` (its odds). Each further one is that around which most of the voters'
+    likelihood lies that no earlier one stands for (the greedy choice of a maximum coverage problem), so that a second
+    way to read the keypoints comes before a tenth neighbour of the first. Where nothing is left to stand for, the odds
+    decide.
+    """
+    people, count = first.shape
+    covers = expit((_COVERED - described.apart) / _SAME_WIDTH)
+    left = described.share.astype(np.float64)
+    odds = first - first.max(axis=1, keepdims=True)
+    taken = np.zeros((people, count), dtype=bool)
+    order = np.empty((people, min(k, count)), dtype=np.int64)
+    everyone = np.arange(people)
+    for place in range(order.shape[1]):
+        gain = odds if place == 0 else np.einsum("qsv,qv->qs", covers, left) + 1e-9 * odds
+        chosen = np.where(taken, -np.inf, gain).argmax(axis=1)
+        order[:, place] = chosen
+        taken[everyone, chosen] = True
+        left *= 1 - covers[everyone, chosen]
+    return order
+
+
+def _shares(cost: Float32[Array, "Q V"], flat: float) -> Float32[Array, "Q V"]:
+    """What each voter holds of the likelihood to the power 1 / flat: nearly equal voters are not independent."""
+    log = -cost / (2 * flat)
+    return np.asarray(np.exp(log - logsumexp(log, axis=1, keepdims=True)), dtype=np.float32)
+
+
+def _apart(poses: Float32[Array, "Q S 17 3"], voters: Float32[Array, "Q V 17 3"]) -> Float32[Array, "Q S V"]:
+    a, b = torch.from_numpy(np.ascontiguousarray(poses)), torch.from_numpy(np.ascontiguousarray(voters))
+    distance: Float32[Array, "Q S V"] = procrustes_mpjpe(a[:, :, None], b[:, None]).numpy()
+    return distance
