@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def synthetic(minutes: float, seed: int) -> np.ndarray:
-    clips = synthesize(minutes=minutes, fps=10, generator=np.random.default_rng(seed))
+    clips = synthesize(minutes=minutes, fps=10.0, generator=np.random.default_rng(seed))
     poses = np.concatenate([clip.positions.astype(np.float32) for clip in clips])
     return poses[~canonicalize_array(poses).degenerate]
 

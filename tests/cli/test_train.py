@@ -46,11 +46,21 @@ def quick(monkeypatch):
 
 
 def test_pr_vipe_is_trained_and_measured_like_any_embedder(folder, capsys, tmp_path):
-    options = ("--out", tmp_path / "p", "--method", "pr-vipe", "--split", folder / "clips.csv", "--json")
+    options = (
+        "--out",
+        tmp_path / "p",
+        "--method",
+        "pr-vipe",
+        "--keypoints",
+        "exact",
+        "--split",
+        folder / "clips.csv",
+        "--json",
+    )
     code, out, _ = run(capsys, "train", "embedding", folder / "store", *options)
     assert code == 0
     result = json.loads(out)
-    assert result["method"] == "pr-vipe"
+    assert (result["method"], result["keypoints"]) == ("pr-vipe", "exact")
     assert 0 <= result["validation"]["val_view_hit1"] <= 1
     assert (tmp_path / "p" / "history.png").is_file()
     code, out, _ = run(

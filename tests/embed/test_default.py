@@ -18,7 +18,7 @@ def default():
 
 @pytest.fixture(scope="module")
 def recorded():
-    clips = synthesize(minutes=1.0, fps=5, generator=np.random.default_rng(77))
+    clips = synthesize(minutes=1.0, fps=5.0, generator=np.random.default_rng(77))
     poses = np.concatenate([clip.positions.astype(np.float32) for clip in clips])
     return poses[without_near_duplicates(canonicalize_array(poses).poses)]
 

@@ -67,7 +67,7 @@ def test_candidates_are_ordered_by_sampled_probability_and_the_rest_by_their_mea
                 samples, others = mean[i] + scale[i] * own, mean[k] + scale[k] * theirs
                 expected = 1 + match_probability(samples, others, prvipe.network.slope, prvipe.network.offset)
             else:
-                expected = -distance[i, k] ** 2
+                expected = -(distance[i, k] ** 2)
             assert scores[i, k] == pytest.approx(float(expected), rel=1e-3, abs=1e-4)
     assert (np.sort(scores, axis=1)[:, -10:] > 1).all()
     assert (np.sort(scores, axis=1)[:, :-10] <= 0).all()

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from vipe.embed import Embedder
-from vipe.embed.presets import ABLATIONS, BASE, FAITHFUL, PRESETS, TINY, Preset, ablate, prvipe_like
+from vipe.embed.presets import ABLATIONS, BASE, FAITHFUL, PRESETS, TINY, Preset, ablate, exact, prvipe_like
 from vipe.embed.training import TrainingConfig, train
 from vipe.embed.vvipe import VVIPE, VVIPEConfig
 from vipe.errors import ReadError, ShapeError, VipeError
@@ -296,6 +296,9 @@ def test_presets_are_the_papers_size_and_a_small_one():
     assert (FAITHFUL.training.pose_steps, FAITHFUL.training.keypoint_steps) == (3200, 4200)
     network, training = prvipe_like(FAITHFUL)
     assert (network.width, network.dim, training.steps, training.views) == (1024, 16, 4200, FAITHFUL.training.views)
+    views = exact(FAITHFUL).training.views
+    assert (views.noise, views.missing_share, views.random_share) == ((0.0, 0.0), 0.0, 0.5)
+    assert exact(FAITHFUL).network == FAITHFUL.network
     with pytest.raises(VipeError, match="no ablation 'no-data'; expected one of no-triplet"):
         ablate(TINY, "no-data")
     assert BASE.network == VVIPEConfig(dim=32, width=1024, blocks=2, dropout=0.1)

@@ -353,7 +353,7 @@ def test_what_is_there_already_is_refused_and_left_alone(store, learned, tmp_pat
 
 
 def test_an_unknown_recipe_is_refused_before_any_work(store, learned, tmp_path):
-    with pytest.raises(VipeError, match=r"no recipe 'hnsw'; known are auto, flat, fp16, int8"):
+    with pytest.raises(VipeError, match=r"no recipe 'hnsw'; known are auto, flat, fp16, int8, ivf"):
         PoseIndex.build(store, learned, tmp_path / "index", recipe="hnsw")
     assert not list(tmp_path.iterdir())
 

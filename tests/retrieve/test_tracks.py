@@ -128,6 +128,19 @@ def test_one_view_costs_what_its_fit_costs(moving, rng):
     np.testing.assert_allclose(hits.distance[:, :40], fits.residual[:, :40], rtol=1e-2, atol=1e-4)
 
 
+def test_a_convention_of_joints_is_handed_on(moving, rng):
+    offsets = np.zeros((13, 3))
+    offsets[0, 0] = -0.3  # the nose
+    turn = random_rotation(2, generator=_generator(rng)).numpy()[:, :2]
+    points = moving.canonical[np.array([20, 20])][:, COCO13_IN_H36M17] + offsets
+    people = Keypoints.of(100 * points @ turn.swapaxes(1, 2) + 300)
+    known, ignored = (
+        query_views(moving, people, 1, moment=np.zeros(2, dtype=int), joint_offsets=given) for given in (offsets, None)
+    )
+    assert known.rows[0, 0] == 20
+    assert known.distance[0, 0] < 0.5 * ignored.distance[0, 0]
+
+
 def test_the_best_path_is_the_best_of_all_paths(rng):
     cost, squared = rng.random((2, 4, 3)).astype(np.float32), rng.random((2, 4, 3)).astype(np.float32)
     cost[0, 1, 2] = np.inf

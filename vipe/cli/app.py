@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from vipe import __version__
-from vipe.cli import archive, demo, evaluate, index, query, train
+from vipe.cli import archive, calibration, demo, evaluate, index, query, train
 from vipe.errors import VipeError
 
 app = App(
@@ -42,6 +42,7 @@ app.command(indexes)
 
 evaluation = App(name="evaluate", help="Measure how good a search, or an embedding, is.")
 evaluation.command(evaluate.search)
+evaluation.command(calibration.calibration)
 evaluation.command(evaluate.retrieval)
 app.command(evaluation)
 

@@ -23,10 +23,18 @@ def query(
     mode: Annotated[
         Literal["full", "affine", "point"] | None,
         Parameter(
-            help="`full` (the default): a camera and the person's build are fitted to the nearest of `affine`. "
+            help="`full` (the default): a camera and the person's build are fitted to the nearest of `affine` (and "
+            "`point`, if there is a learned embedding), ranked by how likely they are. "
             "`affine`: exact, any camera, any missing joints. `point`: the index's learned embedding."
         ),
     ] = None,
+    max_per_clip: Annotated[int | None, Parameter(help="At most so many moments of one clip.")] = None,
+    min_gap_seconds: Annotated[
+        float, Parameter(help="Moments of one clip lie at least so far apart; 0 allows neighbouring frames.")
+    ] = 0.0,
+    explain: Annotated[
+        bool, Parameter(negative="", help="Say what the log odds of each hit are made of (mode `full`).")
+    ] = False,
     page: Annotated[Path | None, Parameter(help="Also draw the answers as one HTML page.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -39,18 +47,26 @@ def query(
     """
     from vipe import PoseIndex, read_keypoints
     from vipe import query as search
+    from vipe.errors import VipeError
 
     people = read_keypoints(keypoints)
     opened = PoseIndex.open(index)
     start = time.perf_counter()
-    hits = search(opened, people, k, mode=mode)
+    hits = search(opened, people, k, mode=mode, max_per_clip=max_per_clip, min_gap_seconds=min_gap_seconds)
+    if explain and hits.parts is None:
+        raise VipeError(f"--explain needs mode full, got {mode}")
     seconds = time.perf_counter() - start
     answers: list[dict[str, Any]] = []
     for row in range(len(people)):
         answer: dict[str, Any] = {"image_id": people.image_id[row], "person": int(people.person[row])}
         if hits.skipped[row]:
             answer["skipped"] = hits.skipped[row]
+        if hits.presence is not None and not hits.skipped[row]:
+            answer["presence"] = round(float(hits.presence[row]), 6)
         answer["hits"] = hits.of(row)
+        if explain and hits.parts is not None:
+            for place, hit in enumerate(answer["hits"]):
+                hit["parts"] = {name: float(part[row, place]) for name, part in hits.parts.items()}
         answers.append(answer)
     last = f"{len(answers)} people in {seconds:.2f} s" + (f"; page: {page}" if page else "")
     # The answers come first: a page that cannot be written must not take them away.
@@ -62,12 +78,22 @@ def query(
 
 
 def _table(answers: list[dict[str, Any]]) -> "Table":
+    some: dict[str, Any] = next((hit for answer in answers for hit in answer["hits"]), {})
+    likely, explained = "probability" in some, list(some.get("parts", {}))
+    head = ["query", "there", "rank", "clip", "frame", "seconds", "distance", "probable", *explained]
     rows = []
     for answer in answers:
         who = f"{answer['image_id']} person {answer['person']}"
         if "skipped" in answer:
-            rows.append([who, "-", answer["skipped"], "", "", ""])
+            rows.append([who, "", "-", answer["skipped"], *[""] * (len(head) - 4)])
+        there = f"{100 * answer['presence']:.0f}%" if "presence" in answer else ""
         for hit in answer["hits"]:
             moment = [hit["clip"], str(hit["frame"]), f"{hit['time']:.2f}", f"{hit['distance']:.3f}"]
-            rows.append([who if hit["rank"] == 1 else "", str(hit["rank"]), *moment])
-    return table(["query", "rank", "clip", "frame", "seconds", "distance"], rows)
+            first = [who, there] if hit["rank"] == 1 else ["", ""]
+            probable = f"{100 * hit['probability']:.0f}%" if "probability" in hit else ""
+            parts = [f"{value:+.1f}" for value in hit.get("parts", {}).values()]
+            rows.append([*first, str(hit["rank"]), *moment, probable, *parts])
+    if likely:
+        return table(head, rows)
+    plain = [place for place, name in enumerate(head) if name not in ("there", "probable")]
+    return table([head[place] for place in plain], [[row[place] for place in plain] for row in rows])

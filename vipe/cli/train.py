@@ -30,6 +30,10 @@ def embedding(
         Literal["no-triplet", "no-alignment", "no-pretraining", "autoencoder", "no-augmentation"] | None,
         Parameter(help="Leave a part of V-VIPE out, to see what it is good for."),
     ] = None,
+    keypoints: Annotated[
+        Literal["noisy", "exact"],
+        Parameter(help="Of training views: a simulated detector's, or those of the papers' ground-truth figures."),
+    ] = "noisy",
     precision: Annotated[
         Literal["float32", "bfloat16"] | None,
         Parameter(help="Of matrix products; bfloat16 is faster where the processor has it. The preset's if not given."),
@@ -54,7 +58,7 @@ def embedding(
     from dataclasses import replace
 
     from vipe.cli.splits import clips_of_part
-    from vipe.embed.presets import PRESETS, ablate, prvipe_like
+    from vipe.embed.presets import PRESETS, ablate, exact, prvipe_like
     from vipe.embed.prvipe_training import train_prvipe
     from vipe.embed.training import train
     from vipe.errors import MissingExtra, StoreError, VipeError
@@ -78,6 +82,8 @@ def embedding(
     poses = opened.poses({"clip": learned})
     validation = PoseStore.open(val).poses() if val else opened.poses({"clip": held})
     chosen = PRESETS[preset] if ablation is None else ablate(PRESETS[preset], ablation)
+    if keypoints == "exact":
+        chosen = exact(chosen)
     if precision is not None:
         chosen = replace(chosen, training=replace(chosen.training, precision=precision))
     with progress() as advance:
@@ -100,6 +106,7 @@ def embedding(
         "method": method,
         "preset": preset,
         "ablation": ablation,
+        "keypoints": keypoints,
         "fingerprint": fingerprint,
         "seconds": round(time.perf_counter() - start, 3),
         "validation": figures,

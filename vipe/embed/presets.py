@@ -1,6 +1,6 @@
 """Sizes of V-VIPE and Pr-VIPE to train: named settings, and what of V-VIPE can be left out."""
 
-__all__ = ["ABLATIONS", "BASE", "FAITHFUL", "PRESETS", "TINY", "Preset", "ablate", "prvipe_like"]
+__all__ = ["ABLATIONS", "BASE", "FAITHFUL", "PRESETS", "TINY", "Preset", "ablate", "exact", "prvipe_like"]
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -61,6 +61,12 @@ def ablate(preset: Preset, ablation: str) -> Preset:
     if ablation not in ABLATIONS:
         raise VipeError(f"no ablation {ablation!r}; expected one of {', '.join(ABLATIONS)}")
     return replace(preset, training=ABLATIONS[ablation](preset.training))
+
+
+def exact(preset: Preset) -> Preset:
+    """The preset with training views that show every joint where it is, as for the papers' ground-truth figures."""
+    views = replace(preset.training.views, noise=(0.0, 0.0), missing_share=0.0)
+    return replace(preset, training=replace(preset.training, views=views))
 
 
 def prvipe_like(preset: Preset) -> tuple[PrVIPEConfig, PrVIPETrainingConfig]:

@@ -1,6 +1,6 @@
 """The search protocol: simulated photos of a gallery's own poses, and how often a search finds them (numpy)."""
 
-__all__ = ["Progress", "Search", "SearchProtocol", "evaluate_search", "fitting_modes", "recorded"]
+__all__ = ["Progress", "Search", "SearchProtocol", "Study", "evaluate_search", "fitting_modes", "recorded"]
 
 import math
 import time
@@ -133,7 +133,7 @@ def evaluate_search(
     known = fitting_modes(index) if search is None else modes
     if unknown := [mode for mode in modes if mode not in known]:
         raise VipeError(f"index {index.path} cannot answer mode {unknown[0]!r}; expected one of {', '.join(known)}")
-    study = _Study.prepare(store, index, protocol, where, tell)
+    study = Study.prepare(store, index, protocol, where, tell)
     searches = {mode: _of_mode(search or _query, index, mode) for mode in modes}
     scores: list[SearchScore] = []
     done, total = 0, len(protocol.distances) * len(protocol.conditions) * (len(searches) + 1)
@@ -190,7 +190,7 @@ def recorded(store: PoseStore, index: PoseIndex, rows: Int64[Array, " M"]) -> Fl
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Study:
+class Study:
     """The poses that are asked for and those that are searched, the same under all conditions."""
 
     protocol: SearchProtocol
@@ -207,7 +207,8 @@ class _Study:
     @classmethod
     def prepare(
         cls, store: PoseStore, index: PoseIndex, protocol: SearchProtocol, where: Where | None, tell: Progress
-    ) -> "_Study":
+    ) -> "Study":
+        """Choose gallery and queries, and find out which poses are hits of which."""
         rig = CameraRig.load(protocol.rig)
         rows = np.arange(len(index)) if where is None else index.rows(where)
         if not len(rows):
@@ -254,6 +255,7 @@ class _Study:
         )
 
     def people(self, condition: Condition, distance: float) -> Keypoints:
+        """The queries as cameras see them."""
         # One seed for all: conditions differ in what goes wrong, never in the cameras.
         generator = np.random.default_rng([self.protocol.seed, 1])
         people = see(self.asked, self.rig, condition, distance=distance, generator=generator)

@@ -29,6 +29,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # Above this many queries times dimensions FAISS would turn to BLAS, which is off by 1e-5 in a squared distance and
 # stalls for a second where another process holds the cores; its SIMD path does neither.
 _NO_BLAS = 2**31 - 1
+_FEW = 20_000  # rows that are sooner compared one by one than looked for in lists
 
 
 class PoseIndex:
@@ -66,7 +67,8 @@ class PoseIndex:
             embedder: Any encoder; a copy of it is kept in the index.
             path: The folder to make; nothing may be there.
             recipe: "flat" compares a query with every embedding; "fp16" and "int8" with codes of half and a quarter the
-                size, and the best of those with the embeddings. "auto" chooses by the number of poses.
+                size, and the best of those with the embeddings; "ivf" so too, but with the likeliest eighth of the
+                codes only. "auto" chooses by the number of poses.
             progress: Called after each block with the poses done and the poses in all.
             where: Index only these rows of the store, as in `PoseStore.table`.
 
@@ -232,16 +234,36 @@ class PoseIndex:
             return np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
         recipe = RECIPES[self.manifest.recipe]
         depth = min(recipe.depth(k), len(self) if allowed is None else len(allowed))
-        options = None if allowed is None else faiss.SearchParameters(sel=_selector(allowed, len(self)))  # type: ignore[call-arg]
+        if recipe.lists and allowed is not None and len(allowed) <= _FEW:
+            return self._exactly(queries, allowed, k)
+        options = None
+        if allowed is not None:
+            of = {"sel": _selector(allowed, len(self))}
+            options = (
+                faiss.SearchParametersIVF(nprobe=self._engine.nprobe, **of)  # type: ignore[call-arg, attr-defined]
+                if recipe.lists
+                else faiss.SearchParameters(**of)
+            )
         with _faiss_settings(threads=1 if len(queries) == 1 else None):
             value, rows = self._engine.search(queries if recipe.exact else padded(queries), depth, params=options)
         # Rounding may bring a perfect match just below zero.
         squared = 1 - value if self.manifest.encoder.metric == "ip" else value
+        if (rows < 0).any():  # the lists that were searched hold fewer than were asked for
+            return self._exactly(queries, np.arange(len(self)) if allowed is None else allowed, k)
         if not recipe.exact:
             squared = self._squared(queries, rows)
             order = np.argsort(squared, axis=1, kind="stable")[:, :k]
             rows, squared = np.take_along_axis(rows, order, axis=1), np.take_along_axis(squared, order, axis=1)
         return rows, np.sqrt(np.maximum(squared, 0), dtype=np.float32)
+
+    def _exactly(
+        self, queries: Float32[Array, "Q D"], allowed: Int64[Array, " M"], k: int
+    ) -> tuple[Int64[Array, "Q K"], Float32[Array, "Q K"]]:
+        """The nearest of some rows, each compared."""
+        squared = self._squared(queries, np.broadcast_to(allowed, (len(queries), len(allowed))))
+        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+        nearest = np.maximum(np.take_along_axis(squared, order, axis=1), 0)
+        return allowed[order], np.sqrt(nearest, dtype=np.float32)
 
     def _squared(self, queries: Float32[Array, "Q D"], rows: Int64[Array, "Q K"]) -> Float32[Array, "Q K"]:
         """Squared distances by the embeddings themselves."""

@@ -90,7 +90,14 @@ def save_answers(
     save_sheet(picture, title, sheet)
 
 
-def save_query_page(page: Path, index: "PoseIndex", people: "Keypoints", hits: "Hits", most: int = 8) -> None:
+def save_query_page(
+    page: Path,
+    index: "PoseIndex",
+    people: "Keypoints",
+    hits: "Hits",
+    most: int = 8,
+    joint_offsets: Float[Array, "13 3"] | None = None,
+) -> None:
     """Draw each person of a keypoint file with the first hits, or why there are none.
 
     A hit is drawn twice: under its fitted camera, with the person's build, over the query's keypoints, and as a body
@@ -102,6 +109,7 @@ def save_query_page(page: Path, index: "PoseIndex", people: "Keypoints", hits: "
         people: The queries; of tracks and of several views the person whose image to draw, one a query.
         hits: What came back.
         most: Hits drawn for each person.
+        joint_offsets: As the search was given.
     """
     from vipe.retrieve import fit_cameras
 
@@ -117,7 +125,8 @@ def save_query_page(page: Path, index: "PoseIndex", people: "Keypoints", hits: "
         ]
         shown = hits.of(row)[:most]
         if shown:
-            fits = fit_cameras(index.poses(np.array([[hit["row"] for hit in shown]])), one)
+            poses = index.poses(np.array([[hit["row"] for hit in shown]]))
+            fits = fit_cameras(poses, one, joint_offsets=joint_offsets)
             cards += [
                 Card(
                     figure=_overlay(people.xy[row], people.mask[row], image),

@@ -61,6 +61,7 @@ def query_tracks(
     min_gap_seconds: float = 0.0,
     candidates: int = CANDIDATES,
     fit: FitConfig | None = None,
+    joint_offsets: Float[Array, "13 3"] | None = None,
     config: TrackConfig | None = None,
 ) -> Hits:
     """Search an index with the frames of people over time: for moments around which the archive moves as they do.
@@ -82,6 +83,7 @@ def query_tracks(
         min_gap_seconds: Hits of one clip lie at least so far apart.
         candidates: How many poses of each frame vote, and how many moments are looked at closely.
         fit: What the camera check believes before looking.
+        joint_offsets: As `fit_cameras` takes them.
         config: How a track may run through the archive.
 
     Returns:
@@ -98,7 +100,7 @@ def query_tracks(
         raise ShapeError("time must be finite; give frame numbers over the rate")
     limits = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
     seconds = time.astype(np.float64)
-    return _search(index, keypoints, k, track, seconds, where, limits, candidates, fit, config or TrackConfig())
+    return _search(index, keypoints, k, track, seconds, where, limits, candidates, _Check(fit, joint_offsets), config)
 
 
 def query_views(
@@ -112,6 +114,7 @@ def query_views(
     min_gap_seconds: float = 0.0,
     candidates: int = CANDIDATES,
     fit: FitConfig | None = None,
+    joint_offsets: Float[Array, "13 3"] | None = None,
 ) -> Hits:
     """Search an index with one person seen by several cameras at once: the costs of the cameras add.
 
@@ -127,6 +130,7 @@ def query_views(
         min_gap_seconds: Hits of one clip lie at least so far apart.
         candidates: How many poses of each view are looked at.
         fit: What the camera check believes before looking.
+        joint_offsets: As `fit_cameras` takes them.
 
     Returns:
         One query a moment, in ascending order of their numbers; `fit_cost` is the sum over views, the distance the
@@ -140,7 +144,7 @@ def query_views(
         raise ShapeError(f"moment must be ({len(keypoints)},), got {moment.shape}")
     limits = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
     now = np.zeros(len(keypoints))
-    return _search(index, keypoints, k, moment, now, where, limits, candidates, fit, TrackConfig())
+    return _search(index, keypoints, k, moment, now, where, limits, candidates, _Check(fit, joint_offsets), None)
 
 
 def _search(
@@ -152,9 +156,10 @@ def _search(
     where: Where | None,
     limits: dict[str, Any],
     candidates: int,
-    fit: FitConfig | None,
-    config: TrackConfig,
+    check: "_Check",
+    config: TrackConfig | None,
 ) -> Hits:
+    config = config or TrackConfig()
     if k < 1:
         raise VipeError(f"k must be at least 1, got {k}")
     if candidates < 1:
@@ -171,7 +176,7 @@ def _search(
         mine = _members(np.flatnonzero((group == group[middle]) & usable), time, time[middle], config.reach, line.step)
         skipped.append(None if len(mine) else reasons[middle] or "no frame near the middle can be used")
         if len(mine) and k:
-            sequence = _Sequence(index, line, keypoints[mine], time[mine] - time[middle], fit, config)
+            sequence = _Sequence(index, line, keypoints[mine], time[mine] - time[middle], check, config)
             found, *scores = sequence.search(max(k, candidates))
             places = spread_out(found[None], line.clip, line.time, k, **limits)[0]
             places = places[places >= 0]
@@ -211,6 +216,14 @@ def _members(
     return np.array(sorted(kept, key=lambda row: time[row]), dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class _Check:
+    """What is handed on to `fit_cameras`."""
+
+    fit: FitConfig | None
+    joint_offsets: Float[Array, "13 3"] | None
+
+
 class _Sequence:
     """The T keypoints of one group, to be found along the line."""
 
@@ -220,16 +233,16 @@ class _Sequence:
         line: Timeline,
         people: Keypoints,
         offset: Float64[Array, " T"],
-        fit: FitConfig | None,
+        check: "_Check",
         config: TrackConfig,
     ) -> None:
-        self.index, self.line, self.people, self.fit, self.config = index, line, people, fit, config
+        self.index, self.line, self.people, self.check, self.config = index, line, people, check, config
         self.offset = offset  # seconds from the middle frame
 
     def search(self, candidates: int) -> tuple[Int64[Array, " H"], Float32[Array, " H"], Float32[Array, " H"]]:
         """Rows of the middle frame, costs and distances, best first."""
         near = query(self.index, self.people, candidates, mode="affine", where=self.line.rows).rows
-        first = fit_cameras(self.index.poses(near), self.people, self.fit)
+        first = fit_cameras(self.index.poses(near), self.people, self.check.fit, joint_offsets=self.check.joint_offsets)
         trust = np.exp(-np.square(self.offset / self.config.fade) / 2).astype(np.float32)
         worst = trust * first.cost.max(axis=1)
         moments = self._elected(near, worst[:, None] - trust[:, None] * first.cost, candidates)
@@ -278,8 +291,9 @@ class _Sequence:
             return cost, squared
         # Frames want different numbers of rows; a short list is filled up with its own first row, or any.
         table = np.stack([np.concatenate([unique, np.full(most - len(unique), (*unique, 0)[0])]) for unique in wanted])
-        config = replace(self.fit or FitConfig(), refine=None)
-        fits = fit_cameras(self.index.poses(self.line.rows[table]), self.people, config, build=build)
+        config = replace(self.check.fit or FitConfig(), refine=None)
+        poses, offsets = self.index.poses(self.line.rows[table]), self.check.joint_offsets
+        fits = fit_cameras(poses, self.people, config, build=build, joint_offsets=offsets)
         for frame, unique in enumerate(wanted):
             held = places[:, frame] >= 0
             column = np.searchsorted(unique, places[:, frame][held])

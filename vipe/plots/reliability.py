@@ -1,0 +1,46 @@
+"""Probabilities held against what was right, drawn: one PNG (matplotlib)."""
+
+__all__ = ["save_reliability"]
+
+from pathlib import Path
+
+from vipe.errors import MissingExtra
+from vipe.evaluate.calibration import CalibrationReport
+from vipe.plots.figures import colours
+
+
+def save_reliability(path: Path, report: CalibrationReport) -> None:
+    """Draw how often hits were right against how sure the search was; on the diagonal it was as sure as it should be.
+
+    The area of a dot is the share of hits in its bin.
+
+    Args:
+        path: Where to write; replaced if it exists.
+        report: As `evaluate_calibration` gives it.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
+    page = Figure(figsize=(4.0 * len(report.bins), 4.3), dpi=130, layout="constrained")
+    FigureCanvasAgg(page)
+    axes = page.subplots(1, len(report.bins), squeeze=False, sharey=True)[0]
+    titles = {"presence": "the pose is in the archive"}
+    for axis, (name, bins) in zip(axes, report.bins.items(), strict=True):
+        sure, right, share = ([bar[part] for bar in bins] for part in ("probability", "rate", "share"))
+        axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
+        axis.plot(sure, right, color=colours()["middle"], linewidth=1)
+        axis.scatter(sure, right, s=[12 + 500 * part for part in share], color=colours()["left"], alpha=0.7)
+        ece = sum(abs(a - b) * c for a, b, c in zip(sure, right, share, strict=True))
+        axis.set_title(f"{titles.get(name, f'hit is {name}')}: ECE {ece:.3f}", fontsize=9)
+        axis.set_xlabel("said", fontsize=8)
+        axis.set_xlim(-0.02, 1.02)
+        axis.set_ylim(-0.02, 1.02)
+        axis.set_aspect("equal")
+        axis.grid(linewidth=0.4, alpha=0.5)
+    axes[0].set_ylabel("was right", fontsize=8)
+    page.savefig(path)
