@@ -166,11 +166,12 @@ def learned(cells: list[Cell]) -> RankingModel:
     rest = 8 + rng.permuted(np.tile(np.arange(VOTERS - 8), (len(parts), 1)), axis=1)[:, :8]
     picked = np.concatenate([np.tile(np.arange(8), (len(parts), 1)), rest], axis=1)
     counts = np.tile(np.repeat([1.0, (VOTERS - 8) / 8], 8), len(parts))
-    there = Odds.learned(PERSON_PARTS, person, present, mix)
+    there = Odds.learned(PERSON_PARTS, person, present, mix, falling=worse(PERSON_PARTS))
     judgements = {}
     for name, threshold in (("near", 0.1), ("close", 0.05)):
         some, right = np.take_along_axis(parts, picked[..., None], axis=1), np.take_along_axis(distance, picked, axis=1)
-        odds = Odds.learned(PARTS, some.reshape(-1, len(PARTS)), right.ravel() < threshold, counts)
+        right = right.ravel() < threshold
+        odds = Odds.learned(PARTS, some.reshape(-1, len(PARTS)), right, counts, falling=worse(PARTS))
         values = odds(parts)
         top = np.argsort(-values, axis=1)[:, :15]
         known = np.take_along_axis(calibration_values(values, there(person)), top[..., None], axis=1)
@@ -182,6 +183,11 @@ def learned(cells: list[Cell]) -> RankingModel:
         judgements[name] = Judgement(odds=odds, calibrated=calibrated)
     made = "benchmarks/ranking.py: logistic regressions on simulated views of validation clips (Bandai Namco)"
     return RankingModel(present=there, made=made, **judgements)
+
+
+def worse(parts: tuple[str, ...]) -> tuple[str, ...]:
+    # Free signs rank alike on these clips, but call far worse fits than theirs probable.
+    return tuple(part for part in parts if any(word in part for word in ("misfit", "residual", "camera", "build")))
 
 
 def report(judged: list[tuple[RankingModel, Cell]]) -> None:

@@ -97,8 +97,8 @@ def test_every_person_gets_the_moment_they_come_from_or_the_reason(way, capsys):
         if answer["hits"]
     ]
     assert sum(right) >= 0.6 * len(right)
-    assert set(answers[0]) == {"image_id", "person", "hits"}
-    assert {"rank", "clip", "frame", "time", "distance"} <= set(answers[0]["hits"][0])
+    assert set(answers[0]) == {"image_id", "person", "presence", "hits"}
+    assert {"rank", "clip", "frame", "time", "distance", "probability"} <= set(answers[0]["hits"][0])
 
 
 def test_a_query_is_drawn_and_told(way, capsys, tmp_path):
@@ -115,7 +115,7 @@ def test_a_trained_embedder_makes_an_index_that_answers_in_both_modes(way, capsy
     trained = said(capsys, "train", "embedding", way / "store", "--out", tmp_path / "model", "--val", way / "store")
     built = said(capsys, "index", "build", way / "store", "--out", tmp_path / "index", "--encoder", tmp_path / "model")
     assert built["fingerprint"] == trained["fingerprint"]
-    assert set(trained["validation"]) == {"val_reconstruction", "val_mpjpe", "val_hit1"}
+    assert set(trained["validation"]) == {"val_reconstruction", "val_mpjpe", "val_hit1", "val_view_hit1"}
     assert (tmp_path / "model" / "history.png").read_bytes().startswith(b"\x89PNG")
     for mode in ("affine", "point"):
         asked = ("query", tmp_path / "index", "--keypoints", way / "people.json", "--mode", mode)
@@ -187,3 +187,50 @@ def bvh_folder(tmp_path):
     (folder / "walk.bvh").write_text(text)
     (folder / "broken.bvh").write_text(text[: len(text) - len(numbers) // 2])
     return folder
+
+
+def test_hits_are_explained_and_kept_apart(way, capsys):
+    asked = ("query", way / "index", "--keypoints", way / "people.json", "--k", 4)
+    first = said(capsys, *asked, "--explain", "--max-per-clip", 1)["queries"][0]
+    assert 0 < first["presence"] < 1
+    assert len({hit["clip"] for hit in first["hits"]}) == len(first["hits"])
+    best = first["hits"][0]
+    odds = sum(best["parts"].values())
+    assert 1 / (1 + np.exp(-odds)) == pytest.approx(best["probability"], abs=1e-3)
+    main([*map(str, asked), "--explain"])
+    assert "agreement" in capsys.readouterr().out
+    assert "needs mode full" in refused(capsys, *asked, "--mode", "affine", "--explain")
+
+
+@pytest.fixture(scope="module")
+def video(way):
+    """COCO results of a person over 12 frames, image id the frame."""
+    poses = vipe.PoseStore.open(way / "store").poses()[:12]
+    view = CameraRig.load("h36m").cameras[0]
+    people = simulate_keypoints(poses, view, noise=0.0, generator=np.random.default_rng(0))
+    write_coco_results(way / "video.json", vipe.Keypoints.of(people.xy))
+    return way / "video.json"
+
+
+def test_a_track_is_answered_as_one(way, video, capsys):
+    asked = ("query", way / "index", "--keypoints", video, "--k", 3, "--track")
+    answers = said(capsys, *asked, "--fps", 10, "--every", 1.2)["queries"]
+    assert len(answers) == 1
+    clip = vipe.PoseStore.open(way / "store").clips()[0]["clip"]
+    assert answers[0]["hits"][0]["clip"] == clip
+    assert "needs --fps" in refused(capsys, *asked)
+    assert "one of them" in refused(capsys, *asked, "--fps", 10, "--views")
+    assert "need mode full" in refused(capsys, *asked, "--fps", 10, "--mode", "affine")
+
+
+def test_several_cameras_of_one_moment_are_answered_as_one(way, capsys, tmp_path):
+    pose = vipe.PoseStore.open(way / "store").poses()[30]
+    cameras = CameraRig.load("mpi_inf_3dhp").cameras[:3]
+    seen = [simulate_keypoints(pose[None], one, noise=0.0, generator=np.random.default_rng(0)).xy for one in cameras]
+    people = vipe.Keypoints.of(np.concatenate(seen))
+    write_coco_results(tmp_path / "views.json", people)
+    answers = said(capsys, "query", way / "index", "--keypoints", tmp_path / "views.json", "--views")["queries"]
+    assert [len(answer["hits"]) for answer in answers] == [10]
+    expected = vipe.PoseIndex.open(way / "index").frames()
+    best = answers[0]["hits"][0]
+    assert (best["clip"], best["frame"]) == (expected["clip"][30], expected["frame"][30])

@@ -13,6 +13,9 @@ from vipe.cli.output import Json, emit, table
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vipe import Keypoints, PoseIndex
+    from vipe.index import Hits
+
 
 def query(
     index: Path,
@@ -35,6 +38,19 @@ def query(
     explain: Annotated[
         bool, Parameter(negative="", help="Say what the log odds of each hit are made of (mode `full`).")
     ] = False,
+    track: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="The file is a video: follow people over its frames, and find moments that move as they do.",
+        ),
+    ] = False,
+    fps: Annotated[float | None, Parameter(help="Frames a second of that video.")] = None,
+    every: Annotated[float, Parameter(help="Seconds of a track that are searched with as one.")] = 1.0,
+    views: Annotated[
+        bool,
+        Parameter(negative="", help="The images of the file show one moment from several cameras."),
+    ] = False,
     page: Annotated[Path | None, Parameter(help="Also draw the answers as one HTML page.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -52,9 +68,21 @@ def query(
     people = read_keypoints(keypoints)
     opened = PoseIndex.open(index)
     start = time.perf_counter()
-    hits = search(opened, people, k, mode=mode, max_per_clip=max_per_clip, min_gap_seconds=min_gap_seconds)
+    limits: dict[str, Any] = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
+    if track or views:
+        if mode not in (None, "full"):
+            raise VipeError(f"--track and --views fit cameras: they need mode full, got {mode}")
+        if track and views:
+            raise VipeError("--track and --views: give one of them")
+        people, hits = (
+            _of_tracks(opened, people, k, fps, every, limits) if track else _of_views(opened, people, k, limits)
+        )
+    else:
+        hits = search(opened, people, k, mode=mode, **limits)
     if explain and hits.parts is None:
-        raise VipeError(f"--explain needs mode full, got {mode}")
+        raise VipeError(
+            f"--explain needs mode full, got {mode}" if mode else "--explain does not go with --track or --views"
+        )
     seconds = time.perf_counter() - start
     answers: list[dict[str, Any]] = []
     for row in range(len(people)):
@@ -75,6 +103,32 @@ def query(
         from vipe.plots.answers import save_query_page
 
         save_query_page(page, opened, people, hits)
+
+
+def _of_tracks(
+    index: "PoseIndex", people: "Keypoints", k: int, fps: float | None, every: float, limits: dict[str, Any]
+) -> "tuple[Keypoints, Hits]":
+    """One answer a piece of a track, and the person and frame that each is about."""
+    from vipe.detections import follow, frame_numbers, pieces
+    from vipe.errors import VipeError
+    from vipe.retrieve import middle_rows, query_tracks
+
+    if fps is None or not fps > 0:
+        raise VipeError("--track needs --fps above 0: the frames a second of the video")
+    time = frame_numbers(people) / fps
+    track = pieces(follow(people), time, every)
+    return people[middle_rows(track, time)], query_tracks(index, people, k, track=track, time=time, **limits)
+
+
+def _of_views(index: "PoseIndex", people: "Keypoints", k: int, limits: dict[str, Any]) -> "tuple[Keypoints, Hits]":
+    """One answer a person, and the view that stands for it on a page."""
+    import numpy as np
+
+    from vipe.detections import together
+    from vipe.retrieve import middle_rows, query_views
+
+    moment = together(people)
+    return people[middle_rows(moment, np.zeros(len(people)))], query_views(index, people, k, moment=moment, **limits)
 
 
 def _table(answers: list[dict[str, Any]]) -> "Table":

@@ -145,7 +145,7 @@ def save_query_page(
         sections,
         intro="Each hit under the camera fitted to it, with the person's build, over the query's keypoints (grey), and "
         "beside it the same body, turning from that view on; drag to turn all. Blue is the person's left, orange the "
-        "right. A bar is the probability that the hit shows the pose.",
+        "right. A bar, where there is one, is the probability that the hit shows the pose.",
     )
 
 

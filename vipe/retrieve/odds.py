@@ -62,6 +62,7 @@ class Odds:
         right: Bool[Array, " N"],
         weight: Float[Array, " N"] | None = None,
         rising: tuple[str, ...] = (),
+        falling: tuple[str, ...] = (),
     ) -> "Odds":
         """Logistic regression with a small ridge, by L-BFGS on standardized values.
 
@@ -70,7 +71,8 @@ class Odds:
             values: Examples.
             right: Which of them are.
             weight: How much each example counts; 1 if not given.
-            rising: Parts that may raise the odds but never lower them.
+            rising: Parts of which more may raise the odds but never lower them.
+            falling: The other way round.
 
         Raises:
             ShapeError: If all examples are right, or none is.
@@ -92,7 +94,7 @@ class Odds:
                 (weighed * np.logaddexp(0, -margin)).sum() + _RIDGE * (ridge @ ridge) / 2
             ), slope + _RIDGE * ridge
 
-        bounds = [(0.0 if part in rising else None, None) for part in (*parts, "constant")]
+        bounds = [(0.0 if part in rising else None, 0.0 if part in falling else None) for part in (*parts, "constant")]
         found = minimize(
             loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}
         ).x

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
-from scipy.special import expit, logsumexp
+from scipy.special import expit
 
 from vipe.detections import Keypoints
 from vipe.geometry.procrustes import procrustes_mpjpe
@@ -105,13 +105,13 @@ def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | Non
     same, close = (expit((within - apart) / _SAME_WIDTH) for within in (0.1, 0.05))
 
     def log_share(cost: Float32[Array, "Q S"]) -> Float32[Array, "Q S"]:
-        return np.asarray(-cost / 2 - logsumexp(-cost[:, voters] / 2, axis=1, keepdims=True))
+        return np.asarray(-cost / 2 - _log_sum(-cost[:, voters] / 2))
 
     def agreement(near: Float32[Array, "Q S V"], cost: Float32[Array, "Q S"], flat: float) -> Float32[Array, "Q S"]:
         return np.asarray(np.log(np.einsum("qsv,qv->qs", near, _shares(cost[:, voters], flat)) + _LEAST))
 
-    strictest = logsumexp(-said.cost[0][:, voters] / 2, axis=1)
-    explained = [logsumexp(-cost[:, voters] / 2, axis=1) - strictest for cost in said.cost[1:]]
+    strictest = _log_sum(-said.cost[0][:, voters] / 2)
+    explained = [(_log_sum(-cost[:, voters] / 2) - strictest)[:, 0] for cost in said.cost[1:]]
     agreed = agreement(same, usual, 2)
     of_each = (
         *(log_share(cost) for cost in (strict, usual, loose, looser, fits.cost)),
@@ -169,7 +169,13 @@ def in_order(first: Float[Array, "Q S"], described: Described, k: int) -> Int64[
 def _shares(cost: Float32[Array, "Q V"], flat: float) -> Float32[Array, "Q V"]:
     """What each voter holds of the likelihood to the power 1 / flat: nearly equal voters are not independent."""
     log = -cost / (2 * flat)
-    return np.asarray(np.exp(log - logsumexp(log, axis=1, keepdims=True)), dtype=np.float32)
+    return np.asarray(np.exp(log - _log_sum(log)), dtype=np.float32)
+
+
+def _log_sum(log: Float32[Array, "Q V"]) -> Float32[Array, "Q 1"]:
+    """Sum in logs of each row; scipy's takes a tenth of a query's time, most of it looking at its arguments."""
+    most = log.max(axis=1, keepdims=True)
+    return np.asarray(most + np.log(np.exp(log - most).sum(axis=1, keepdims=True)))
 
 
 def _apart(poses: Float32[Array, "Q S 17 3"], voters: Float32[Array, "Q V 17 3"]) -> Float32[Array, "Q S V"]:

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from scipy.special import expit
 
 from vipe.detections import Keypoints
@@ -51,6 +51,7 @@ def query(
     min_gap_seconds: float = 0.0,
     candidates: int = CANDIDATES,
     fit: FitConfig | None = None,
+    joint_offsets: Float[Array, "13 3"] | None = None,
     model: RankingModel | None = None,
 ) -> Hits:
     """Search an index with people's 2D keypoints.
@@ -78,6 +79,7 @@ def query(
         min_gap_seconds: Hits of one clip lie at least so far apart; neighbouring frames are one moment to most users.
         candidates: How many poses of each source mode "full" looks at for each person, at least `k`.
         fit: What mode "full" believes before looking.
+        joint_offsets: From the archive's joints to what these keypoints mark, as `fit_offsets` estimates them.
         model: What makes its odds of what it saw, if not the model that comes with the library.
 
     Returns:
@@ -112,7 +114,8 @@ def query(
     spread = _Spread(index, max_per_clip, min_gap_seconds)
     if mode == "full":
         few = min(max(k, candidates), available)
-        return _full(index, keypoints, people, skipped, k, few, allowed, fit, model or RankingModel.default(), spread)
+        judge = model or RankingModel.default()
+        return _full(index, keypoints, people, skipped, k, few, allowed, fit, joint_offsets, judge, spread)
     rows = np.full((len(keypoints), k), -1, dtype=np.int64)
     distance = np.full((len(keypoints), k), np.inf, dtype=np.float32)
     if len(people) and k:
@@ -150,6 +153,7 @@ def _full(
     candidates: int,
     allowed: Int64[Array, " M"] | None,
     config: FitConfig | None,
+    joint_offsets: Float[Array, "13 3"] | None,
     model: RankingModel,
     spread: "_Spread",
 ) -> Hits:
@@ -159,7 +163,7 @@ def _full(
         some = people[start : start + _AT_ONCE]
         asked = keypoints[some]
         near, left = _candidates(index, asked, candidates, allowed)
-        rows, shortlist = shortlisted(index, asked, near, left, closely, config)
+        rows, shortlist = shortlisted(index, asked, near, left, closely, config, joint_offsets)
         described = describe(shortlist, asked, config)
         order = in_order(model.near.odds(described.parts), described, closely if spread.asked else k)
         places = spread.of(np.take_along_axis(rows, order, axis=1), k)
@@ -203,6 +207,7 @@ def shortlisted(
     left: Float32[Array, "Q C"],
     count: int,
     config: FitConfig | None = None,
+    joint_offsets: Float[Array, "13 3"] | None = None,
 ) -> tuple[Int64[Array, "Q S"], Shortlist]:
     """Fit cameras to candidates and keep the `count` of least cost; row -1 is an empty place and never kept.
 
@@ -213,11 +218,12 @@ def shortlisted(
         left: Their affine residuals.
         count: How many to keep; no person may have fewer candidates.
         config: What is believed before looking.
+        joint_offsets: As `fit_cameras` takes them.
     """
     empty = near < 0
     near = np.where(empty, near[:, :1], near)
     poses = index.poses(near)
-    fits = fit_cameras(poses, people, config)
+    fits = fit_cameras(poses, people, config, joint_offsets=joint_offsets)
     best = np.argsort(np.where(empty, np.inf, fits.cost), axis=1, kind="stable")[:, :count]
 
     def kept(values: Array) -> Array:
@@ -312,7 +318,7 @@ class _Spread:
         return spread_out(rows, names.indices.to_numpy(), time, k, **limits)  # type: ignore[arg-type]
 
 
-def _taken(values: Array, places: Int64[Array, "Q K"], blank: float) -> Array:
+def _taken(values: Array, places: Int64[Array, "Q K"], blank: float | int) -> Array:
     """Values at places, `blank` where the place is -1."""
     return np.where(places >= 0, np.take_along_axis(values, np.maximum(places, 0), axis=1), blank)
 
