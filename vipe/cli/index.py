@@ -19,7 +19,9 @@ def build(
     *,
     out: IndexPath,
     encoder: Annotated[str, Parameter(help="`affine` (no training), or the folder of a trained embedder.")] = "affine",
-    recipe: Annotated[str, Parameter(help="How vectors are kept.")] = "auto",
+    recipe: Annotated[
+        str, Parameter(help="How vectors are kept: `flat`, `fp16`, `int8`, `ivf`, or `auto` by size.")
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Embed every pose of a store and make them searchable.
