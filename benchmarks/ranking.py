@@ -199,7 +199,7 @@ def report(judged: list[tuple[RankingModel, Cell]]) -> None:
         order = in_order(odds, one.known, 20)
         distance = np.take_along_axis(one.distance, order, axis=1)
         by_name.setdefault(one.name, []).append(np.concatenate([one.distance[:, :10], distance], axis=1)[one.present])
-        if MIX[one.name[2]]:
+        if one.name[2] in LEFT_OUT[:2]:
             sure.append(expit(np.take_along_axis(log_odds, order, axis=1))[:, :10])
             right.append(distance[:, :10] < 0.1)
             there.append(presence)
