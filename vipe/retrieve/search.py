@@ -277,9 +277,9 @@ class _Found:
     ) -> None:
         """Keep the hits of some people: places in their shortlists, -1 for none."""
         there = model.present(described.person)
-        log_odds = model.near.log_odds(described.parts, there)[1]
+        # Three regressions may cross where they are unsure: what is within 0.05 is within 0.1, and then something is.
+        log_odds = np.minimum(model.near.log_odds(described.parts, there)[1], there[:, None])
         near = expit(log_odds)
-        # Two regressions may cross where both are unsure; what is within 0.05 is within 0.1.
         close = np.minimum(expit(model.close.log_odds(described.parts, there)[1]), near)
         reasons = explained(model.near.odds, described.parts, log_odds)
         kinds = (
