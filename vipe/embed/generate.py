@@ -1,6 +1,6 @@
 """New poses from a learned embedding: variations of one, the way between two, and ones from the prior (numpy)."""
 
-__all__ = ["LIMBS", "Generative", "Prior", "between", "not_monotone", "sample", "vary", "pose_difference"]
+__all__ = ["LIMBS", "Generative", "Prior", "between", "not_monotone", "pose_difference", "sample", "vary"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,7 @@ from torch import Tensor
 
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.bones import bone_vectors, from_bone_vectors
-from vipe.geometry.canonical import (
-    REFERENCE_LENGTHS,
-    Canonical,
-    canonical_rotation,
-    canonicalize,
-)
+from vipe.geometry.canonical import REFERENCE_LENGTHS, Canonical, canonical_rotation, canonicalize
 from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.geometry.rotations import axis_angle
 from vipe.skeletons import load
@@ -307,8 +302,10 @@ def _held(
     result = directions
     if not moving[_BONES.index("thorax")]:
         leg = torch.tensor([bone in LIMBS["legs"] for bone in _BONES])[:, None]
-        turned = [(directions @ _frame(directions, part).mT) @ _frame(source, part) for part in ("pelvis", "chest")]
-        result = torch.where(leg, *turned)
+        legs, rest = (
+            (directions @ _frame(directions, part).mT) @ _frame(source, part) for part in ("pelvis", "chest")
+        )
+        result = torch.where(leg, legs, rest)
     return torch.where(torch.tensor(moving)[:, None], result, source)
 
 

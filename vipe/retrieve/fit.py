@@ -33,7 +33,6 @@ _FACTOR = [  # of each bone of h36m17; the head's is nobody's, since no keypoint
 _ORDER = [load("coco13").index(joint) for joint in JOINTS]
 _LEAST_CONFIDENCE = 0.05  # a joint that was found at all says something
 _BLOCK = 4096  # candidates: fewer, and calls cost more than sums
-_LEAST_BLOCK = 1024  # so few take one core as long as half of them each take two
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,16 +231,14 @@ def fit_cameras(
 
 
 def _in_blocks(work: Callable[[slice], None], count: int) -> None:
-    """Blocks large enough that sums take longer than calls, on all cores if there are several blocks."""
+    """In blocks, on one core: between steps threads wait for the interpreter, and two of them are slower than one.
+
+    Torch would divide every single step over the cores, which costs more than the step.
+    """
     threads = torch.get_num_threads()
-    rounds = -(-count // (threads * _BLOCK))  # in each of which every thread has a block
-    block = max(_LEAST_BLOCK, -(-count // max(threads * rounds, 1)))
-    if count > block:
-        in_blocks(work, count, block)
-        return
     try:
-        torch.set_num_threads(1)  # torch would divide every single step over the cores, which costs more than the step
-        in_blocks(work, count, block)
+        torch.set_num_threads(1)
+        in_blocks(work, count, _BLOCK)
     finally:
         torch.set_num_threads(threads)
 
