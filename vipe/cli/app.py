@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from vipe import __version__
-from vipe.cli import archive, calibration, demo, evaluate, index, query, train
+from vipe.cli import archive, calibration, demo, evaluate, generate, index, query, train
 from vipe.errors import VipeError
 
 app = App(
@@ -24,6 +24,7 @@ app.command(demo.demo)
 app.command(archive.synth)
 app.command(archive.ingest)
 app.command(query.query)
+app.command(generate.generate)
 app.command(archive.skeletons)
 
 store = App(name="store", help="Look into a store of poses.")

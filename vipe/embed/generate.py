@@ -1,6 +1,16 @@
 """New poses from a learned embedding: variations of one, the way between two, and ones from the prior (numpy)."""
 
-__all__ = ["LIMBS", "Generative", "Prior", "between", "not_monotone", "pose_difference", "sample", "vary"]
+__all__ = [
+    "LIMBS",
+    "Generative",
+    "Prior",
+    "between",
+    "bone_length_error",
+    "not_monotone",
+    "pose_difference",
+    "sample",
+    "vary",
+]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +22,7 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from vipe.errors import ShapeError, VipeError
-from vipe.geometry.bones import bone_vectors, from_bone_vectors
+from vipe.geometry.bones import bone_lengths, bone_vectors, from_bone_vectors
 from vipe.geometry.canonical import REFERENCE_LENGTHS, Canonical, canonical_rotation, canonicalize
 from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.geometry.rotations import axis_angle
@@ -219,6 +229,12 @@ def pose_difference(poses: Float[Array, "*batch 17 3"], source: Float[Array, "17
     return np.asarray(procrustes_mpjpe(a, b).numpy())
 
 
+def bone_length_error(poses: Float[Array, "N 17 3"], source: Float[Array, "17 3"]) -> float:
+    """The largest share by which a bone of the poses is longer or shorter than the source's."""
+    own, made = (bone_lengths(torch.tensor(side, dtype=torch.float32), _BODY.parents) for side in (source, poses))
+    return float((made / own - 1).abs().max())
+
+
 def not_monotone(distance: Float[Array, "*batch steps"]) -> Bool[Array, "*batch steps-1"]:
     """Steps after which the distance is smaller than before: where generation is not smooth.
 
@@ -302,9 +318,7 @@ def _held(
     result = directions
     if not moving[_BONES.index("thorax")]:
         leg = torch.tensor([bone in LIMBS["legs"] for bone in _BONES])[:, None]
-        legs, rest = (
-            (directions @ _frame(directions, part).mT) @ _frame(source, part) for part in ("pelvis", "chest")
-        )
+        legs, rest = ((directions @ _frame(directions, part).mT) @ _frame(source, part) for part in ("pelvis", "chest"))
         result = torch.where(leg, legs, rest)
     return torch.where(torch.tensor(moving)[:, None], result, source)
 
