@@ -86,6 +86,17 @@ def test_learned_candidates_join_the_exact_ones_and_none_comes_twice(learned, pe
     assert any(len(allowed) > 8 for allowed in both)
 
 
+def test_where_scanning_does_not_pay_the_learned_embedding_alone_brings_candidates(learned, people, monkeypatch):
+    monkeypatch.setattr("vipe.retrieve.search.SCANNED", 50)
+    monkeypatch.setattr("vipe.retrieve.search.scan", None)  # no pose is scanned
+    hits = query(learned, people, 5, candidates=10)
+    nearest = query(learned, people, 20, mode="point")
+    for row in range(12):
+        assert set(hits.rows[row]) <= set(nearest.rows[row])
+    cameras = affine_camera(learned.poses(hits.rows), people)
+    np.testing.assert_allclose(hits.affine_residual, cameras.residual, atol=1e-3)
+
+
 @pytest.mark.parametrize("mode", ["full", "affine"])
 def test_hits_can_be_kept_apart(index, people, mode):
     clip, time = index.frames()["clip"], index.frames()["time"]

@@ -32,6 +32,9 @@ MODES: tuple[str, ...] = get_args(Mode)
 CANDIDATES = 200
 """Poses that mode "full" looks at closely, for each person."""
 
+SCANNED = 3_000_000
+"""Poses up to which mode "full" looks at every one for its candidates though there is a learned embedding: 0.1 s."""
+
 _GALLERIES: WeakKeyDictionary[PoseIndex, Gallery] = WeakKeyDictionary()
 _AT_ONCE = 256  # people whose candidates lie in memory together
 
@@ -63,6 +66,9 @@ def query(
     of the true pose, `Hits.presence` that any pose searched does; `Hits.parts` says what the odds are made of. The
     distance of a hit is the root mean square from the seen keypoints to the fitted pose's image, in RMS radii; it
     need not increase down the list.
+
+    In archives beyond `SCANNED` poses with a learned embedding, that brings all candidates: it reads keypoints with
+    joints missing too, and comparing 32 numbers is cheaper than looking at every pose.
 
     Mode "affine" ranks the archive by how well the best affine camera makes each canonical pose land on the seen
     joints. It is exact, works on an index of any encoder and with any joints missing: with all 13 seen an index of
@@ -182,22 +188,32 @@ def _full(
 
 def _candidates(index: PoseIndex, people: Keypoints, count: int, allowed: Int64[Array, " M"] | None) -> Nearest:
     """Rows to look at closely, and their affine residuals; row -1 where both sources brought the same."""
+    available = len(index) if allowed is None else len(allowed)
+    if _learned(index) and available > SCANNED:
+        near, _ = _by_embedding(index, people, min(2 * count, available), allowed)
+        return near, _residuals(index, people, near)
     near, left = _by_affine_camera(index, people, count, allowed)
-    if not _learned(index) or count == (len(index) if allowed is None else len(allowed)):
+    if not _learned(index) or count == available:
         return near, left
     more, _ = _by_embedding(index, people, count, allowed)
     known = np.stack([np.isin(rows, others) for rows, others in zip(more, near, strict=True)])
     fresh = np.argsort(known, axis=1, kind="stable")[:, : int((~known).sum(axis=1).max())]
     more = np.where(np.take_along_axis(known, fresh, axis=1), -1, np.take_along_axis(more, fresh, axis=1))
-    residual = np.full(more.shape, np.inf, dtype=np.float32)
+    left = np.concatenate([left, _residuals(index, people, more)], axis=1)
+    return np.concatenate([near, more], axis=1), left
+
+
+def _residuals(index: PoseIndex, people: Keypoints, near: Int64[Array, "Q C"]) -> Float32[Array, "Q C"]:
+    """Affine residuals of some rows of each person; infinite where the row is -1."""
+    residual = np.full(near.shape, np.inf, dtype=np.float32)
     unit = normalize_keypoints(people)[0]
-    for person, rows in enumerate(more):
+    for person, rows in enumerate(near):
         joints = np.flatnonzero(people.mask[person])
         some = rows >= 0
         points = index.poses(rows[some])[:, np.array(COCO13_IN_H36M17)[joints]]
         xy = torch.from_numpy(unit[person : person + 1, joints])
         residual[person, some] = affine_residual(torch.from_numpy(points), xy)[0].numpy()
-    return np.concatenate([near, more], axis=1), np.concatenate([left, residual], axis=1)
+    return residual
 
 
 def shortlisted(
