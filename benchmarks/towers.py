@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=400.0, help="of synthetic motion")
     parser.add_argument("--steps", type=int, default=SETTINGS.steps)
     parser.add_argument("--batch", type=int, default=SETTINGS.batch)
+    parser.add_argument("--views-weight", type=float, default=SETTINGS.views_weight)
     parser.add_argument("--precision", choices=["bfloat16", "float32"], default=SETTINGS.precision)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -48,7 +49,12 @@ def main() -> None:
         real = [recorded(options.store, options.split, part) for part in ("train", "val")]
         poses, validation = np.concatenate([real[0]] * 6 + [poses[::2]]), real[1]
         data = f"{len(real[0])} poses of motion capture, six times, and synthetic motion"
-    config = TowersTrainingConfig(steps=options.steps, batch=options.batch, precision=options.precision)
+    config = TowersTrainingConfig(
+        steps=options.steps,
+        batch=options.batch,
+        views_weight=options.views_weight,
+        precision=options.precision,
+    )
     start = time.perf_counter()
 
     def tell(stage: str, step: int, steps: int, metrics: dict[str, float]) -> None:

@@ -61,7 +61,6 @@ def test_a_limb_that_is_exchanged_is_some_other_poses_or_its_mirror_image(pool, 
     left, right = (all_poses[:, a] - all_poses[:, b] for a, b in ((6, 5), (3, 2)))
     known = torch.nn.functional.normalize(torch.cat([right, left * torch.tensor([1.0, -1.0, 1.0])]), dim=-1)
     likeness = shin @ known.T
-    # canonical space turns a little with the exchanged legs' hips fixed: none, since hips and spine stay
     assert likeness.max(1).values.min() > 0.999
     assert (likeness.argmax(1) != torch.arange(60)).float().mean() > 0.5
 
