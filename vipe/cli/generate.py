@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vipe import Clip, Embedder, PoseStore
+    from vipe.embed.plausibility import JointLimits
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -56,6 +57,13 @@ def generate(
             consume_multiple=True,
         ),
     ] = (),
+    within_limits: Annotated[
+        bool,
+        Parameter(
+            help="Draw directions, or samples, until there are enough that keep to the store's joint limits. The way "
+            "between two poses is what it is."
+        ),
+    ] = True,
     embedder: Annotated[str, Parameter(help="Folder or name of a learned embedding.")] = "default",
     page: Annotated[Path | None, Parameter(help="Also draw the poses as one HTML page.")] = None,
     seed: Seed = 0,
@@ -63,6 +71,7 @@ def generate(
 ) -> None:
     """Make new poses with a learned embedding, and say how plausible they are."""
     from vipe import Embedder, PoseStore
+    from vipe.embed.plausibility import JointLimits
     from vipe.errors import VipeError
 
     start = time.perf_counter()
@@ -80,8 +89,10 @@ def generate(
         given.append(_pose(opened, to_clip or clip, to_frame))
     recorded = _recorded(opened)
     model = Embedder.from_pretrained(embedder)
-    made = _make(model, mode, given, recorded, alpha, count, limbs, seed)
-    entries, checks = _checked(made, given, recorded)
+    limits = JointLimits.learn(recorded.poses)
+    options = {"limbs": limbs, "limits": limits if within_limits else None}
+    made = _make(model, mode, given, recorded, alpha, count, seed, options)
+    entries, checks = _checked(made, given, recorded, limits)
     origin = "" if clip is None else f"{clip} frame {frame}"
     PoseStore.create(out, made.clips(origin), licence=opened.summary["licence"])
     result = {
@@ -132,7 +143,8 @@ def _pose(store: "PoseStore", clip: str, frame: int) -> "Array":
     where = {"clip": clip, "frame": frame}
     found = store.poses(where)
     if len(found):
-        return found[0]
+        pose: Array = found[0]
+        return pose
     frames = store.table(["frame"], {"clip": clip}).column("frame").to_pylist()
     if not frames:
         known = ", ".join(repr(one["clip"]) for one in store.clips()[:3])
@@ -155,22 +167,22 @@ def _make(
     recorded: _Recorded,
     alpha: tuple[float, ...],
     count: int,
-    limbs: tuple[str, ...],
     seed: int,
+    options: dict[str, Any],
 ) -> _Made:
     import numpy as np
 
     from vipe.embed.generate import Prior, between, sample, vary
 
     if mode == "between":
-        way = between(model, given[0], given[1], count, limbs=limbs)
+        way = between(model, given[0], given[1], count, limbs=options["limbs"])
         return _Made(mode, ["between"], [f"{one:.0%}" for one in np.linspace(0, 1, count)], (), way[None])
     prior = None
     if model.name != "v-vipe":
         some = recorded.poses[:: -(-len(recorded.poses) // _FITTED)]
         prior = Prior.fit(model.encode_poses(some))
     alphas = tuple(sorted(set(alpha or _ALPHAS))) if mode == "noise" else ()
-    common: dict[str, Any] = {"generator": np.random.default_rng(seed), "prior": prior, "limbs": limbs}
+    common: dict[str, Any] = {"generator": np.random.default_rng(seed), "prior": prior, **options}
     if mode == "noise":
         poses = vary(model, given[0], alphas, count, **common)
     else:
@@ -179,15 +191,17 @@ def _make(
     return _Made(mode, names, [f"alpha {one:g}" for one in alphas] or [""], alphas, poses)
 
 
-def _checked(made: _Made, given: "list[Array]", recorded: _Recorded) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _checked(
+    made: _Made, given: "list[Array]", recorded: _Recorded, limits: "JointLimits"
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What is known of each pose, and of all together."""
     import numpy as np
 
     from vipe.embed.generate import bone_length_error, not_monotone, pose_difference
-    from vipe.embed.plausibility import JointLimits, nearest_poses
+    from vipe.embed.plausibility import nearest_poses
 
     flat = made.poses.reshape(-1, 17, 3)
-    broken = JointLimits.learn(recorded.poses).broken(flat)
+    broken = limits.broken(flat)
     nearest, row = nearest_poses(flat, recorded.poses)
     away = pose_difference(made.poses, given[0]) if given else None
     entries: list[dict[str, Any]] = []
@@ -287,7 +301,7 @@ def _draw(
     from vipe.plots.generated import Row, save_generated_page
 
     notes = [
-        (f"{entry['distance']:.3f} away; " if "distance" in entry else "")
+        (f"{entry['distance']:.3f} from the source; " if "distance" in entry else "")
         + (f"out of limits: {_limits(entry)}" if entry["broken"] else "within limits")
         for entry in entries
     ]

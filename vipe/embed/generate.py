@@ -12,7 +12,7 @@ __all__ = [
     "vary",
 ]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
+from vipe.embed.plausibility import JointLimits
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.bones import bone_lengths, bone_vectors, from_bone_vectors
 from vipe.geometry.canonical import REFERENCE_LENGTHS, Canonical, canonical_rotation, canonicalize
@@ -33,6 +34,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _BODY = load("h36m17")
 _BONES = [_BODY.joints[child] for _, child in _BODY.bones]
 _TORSO_METRES = 0.5  # of a body that no recording gives
+_TRIES = 32  # drawn for each one asked for, before joint limits are said to leave too few
 _TINY = 1e-6
 
 _LEFT_ARM, _RIGHT_ARM = ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist")
@@ -110,6 +112,7 @@ def vary(
     generator: np.random.Generator,
     prior: Prior | None = None,
     limbs: Sequence[str] = (),
+    limits: JointLimits | None = None,
     detail: bool = True,
 ) -> Float32[Array, "count alphas 17 3"]:
     """Variations of a pose: z + alpha * direction, decoded, along directions drawn once (levy2024).
@@ -122,6 +125,8 @@ def vary(
         generator: Draws the directions.
         prior: Whose spread directions have; N(0, I) for V-VIPE. Other embeddings need one: `Prior.fit`.
         limbs: Parts of the body that may move, of `LIMBS`; all if empty. Bones of the others keep their directions.
+        limits: Keep only directions along which the joints stay within these at every alpha, and draw on until there
+            are `count`. An angle that the source itself has out of its range does not count.
         detail: Carry what decoding loses of the source over to the variations. Without, alpha 0 gives the source as
             the decoder has it.
 
@@ -130,19 +135,23 @@ def vary(
 
     Raises:
         VipeError: If a limb is unknown, an alpha is negative or not finite, `count` is not positive, or the embedding
-            has no prior and none is given.
+            has no prior and none is given, or the limits leave too few directions.
         ShapeError: If the source is not (17, 3) or has no canonical form.
     """
     moving = _moving(limbs)
     steps = np.asarray(alphas, np.float32)
     if not steps.size or not np.isfinite(steps).all() or (steps < 0).any():
         raise VipeError(f"alphas must be at least one number, none negative, got {', '.join(map(str, alphas)) or '-'}")
-    directions = _prior(embedder, prior).directions(_positive("count", count), generator)
+    prior = _prior(embedder, prior)
     body, z = _taken_apart(embedder, source, "source")
-    turned = _decoded(embedder, z + steps[:, None] * directions[:, None])
-    if detail:
-        turned = _turned(turned, *_turn(_decoded(embedder, z), _directions(body)))
-    return _placed(_held(turned, _directions(body), moving), body)
+    own = _directions(body)
+    turn = _turn(_decoded(embedder, z), own)
+
+    def make(number: int) -> Float32[Array, "number alphas 17 3"]:
+        turned = _decoded(embedder, z + steps[:, None] * prior.directions(number, generator)[:, None])
+        return _placed(_held(_turned(turned, *turn) if detail else turned, own, moving), body)
+
+    return _drawn(make, _positive("count", count), limits, source)
 
 
 def between(
@@ -192,6 +201,7 @@ def sample(
     prior: Prior | None = None,
     source: Float[Array, "17 3"] | None = None,
     limbs: Sequence[str] = (),
+    limits: JointLimits | None = None,
 ) -> Float32[Array, "count 17 3"]:
     """Poses from the prior: any that the embedding knows.
 
@@ -203,24 +213,24 @@ def sample(
         source: Whose body, place and held limbs to take; else the reference body with a torso of 0.5 m, upright at
             the world's origin, its lowest joint on the floor, facing -x.
         limbs: As for `vary`; needs a source.
+        limits: Keep only poses whose joints are within these, and draw on until there are `count`.
 
     Raises:
         VipeError: If a limb is unknown or there is no source to hold the others, `count` is not positive, or the
-            embedding has no prior and none is given.
+            embedding has no prior and none is given, or the limits leave too few poses.
         ShapeError: If the source is not (17, 3) or has no canonical form.
     """
     moving = _moving(limbs)
     if source is None and not all(moving):
         raise VipeError(f"limbs {', '.join(limbs)}: the others are held as in a source pose, and none is given")
     prior = _prior(embedder, prior)
-    drawn = _decoded(embedder, prior.mean + prior.directions(_positive("count", count), generator))
-    if source is not None:
-        body, _ = _taken_apart(embedder, source, "source")
-        return _placed(_held(drawn, _directions(body), moving), body)
-    lengths = _TORSO_METRES * drawn.new_tensor(REFERENCE_LENGTHS)
-    poses = from_bone_vectors(drawn * lengths[:, None], _BODY.parents)
-    poses[..., 2] -= poses[..., 2].amin(-1, keepdim=True)
-    return np.asarray(poses.numpy())
+    body = None if source is None else _taken_apart(embedder, source, "source")[0]
+
+    def make(number: int) -> Float32[Array, "number 1 17 3"]:
+        drawn = _decoded(embedder, prior.mean + prior.directions(number, generator))[:, None]
+        return _on_reference(drawn) if body is None else _placed(_held(drawn, _directions(body), moving), body)
+
+    return _drawn(make, _positive("count", count), limits, source if any(not free for free in moving) else None)[:, 0]
 
 
 def pose_difference(poses: Float[Array, "*batch 17 3"], source: Float[Array, "17 3"]) -> Float32[Array, "*batch"]:
@@ -242,6 +252,29 @@ def not_monotone(distance: Float[Array, "*batch steps"]) -> Bool[Array, "*batch 
         distance: To the source, by growing alpha.
     """
     return np.asarray(np.diff(distance, axis=-1) < -_TINY)
+
+
+def _drawn(
+    make: Callable[[int], Float32[Array, "number steps 17 3"]],
+    count: int,
+    limits: JointLimits | None,
+    source: Float[Array, "17 3"] | None,
+) -> Float32[Array, "count steps 17 3"]:
+    """Draw until `count` stay within the limits at all their steps."""
+    if limits is None:
+        return make(count)
+    excused = np.zeros(1, bool) if source is None else ~limits.within(source[None])
+    kept: list[Array] = []
+    for _ in range(_TRIES):
+        drawn = make(count)
+        within = (limits.within(drawn.reshape(-1, 17, 3)) | excused).all(axis=1)
+        kept += list(drawn[within.reshape(drawn.shape[:2]).all(axis=1)])
+        if len(kept) >= count:
+            return np.stack(kept[:count])
+    raise VipeError(
+        f"joint limits: {len(kept)} of {_TRIES * count} drawn stay within them, {count} were asked for; ask for fewer, "
+        "go less far, or draw without limits"
+    )
 
 
 def _moving(limbs: Sequence[str]) -> list[bool]:
@@ -329,6 +362,14 @@ def _frame(directions: Float[Tensor, "*batch 16 3"], part: str) -> Float[Tensor,
     )  # fmt: skip
     bone = {name: directions[..., _BONES.index(name), :] for name in (right, left, up)}
     return canonical_rotation(bone[right] - bone[left], bone[up])[0]
+
+
+def _on_reference(directions: Float[Tensor, "*batch 16 3"]) -> Float32[Array, "*batch 17 3"]:
+    """On the reference body, upright at the world's origin, the lowest joint on the floor."""
+    lengths = _TORSO_METRES * directions.new_tensor(REFERENCE_LENGTHS)
+    poses = from_bone_vectors(directions * lengths[:, None], _BODY.parents)
+    floor = poses[..., 2].amin(-1)[..., None, None] * poses.new_tensor([0.0, 0.0, 1.0])
+    return np.asarray((poses - floor).numpy())
 
 
 def _placed(directions: Float[Tensor, "*batch 16 3"], body: Canonical) -> Float32[Array, "*batch 17 3"]:

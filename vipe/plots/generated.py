@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vipe.geometry import canonicalize_array
-from vipe.plots.figures import Card, Figure, figure_3d
+from vipe.plots.figures import Card, figure_3d
 from vipe.plots.report import Section, save_page
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -42,22 +42,23 @@ def save_generated_page(
         page: HTML file to write.
         title: Heading.
         rows: What was generated, top to bottom.
-        given: The poses they were made of. All are drawn facing as the first of these does.
+        given: The poses they were made of; generated ones are drawn as the first of these faces.
         intro: A few sentences below the heading.
         table: Rows of cells, the head first.
     """
-    # One rotation for all, so that what does not move looks still.
-    turn = canonicalize_array(given.poses[:1]).rotation[0] if given else np.eye(3, dtype=np.float32)
-
-    def cards(row: Row) -> list[Card]:
-        drawn = [_figure(pose, turn) for pose in row.poses]
-        texts = zip(row.titles, row.notes, strict=True)
-        return [Card(figure=figure, title=name, note=note) for figure, (name, note) in zip(drawn, texts, strict=True)]
-
-    sections = [] if given is None else [Section(title=given.label, rows=[("", cards(given))])]
-    sections.append(Section(title="generated", rows=[(row.label, cards(row)) for row in rows]))
+    # One rotation for all that was generated, so that what does not move looks still; a pose given faces the viewer.
+    fronts = None if given is None else canonicalize_array(given.poses).rotation
+    front = np.eye(3, dtype=np.float32) if fronts is None else fronts[0]
+    sections = [Section(title="generated", rows=[(row.label, _cards(row, front)) for row in rows])]
+    if given is not None and fronts is not None:
+        sections.insert(0, Section(title=given.label, rows=[("", _cards(given, fronts))]))
     save_page(page, title, sections, intro=intro, table=table)
 
 
-def _figure(pose: Float[Array, "17 3"], turn: Float[Array, "3 3"]) -> Figure:
-    return figure_3d((pose - pose[:1]) @ turn.T)
+def _cards(row: Row, turn: Float[Array, "*#cards 3 3"]) -> list[Card]:
+    turns = np.broadcast_to(turn, (len(row.poses), 3, 3))
+    parts = zip(row.poses, turns, row.titles, row.notes, strict=True)
+    return [
+        Card(figure=figure_3d((pose - pose[:1]) @ turned.T), title=title, note=note)
+        for pose, turned, title, note in parts
+    ]
