@@ -178,9 +178,12 @@ def _options() -> argparse.Namespace:
 def _everything(run: Run, models: list[str], seconds: float) -> bool:
     """Train, measure and time all models in turn; whether all is done."""
     models = [name for name in models if name != "towers-synthetic" or SYNTHETIC in run.data]
-    metrics = _read(run.out / "metrics.json") or {"models": {}}
-    counts = {name: len(part) for name, part in run.data.items()}
-    metrics |= {"data": counts, "preset": run.preset, "device": _device_name(run.device), "torch": torch.__version__}
+    settings = {"preset": run.preset, "seed": run.seed, "data": {name: len(part) for name, part in run.data.items()}}
+    metrics = _read(run.out / "metrics.json") or {**settings, "models": {}}
+    if any(metrics[key] != value for key, value in settings.items()):
+        raise SystemExit(f"{run.out}: has results of another preset, seed or data; give another --out")
+    metrics |= {"device": _device_name(run.device), "torch": torch.__version__}
+    _write(run.out / "metrics.json", metrics)
     last = run.end - _EVALUATING * seconds
     for number, name in enumerate(models):
         if name in metrics["models"]:

@@ -35,13 +35,15 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """The preset's name with a training of seconds."""
-    from vipe.embed.presets import PRESETS, Preset
+    from vipe.embed.presets import PRESETS, TOWERS, Preset
+    from vipe.embed.towers_training import TowersTrainingConfig
     from vipe.embed.training import TrainingConfig
     from vipe.embed.vvipe import VVIPEConfig
 
     training = TrainingConfig(
         pose_steps=4, keypoint_steps=4, batch=16, record_every=2, validate_every=4, validation_rows=20
     )
+    monkeypatch.setitem(TOWERS, "tiny", TowersTrainingConfig(steps=4, batch=16, record_every=2, validate_every=4))
     monkeypatch.setitem(PRESETS, "tiny", Preset(network=VVIPEConfig(width=16), training=training))
 
 
@@ -76,7 +78,7 @@ def test_an_ablation_is_named_and_trained_on_the_clips_of_the_table(folder, caps
     code, out, _ = run(capsys, "train", "embedding", folder / "store", *options, "--precision", "bfloat16")
     assert code == 0
     assert "tiny v-vipe no-pretraining" in out
-    assert "one view to another Hit@1" in out
+    assert "one view to another" in out
     trained = Embedder.from_pretrained(tmp_path / "v")
     assert trained.origin["training"]["pretraining"] is False
     assert trained.origin["training"]["precision"] == "bfloat16"
@@ -108,3 +110,25 @@ def test_presets_have_a_method_of_the_same_size():
         network, training = prvipe_like(replace(preset))
         assert network.width == preset.network.width
         assert training.steps == preset.training.keypoint_steps
+
+
+def test_towers_are_trained_and_make_an_index(folder, capsys, tmp_path):
+    options = ("--out", tmp_path / "t", "--method", "towers", "--split", folder / "clips.csv", "--json")
+    code, out, _ = run(capsys, "train", "embedding", folder / "store", *options)
+    said = json.loads(out)
+    assert (code, said["method"]) == (0, "towers")
+    assert {"val_search_noisy", "val_views_noisy", "val_mpjpe_noisy"} <= set(said["validation"])
+    code, out, _ = run(
+        capsys, "index", "build", folder / "store", "--out", tmp_path / "i", "--encoder", tmp_path / "t", "--json"
+    )
+    assert code == 0
+
+
+def test_what_belongs_to_other_methods_is_refused(folder, capsys, tmp_path):
+    for option in (("--ablation", "no-triplet"), ("--keypoints", "exact")):
+        code, _, err = run(
+            capsys, "train", "embedding", folder / "store", "--out", tmp_path / "t", "--method", "towers", *option
+        )
+        assert code == 2
+        assert err.count("\n") == 1
+        assert option[0] in err

@@ -225,7 +225,7 @@ def test_angles_depend_on_neither_place_nor_size_and_mirror(poses, turned):
 
 
 def test_limits_are_those_of_the_data(moved):
-    limits = JointLimits.learn(moved, quantile=0)
+    limits = JointLimits.learn(moved, quantile=0.0)
     assert limits.within(moved).all()
     assert set(limits.broken(moved[:5])[0]) == set()
     broken = moved[:1].copy()

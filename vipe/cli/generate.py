@@ -44,7 +44,11 @@ def generate(
     ] = "noise",
     alpha: Annotated[
         tuple[float, ...],
-        Parameter(help="How far to go, 0 being the pose itself; 0.2 0.3 0.4 0.5 if not given.", consume_multiple=True),
+        Parameter(
+            help="How far to go, 0 being the pose itself; 0.2 0.3 0.4 0.5 if not given.",
+            consume_multiple=True,
+            negative="",
+        ),
     ] = (),
     to_clip: Annotated[str | None, Parameter(help="Clip of the pose to go to; that of --clip if not given.")] = None,
     to_frame: Annotated[int | None, Parameter(help="Its frame.")] = None,
@@ -55,6 +59,7 @@ def generate(
             help="What may move, of left_arm, right_arm, arms, left_leg, right_leg, legs, torso, head; all if not "
             "given.",
             consume_multiple=True,
+            negative="",
         ),
     ] = (),
     within_limits: Annotated[

@@ -12,6 +12,17 @@ from cyclopts import Parameter
 
 from vipe.cli.output import Json, Seed, emit, progress
 
+_CHECKS = {
+    "val_mpjpe": "torso lengths off, from 2D",
+    "val_hit1": "search Hit@1",
+    "val_view_hit1": "one view to another",
+}
+_TOWERS_CHECKS = {
+    "val_mpjpe_noisy": "torso lengths off, from noisy 2D",
+    "val_search_noisy": "search Hit@1",
+    "val_views_noisy": "one view to another",
+}
+
 
 def embedding(
     store: Path,
@@ -23,8 +34,11 @@ def embedding(
         Parameter(help="`tiny`: about 90 s on 2 cores. `faithful`: the paper's networks in minutes. `base`: in hours."),
     ] = "tiny",
     method: Annotated[
-        Literal["v-vipe", "pr-vipe"],
-        Parameter(help="`pr-vipe` is a baseline: it embeds keypoints alone, and no index can use it."),
+        Literal["v-vipe", "towers", "pr-vipe"],
+        Parameter(
+            help="`towers`: what `default` is, better at finding poses. `pr-vipe` is a baseline: it embeds keypoints "
+            "alone, and no index can use it."
+        ),
     ] = "v-vipe",
     ablation: Annotated[
         Literal["no-triplet", "no-alignment", "no-pretraining", "autoencoder", "no-augmentation"] | None,
@@ -48,7 +62,7 @@ def embedding(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Train V-VIPE on a store: the 3D pose VAE, then the 2D encoder with the decoder frozen.
+    """Train an embedder on a store. V-VIPE: the 3D pose VAE, then the 2D encoder with the decoder frozen.
 
     Parameters
     ----------
@@ -58,8 +72,9 @@ def embedding(
     from dataclasses import replace
 
     from vipe.cli.splits import clips_of_part
-    from vipe.embed.presets import PRESETS, ablate, exact, prvipe_like
+    from vipe.embed.presets import PRESETS, TOWERS, ablate, exact, prvipe_like
     from vipe.embed.prvipe_training import train_prvipe
+    from vipe.embed.towers_training import train_towers
     from vipe.embed.training import train
     from vipe.errors import MissingExtra, StoreError, VipeError
     from vipe.plots.history import save_history
@@ -68,6 +83,8 @@ def embedding(
     start = time.perf_counter()
     if ablation is not None and method != "v-vipe":
         raise VipeError(f"--ablation {ablation} leaves out a part of V-VIPE; --method {method} has none of it")
+    if method == "towers" and keypoints == "exact":
+        raise VipeError("--keypoints exact is a setting of V-VIPE and Pr-VIPE; towers learn from noisy views")
     if split is not None and val is not None:
         raise VipeError("--split says which clips validate, and so does --val; give one of them")
     opened = PoseStore.open(store)
@@ -96,6 +113,9 @@ def embedding(
         if method == "v-vipe":
             embedder = train(poses, validation, out, network=chosen.network, config=chosen.training, **common)
             fingerprint = embedder.fingerprint
+        elif method == "towers":
+            settings = TOWERS[preset] if precision is None else replace(TOWERS[preset], precision=precision)
+            fingerprint = train_towers(poses, validation, out, config=settings, **common).fingerprint
         else:
             network, config = prvipe_like(chosen)
             fingerprint = train_prvipe(poses, validation, out, network=network, config=config, **common).fingerprint
@@ -112,9 +132,8 @@ def embedding(
         "validation": figures,
     }
     what = " ".join(part for part in (preset, method, ablation) if part)
-    said = [f"one view to another Hit@1 {figures['val_view_hit1']:.1%}"]
-    if method == "v-vipe":
-        said = [f"{figures['val_mpjpe']:.3f} torso from 2D", f"search Hit@1 {figures['val_hit1']:.1%}", *said]
+    names = _TOWERS_CHECKS if method == "towers" else _CHECKS
+    said = [f"{label} {figures[name]:.3f}" for name, label in names.items() if name in figures]
     text = [
         f"{out}: {what} {fingerprint} in {result['seconds']:.0f} s",
         f"validation: {', '.join(said)}",

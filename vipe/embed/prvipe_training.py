@@ -21,6 +21,7 @@ from vipe.embed.prvipe import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probabi
 from vipe.embed.training import digest, held_out, recorded, silent
 from vipe.embed.validation import first_hits
 from vipe.embed.views import ViewConfig, see
+from vipe.embed.vvipe import check_device
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
 from vipe.geometry.procrustes import procrustes_mpjpe
@@ -82,13 +83,18 @@ def train_prvipe(
     network: PrVIPEConfig | None = None,
     config: PrVIPETrainingConfig | None = None,
     seed: int = 0,
+    device: str = "cpu",
     progress: Progress | None = None,
     data: str = "",
 ) -> PrVIPE:
-    """Train Pr-VIPE and leave it in `folder`; arguments, resuming and errors as of `vipe.embed.training.train`."""
+    """Train Pr-VIPE and leave it in `folder`; arguments, resuming and errors as of `vipe.embed.training.train`.
+
+    Wherever it was trained, what is returned is on the CPU.
+    """
     folder, network, config = Path(folder), network or PrVIPEConfig(), config or PrVIPETrainingConfig()
     if seed < 0:
         raise VipeError(f"training: seed must not be negative, got {seed}")
+    check_device(device)
     origin = {
         "network": asdict(network),
         "training": asdict(config),
@@ -101,10 +107,10 @@ def train_prvipe(
         refuse_other_origin(folder, embedder.origin, origin)
         return embedder
     run = _Run(
-        model=PrVIPENetwork.untrained(network, seed),
+        model=PrVIPENetwork.untrained(network, seed).to(device),
         config=config,
-        recorded=recorded("poses", poses, "cpu"),
-        held_out=held_out(validation, config.validation_rows, "cpu"),
+        recorded=recorded("poses", poses, device),
+        held_out=held_out(validation, config.validation_rows, device),
     )
     stage = Stage(name="pairs", steps=config.steps, trained=(run.model,), losses=run.losses, validate=run.validate)
     history = run_stages(
@@ -117,7 +123,7 @@ def train_prvipe(
         progress=progress or silent,
     )
     card = _card(data, len(poses), config, seed, history[-1])
-    embedder = PrVIPE(run.model, card=card, origin=origin)
+    embedder = PrVIPE(run.model.cpu(), card=card, origin=origin)
     lines = "".join(json.dumps(line) + "\n" for line in history)
     embedder.save(folder, files={"history.jsonl": lines}, replace=True)
     return embedder
@@ -138,17 +144,17 @@ class _Run:
         self.recorded, self.canonical = recorded, canonicalize(recorded).poses
         self.held_out, self.held_out_canonical = held_out, canonicalize(held_out).poses
         rig = [[view.azimuth, view.elevation, view.roll] for view in CameraRig.load(config.views.rig).cameras]
-        self.rig = torch.tensor(rig, dtype=torch.float32)
+        self.rig = torch.tensor(rig, dtype=torch.float32, device=recorded.device)
 
     def losses(self, generator: torch.Generator) -> dict[str, Tensor]:
         """One batch: every pose in two views, the second a positive of the first (Sun et al. 2020, eq. 4 to 6)."""
-        config = self.config
-        rows = torch.randint(len(self.recorded), (config.batch,), generator=generator)
+        config, device = self.config, self.recorded.device
+        rows = torch.randint(len(self.recorded), (config.batch,), generator=generator, device=device)
         first, second = (see(self.recorded[rows], self.rig, config.views, generator) for _ in range(2))
         xy, seen = (torch.cat(parts) for parts in zip(first, second, strict=True))
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             mean, scale = self.model(xy, seen)
-        noise = torch.randn(self.model.config.samples, *mean.shape, generator=generator)
+        noise = torch.randn(self.model.config.samples, *mean.shape, generator=generator, device=device)
         anchor, positive = (mean + scale * noise).transpose(0, 1).chunk(2)
         means, others = mean.detach().chunk(2)
         negative, active = mine_negatives(means, others, self.canonical[rows], config.match)
@@ -169,7 +175,7 @@ class _Run:
         views = self.config.views
         middle = sum(views.noise) / 2
         views = ViewConfig(**{**asdict(views), "random_share": 1.0, "noise": (middle, middle), "missing_share": 0.0})
-        generator = torch.Generator().manual_seed(_SEED)
+        generator = torch.Generator(self.held_out.device).manual_seed(_SEED)
         queries, others = (self.model(*see(self.held_out, self.rig, views, generator))[0] for _ in range(2))
         return {"val_view_hit1": first_hits(queries, others, self.held_out_canonical)}
 

@@ -9,7 +9,7 @@ __all__ = ["Embedder", "KeypointEncoder", "PoseDecoder", "PoseEncoder", "VVIPE",
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -301,6 +301,23 @@ class Embedder:
             for rows in _blocks(len(z)):
                 poses[rows] = self.model.decode(self._tensor(z[rows])).cpu().numpy()
         return poses
+
+    def generate(
+        self,
+        source: Float[Array, "17 3"],
+        alphas: Sequence[float] = (0.2, 0.3, 0.4, 0.5),
+        count: int = 8,
+        *,
+        generator: np.random.Generator,
+        **options: Any,
+    ) -> Float32[Array, "count alphas 17 3"]:
+        """Variations of a pose along `count` directions, on its body and at its place, metres.
+
+        Args and errors are those of `vipe.embed.generate.vary`; ways between poses and samples are made beside it.
+        """
+        from vipe.embed.generate import vary
+
+        return vary(self, source, alphas, count, generator=generator, **options)
 
     @property
     def _device(self) -> torch.device:

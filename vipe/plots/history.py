@@ -8,11 +8,18 @@ from typing import Any
 
 from vipe.errors import MissingExtra
 
-_LOSSES = ("loss", "reconstruction", "kl", "triplet", "ratio", "pairwise", "prior")
+_LOSSES = (  # of V-VIPE, of Pr-VIPE, of the towers
+    *("loss", "reconstruction", "kl", "triplet"),
+    *("ratio", "pairwise", "prior"),
+    *("search", "answer", "views", "decoded"),
+)
 _CHECKS = {
     "val_mpjpe": "validation MPJPE (torso lengths)",
     "val_hit1": "validation search Hit@1",
     "val_view_hit1": "validation Hit@1, one view to another",
+    "val_mpjpe_noisy": "validation MPJPE (torso lengths), noisy views",
+    "val_search_noisy": "validation search Hit@1, noisy views",
+    "val_views_noisy": "validation Hit@1, one noisy view to another",
 }
 
 
