@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 TRAINING, SYNTHETIC = "train", "synthetic"
 APART = 0.02  # torso lengths: a training pose differs from the one before it in its clip by more
 ROW_BYTES = 104  # of a row before compression
+FRAME_BYTES = 20_000  # of the file beside its rows
 _TENTH = {8: "val", 9: "test"}  # of clips in order, where no table says
 
 
@@ -77,7 +78,7 @@ def make_data(store: Path, path: Path, *, table: Path | None, synthetic: float, 
         names = np.repeat([clip.name for clip in made], [len(clip.positions) for clip in made]).astype(str)
         whole = ~canonicalize_array(bodies).degenerate
         parts[SYNTHETIC] = Part(poses=bodies[whole], clips=names[whole])
-    _write(path, _thinned(parts, int(megabytes * 1e6 / ROW_BYTES)))
+    _write(path, _thinned(parts, int((megabytes * 1e6 - FRAME_BYTES) / ROW_BYTES)))
     size = path.stat().st_size / 1e6
     rows = ", ".join(f"{len(part):,} {name}" for name, part in load_data(path).items())
     print(f"{path}: {size:.1f} MB: {rows}")

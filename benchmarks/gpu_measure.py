@@ -26,6 +26,7 @@ CONDITIONS = {"ground truth": GROUND_TRUTH, "noise 0.03": NOISE_003, "2 missing"
 HIT = 0.1  # torso lengths
 DISTANCE = 4.0  # metres
 _ROWS = 1024  # queries at a time
+_PAIRS = 1 << 20  # of poses compared at a time
 _CANDIDATES = 64  # of each query, by the means, that Pr-VIPE compares by samples
 
 
@@ -85,8 +86,7 @@ class Probabilistic:
             drawn = query[0][part, None, None] + query[1][part, None, None] * own
             others = gallery[0][rows[part], None] + gallery[1][rows[part], None] * theirs
             match = match_probability(drawn, others, self.network.slope, self.network.offset)
-            match[:, _CANDIDATES:] = -1 - torch.arange(match.shape[1] - _CANDIDATES, device=self.device).clamp(min=0)
-            ordered.append(rows[part].gather(1, match.argsort(1, descending=True, stable=True)))
+            ordered.append(rows[part].gather(1, match.argsort(dim=1, descending=True)))
         return torch.cat(ordered)[:, :k]
 
 
@@ -152,8 +152,9 @@ def measure_views(
             model.describe(_see(poses, CameraRig(name=rig, cameras=(camera,)), CONDITIONS[name], [seed, 1, number]))
             for number, camera in enumerate(cameras)
         ]
-        found = [_within(canonical, canonical, model.nearest(views[i], views[j], max(KS))) for i, j in pairs]
-        within = torch.stack(found, dim=1)
+        rows = torch.cat([model.nearest(views[i], views[j], max(KS)) for i, j in pairs])
+        within = _within(canonical, canonical.repeat(len(pairs), 1, 1), rows)
+        within = within.unflatten(0, (len(pairs), -1)).transpose(0, 1)
         result[name] = {"all": _hits(within, clips, seed)}
         if any(mixed):
             result[name]["unseen"] = _hits(within[:, torch.tensor(mixed, device=device)], clips, seed)
@@ -215,7 +216,8 @@ def _see(poses: np.ndarray, rig: CameraRig, noise: DetectorNoise, seed: list[int
 
 
 def _within(canonical: Tensor, truth: Tensor, rows: Tensor) -> Tensor:
-    parts = zip(rows.split(_ROWS), truth.split(_ROWS), strict=True)
+    step = max(1, _PAIRS // rows.shape[1])
+    parts = zip(rows.split(step), truth.split(step), strict=True)
     return torch.cat([procrustes_mpjpe(canonical[some], own[:, None]) < HIT for some, own in parts])
 
 

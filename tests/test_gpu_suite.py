@@ -76,8 +76,8 @@ def test_training_poses_differ_from_the_one_before(data, gpu_data):
 
 
 def test_the_file_is_no_larger_than_asked(archive, tmp_path, gpu_data):
-    gpu_data.make_data(archive.path, tmp_path / "p", table=None, synthetic=0.5, megabytes=0.05, seed=0)
-    assert (tmp_path / "p").stat().st_size < 50_000 + 10_000  # and some for the footer
+    gpu_data.make_data(archive.path, tmp_path / "p", table=None, synthetic=0.5, megabytes=0.07, seed=0)
+    assert (tmp_path / "p").stat().st_size <= 70_000
     parts = gpu_data.load_data(tmp_path / "p")
     assert {"train", "val", "test", "synthetic"} <= set(parts)
     assert len(parts["train"]) > 50
@@ -95,11 +95,16 @@ def test_a_table_of_splits_is_followed(archive, tmp_path, gpu_data):
 
 def test_the_suite_trains_measures_and_times_without_the_packages_it_does_not_name(data, tmp_path):
     out = tmp_path / "out"
-    done = suite("--data", data, "--out", out, "--preset", "tiny", "--device", "cpu", "--minutes", 0.3, absent=ABSENT)
+    out.mkdir()
+    stages = {"v-vipe": ("poses", "keypoints"), "pr-vipe": ("pairs",)}
+    for name in ("v-vipe", "pr-vipe", "towers", "towers-synthetic"):  # short, however fast the machine is
+        steps = dict.fromkeys(stages.get(name, ("towers",)), 20)
+        plan = {"steps": steps, "validate_every": 10, "training_seconds": 0.0}
+        (out / f"{name}.json").write_text(json.dumps(plan))
+    call = ("--data", data, "--out", out, "--preset", "tiny", "--device", "cpu", "--minutes", 30)
+    done = suite(*call, absent=ABSENT)
     assert done.returncode == 0, done.stderr
-    while "not done" in done.stdout:  # a slow machine needs several calls
-        done = suite("--data", data, "--out", out, "--preset", "tiny", "--device", "cpu", "--minutes", 0.3)
-        assert done.returncode == 0, done.stderr
+    assert "not done" not in done.stdout
     metrics = json.loads((out / "metrics.json").read_text())
     assert set(metrics["models"]) == {"v-vipe", "towers", "towers-synthetic", "pr-vipe"}
     for name, model in metrics["models"].items():
@@ -112,12 +117,12 @@ def test_the_suite_trains_measures_and_times_without_the_packages_it_does_not_na
     assert {"canonicalize", "v-vipe: lift keypoints", "towers: encode keypoints"} <= timed
 
     weights = (out / "towers" / "weights.safetensors").read_bytes()
-    again = suite("--data", data, "--out", out, "--preset", "tiny", "--device", "cpu", "--minutes", 0.3)
+    again = suite(*call)
     assert again.returncode == 0
     assert "steps" not in again.stdout.split("|")[0]  # nothing was trained again
     assert (out / "towers" / "weights.safetensors").read_bytes() == weights
 
-    other = suite("--data", data, "--out", out, "--preset", "tiny", "--device", "cpu", "--seed", 1)
+    other = suite(*call, "--seed", 1)
     assert other.returncode != 0
     assert "another preset, seed or data" in other.stderr
 
@@ -140,6 +145,20 @@ def test_an_interrupted_training_goes_on_and_ends_as_one_without_interrupt(data,
         gpu_suite._trained(run, "towers", 1.0, 1e18)
         weights.append((run.out / "towers" / "weights.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_a_plan_has_as_many_steps_as_the_time_allows(data, tmp_path, gpu_data):
+    import gpu_suite
+
+    run = gpu_suite.Run(
+        data=gpu_data.load_data(data), out=tmp_path, preset="tiny", device=torch.device("cpu"), seed=0, end=0
+    )
+    short, long = (gpu_suite._plan(run, "towers", seconds)["steps"]["towers"] for seconds in (0.01, 1e9))
+    assert short == 20
+    assert long == run.most("towers")["towers"]
+    with pytest.raises(gpu_suite.OutOfTime):
+        gpu_suite._plan(run, "towers", 0.0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_of_something_else_is_refused_in_one_line(tmp_path):
