@@ -93,6 +93,7 @@ def test_a_table_of_splits_is_followed(archive, tmp_path, gpu_data):
     assert set(parts["train"].clips) == {names[0]}
 
 
+@pytest.mark.slow
 def test_the_suite_trains_measures_and_times_without_the_packages_it_does_not_name(data, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -174,4 +175,4 @@ def test_a_file_of_something_else_is_refused_in_one_line(tmp_path):
 def test_the_suite_runs_on_a_gpu(data, tmp_path):
     done = suite("--data", data, "--out", tmp_path / "out", "--preset", "tiny", "--device", "cuda", "--minutes", 0.5)
     assert done.returncode == 0, done.stderr
-    assert "cuda" not in json.loads((tmp_path / "out" / "metrics.json").read_text())["device"]
+    assert not json.loads((tmp_path / "out" / "metrics.json").read_text())["device"].startswith("CPU")

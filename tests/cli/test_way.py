@@ -218,7 +218,8 @@ def test_a_track_is_answered_as_one(way, video, capsys):
     assert len(answers) == 1
     clip = vipe.PoseStore.open(way / "store").clips()[0]["clip"]
     assert answers[0]["hits"][0]["clip"] == clip
-    assert "needs --fps" in refused(capsys, *asked)
+    assert "needs a finite --fps" in refused(capsys, *asked)
+    assert "goes with --track" in refused(capsys, *asked[:-1], "--fps", 10)
     assert "one of them" in refused(capsys, *asked, "--fps", 10, "--views")
     assert "need mode full" in refused(capsys, *asked, "--fps", 10, "--mode", "affine")
 

@@ -115,3 +115,16 @@ def test_a_saved_model_is_the_same_and_a_broken_one_is_refused(tmp_path):
     (tmp_path / "cut.json").write_text(text[:100])
     with pytest.raises(ReadError, match=r"cut\.json: no ranking model"):
         RankingModel.load(tmp_path / "cut.json")
+
+
+def test_a_damaged_library_says_so_in_one_line(tmp_path, monkeypatch):
+    from vipe.retrieve import odds
+
+    (tmp_path / "ranking.json").write_text("{}")
+    monkeypatch.setattr(odds.resources, "files", lambda _: tmp_path)
+    RankingModel.default.__func__.cache_clear()
+    try:
+        with pytest.raises(ReadError, match=r"ranking\.json: no ranking model"):
+            RankingModel.default()
+    finally:
+        RankingModel.default.__func__.cache_clear()

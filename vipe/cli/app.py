@@ -68,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _STDERR.print(f"vipe: {_one_line(error)}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        _STDERR.print("vipe: interrupted; what was finished is kept, nothing is half-written; run it again")
+        _STDERR.print(
+            "vipe: interrupted; what was finished is kept, nothing is half-written; run it again", soft_wrap=True
+        )
         sys.exit(130)
 
 

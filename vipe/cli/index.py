@@ -18,7 +18,13 @@ def build(
     /,
     *,
     out: IndexPath,
-    encoder: Annotated[str, Parameter(help="`affine` (no training), or the folder of a trained embedder.")] = "affine",
+    encoder: Annotated[
+        str,
+        Parameter(
+            help="`affine` (no training needed), `default` (the embedding that comes with the library), or a trained "
+            "embedder's folder."
+        ),
+    ] = "affine",
     recipe: Annotated[
         str, Parameter(help="How vectors are kept: `flat`, `fp16`, `int8`, `ivf`, or `auto` by size.")
     ] = "auto",

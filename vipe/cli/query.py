@@ -2,6 +2,7 @@
 
 __all__ = ["query"]
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -69,6 +70,8 @@ def query(
     opened = PoseIndex.open(index)
     start = time.perf_counter()
     limits: dict[str, Any] = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
+    if fps is not None and not track:
+        raise VipeError("--fps is the rate of a video: it goes with --track")
     if track or views:
         if mode not in (None, "full"):
             raise VipeError(f"--track and --views fit cameras: they need mode full, got {mode}")
@@ -113,8 +116,8 @@ def _of_tracks(
     from vipe.errors import VipeError
     from vipe.retrieve import middle_rows, query_tracks
 
-    if fps is None or not fps > 0:
-        raise VipeError("--track needs --fps above 0: the frames a second of the video")
+    if fps is None or not 0 < fps < math.inf:
+        raise VipeError("--track needs a finite --fps above 0: the frames a second of the video")
     time = frame_numbers(people) / fps
     track = pieces(follow(people), time, every)
     return people[middle_rows(track, time)], query_tracks(index, people, k, track=track, time=time, **limits)

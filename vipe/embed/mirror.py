@@ -144,7 +144,7 @@ class _Block(nn.Module):
 
 
 def _rectify(even: Float[Tensor, "batch half"], odd: Float[Tensor, "batch half"]) -> Parts:
-    one, other = torch.relu(even + odd), torch.relu(even - odd)
+    one, other = (even + odd).relu_(), (even - odd).relu_()  # in place: the sums are nobody else's
     return one + other, one - other
 
 

@@ -174,9 +174,13 @@ class RankingModel:
     @classmethod
     @cache
     def default(cls) -> "RankingModel":
-        """The model that comes with the library."""
-        file = resources.files("vipe.retrieve").joinpath("ranking.json")
-        return msgspec.json.decode(file.read_bytes(), type=cls)
+        """The model that comes with the library.
+
+        Raises:
+            ReadError: If its file is damaged; install the library again.
+        """
+        with resources.as_file(resources.files("vipe.retrieve").joinpath("ranking.json")) as file:
+            return cls.load(file)
 
     @classmethod
     def load(cls, path: str | Path) -> "RankingModel":
