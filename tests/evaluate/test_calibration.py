@@ -51,4 +51,4 @@ def test_where_all_that_is_right_is_left_out_nothing_is_right_and_the_search_is_
 
 def test_the_same_seed_gives_the_same_report(store, index):
     first, second = (evaluate_calibration(store, index, protocol=FEW, k=3) for _ in range(2))
-    assert replace(first, seconds=0) == replace(second, seconds=0)
+    assert replace(first, seconds=0.0) == replace(second, seconds=0.0)

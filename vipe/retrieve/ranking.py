@@ -112,7 +112,7 @@ def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | Non
 
     strictest = _log_sum(-said.cost[0][:, voters] / 2)
     explained = [(_log_sum(-cost[:, voters] / 2) - strictest)[:, 0] for cost in said.cost[1:]]
-    agreed = agreement(same, usual, 2)
+    agreed = agreement(same, usual, 2.0)
     of_each = (
         *(log_share(cost) for cost in (strict, usual, loose, looser, fits.cost)),
         *(misfit / numbers for misfit in (*said.misfit[1:4], fits.cost)),
@@ -121,9 +121,9 @@ def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | Non
         np.square((fits.closeness - config.closeness) / config.closeness_spread),
         np.square(fits.bones / config.bone_spread).sum(axis=-1),
         agreed,
-        agreement(same, loose, 1),
-        agreement(same, usual, 4),
-        agreement(close, usual, 2),
+        agreement(same, loose, 1.0),
+        agreement(same, usual, 4.0),
+        agreement(close, usual, 2.0),
         np.broadcast_to(numbers, usual.shape),
         *(np.broadcast_to(one[:, None], usual.shape) for one in explained),
     )
@@ -137,7 +137,7 @@ def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | Non
     return Described(
         parts=np.stack(of_each, axis=-1).astype(np.float32),
         person=np.stack(of_all, axis=-1).astype(np.float32),
-        share=_shares(usual[:, voters], 4),
+        share=_shares(usual[:, voters], 4.0),
         apart=apart,
     )
 

@@ -274,8 +274,8 @@ class _Found:
         return cls(
             rows=np.full((people, k), -1, dtype=np.int64),
             distance=filled(np.inf),
-            near=filled(0),
-            close=filled(0),
+            near=filled(0.0),
+            close=filled(0.0),
             cost=filled(np.inf),
             affine=filled(np.inf),
             parts=np.zeros((len(EXPLAINED), people, k), dtype=np.float32),
