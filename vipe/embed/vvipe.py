@@ -36,7 +36,7 @@ _MAP_VERSION = 1  # part of the fingerprint: raise it when the same weights star
 _JOINTS = len(load("h36m17"))
 _COCO13 = load("coco13")
 _KEYPOINTS = len(_COCO13)
-_ROWS = 1024  # a block of work: what a layer makes of it stays near the core
+_ROWS = 512  # a block of work: what a layer makes of it stays near the core
 _DEGENERATE = "its hips and spine span no plane, a bone has no length, or a value is not finite"
 
 
