@@ -34,7 +34,7 @@ def suite(*arguments, absent=()):
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
-    clips = synthesize(minutes=3, fps=10.0, generator=np.random.default_rng(0))
+    clips = synthesize(minutes=3.0, fps=10.0, generator=np.random.default_rng(0))
     return PoseStore.create(folder / "store", clips)
 
 
