@@ -2,15 +2,14 @@
 
 __all__ = ["calibration"]
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from vipe.cli.measuring import chosen_conditions, index_of, part_of
 from vipe.cli.output import Json, Seed, emit, progress, table
-from vipe.cli.splits import clips_of_part
 
 
 def calibration(
@@ -38,35 +37,16 @@ def calibration(
     store
         Folder of the store.
     """
-    from vipe import PoseIndex, PoseStore
-    from vipe.embed import AffineSignature
-    from vipe.errors import VipeError
-    from vipe.evaluate import CONDITIONS, SearchProtocol
+    from vipe import PoseStore
+    from vipe.evaluate import SearchProtocol
     from vipe.evaluate.calibration import evaluate_calibration
 
-    known = {one.name: one for one in CONDITIONS}
-    if unknown := [name for name in condition if name not in known]:
-        raise VipeError(f"no condition {unknown[0]!r}; expected one of {', '.join(known)}")
-    if (split is None) != (part is None):
-        raise VipeError("--split and --part go together: a table of clips, and which of its splits to search")
-    protocol = SearchProtocol(
-        rig=rig, queries=queries, conditions=tuple(known[name] for name in condition or known), seed=seed
-    )
+    protocol = SearchProtocol(rig=rig, queries=queries, conditions=chosen_conditions(condition), seed=seed)
     poses = PoseStore.open(store)
-    where = None if split is None or part is None else {"clip": clips_of_part(split, part, poses)}
+    where = part_of(poses, split, part)
     with ExitStack() as stack:
         advance = stack.enter_context(progress())
-        if index is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vipe-"))
-            opened = PoseIndex.build(
-                poses,
-                AffineSignature(),
-                Path(folder) / "index",
-                where=where,
-                progress=lambda done, total: advance("index", done, total),
-            )
-        else:
-            opened = PoseIndex.open(index)
+        opened = index_of(poses, index, where, stack, advance)
         report = evaluate_calibration(poses, opened, protocol=protocol, where=where, progress=advance)
     if picture is not None:
         from vipe.plots.reliability import save_reliability

@@ -2,15 +2,14 @@
 
 __all__ = ["retrieval", "search"]
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vipe.cli.measuring import chosen_conditions, index_of, part_of
 from vipe.cli.output import Json, Seed, emit, progress, table
-from vipe.cli.splits import clips_of_part
 
 
 def search(
@@ -48,40 +47,23 @@ def search(
     store
         Folder of the store.
     """
-    from vipe import PoseIndex, PoseStore
-    from vipe.embed import AffineSignature
-    from vipe.errors import VipeError
-    from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_search
+    from vipe import PoseStore
+    from vipe.evaluate import SearchProtocol, evaluate_search
     from vipe.evaluate.protocol import fitting_modes
 
-    known = {one.name: one for one in CONDITIONS}
-    if unknown := [name for name in condition if name not in known]:
-        raise VipeError(f"no condition {unknown[0]!r}; expected one of {', '.join(known)}")
-    if (split is None) != (part is None):
-        raise VipeError("--split and --part go together: a table of clips, and which of its splits to search")
     protocol = SearchProtocol(
         rig=rig,
         distances=distance,
         queries=queries,
-        conditions=tuple(known[name] for name in condition or known),
+        conditions=chosen_conditions(condition),
         told=told,
         seed=seed,
     )
     poses = PoseStore.open(store)
-    where = None if split is None or part is None else {"clip": clips_of_part(split, part, poses)}
+    where = part_of(poses, split, part)
     with ExitStack() as stack:
         advance = stack.enter_context(progress())
-        if index is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vipe-"))
-            opened = PoseIndex.build(
-                poses,
-                AffineSignature(),
-                Path(folder) / "index",
-                where=where,
-                progress=lambda done, total: advance("index", done, total),
-            )
-        else:
-            opened = PoseIndex.open(index)
+        opened = index_of(poses, index, where, stack, advance)
         report = evaluate_search(
             poses,
             opened,
@@ -145,21 +127,15 @@ def retrieval(
     """
     from vipe import Embedder, PoseStore
     from vipe.embed.lifted import LiftedPoses
-    from vipe.errors import VipeError
-    from vipe.evaluate import CONDITIONS, RetrievalProtocol, evaluate_retrieval
+    from vipe.evaluate import RetrievalProtocol, evaluate_retrieval
     from vipe.evaluate.matchers import Matcher, Raw2D, find_matcher
     from vipe.evaluate.retrieval import RETRIEVAL_CONDITIONS
 
-    known = {one.name: one for one in CONDITIONS}
-    if unknown := [name for name in condition if name not in known]:
-        raise VipeError(f"no condition {unknown[0]!r}; expected one of {', '.join(known)}")
-    if (split is None) != (part is None):
-        raise VipeError("--split and --part go together: a table of clips, and which of its splits to compare")
     protocol = RetrievalProtocol(
         rig=rig,
         distance=distance,
         poses=poses,
-        conditions=tuple(known[name] for name in condition) if condition else RETRIEVAL_CONDITIONS,
+        conditions=chosen_conditions(condition) if condition else RETRIEVAL_CONDITIONS,
         seed=seed,
     )
     matchers: list[Matcher] = [find_matcher(source, name=source) for source in embedder]
@@ -167,7 +143,7 @@ def retrieval(
         matchers.append(LiftedPoses(Embedder.from_pretrained(lift)))
     matchers.append(Raw2D())
     opened = PoseStore.open(store)
-    where = None if split is None or part is None else {"clip": clips_of_part(split, part, opened)}
+    where = part_of(opened, split, part)
     with progress() as advance:
         report = evaluate_retrieval(opened, matchers, protocol=protocol, where=where, progress=advance)
     head, *rows = report.to_table()

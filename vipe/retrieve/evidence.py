@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.affine import COCO13_IN_H36M17
-from vipe.retrieve.fit import BONE_GROUPS, FitConfig, Fits, _weights
+from vipe.retrieve.fit import BONE_GROUPS, FitConfig, Fits, inverse_variances
 from vipe.skeletons import load
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -94,7 +94,7 @@ def evidence(fits: Fits, keypoints: Keypoints, config: FitConfig | None = None) 
     people, count = fits.cost.shape
     _, _, radius = normalize_keypoints(keypoints)
     size = np.where(radius > 0, radius, 1)[:, None]
-    variance = 1 / np.maximum(_weights(keypoints, radius, replace(config, misfit=config.misfit / 10)), 1e-12)
+    variance = 1 / np.maximum(inverse_variances(keypoints, radius, replace(config, misfit=config.misfit / 10)), 1e-12)
     images = fits.project()[:, :, COCO13_IN_H36M17]
     rest = (keypoints.xy[:, None] - images) / size[..., None, None]
     rest = np.where(keypoints.mask[:, None, :, None], rest, 0)

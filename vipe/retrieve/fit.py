@@ -1,6 +1,6 @@
 """A camera and the person's build, fitted to every candidate pose of every query (numpy; torch planes inside)."""
 
-__all__ = ["BONE_GROUPS", "Build", "FitConfig", "Fits", "fit_cameras"]
+__all__ = ["BONE_GROUPS", "Build", "FitConfig", "Fits", "fit_cameras", "inverse_variances"]
 
 import math
 from collections.abc import Callable
@@ -197,7 +197,7 @@ def fit_cameras(
         poses[:, :, COCO13_IN_H36M17] += joint_offsets.astype(np.float32)
     people, count = poses.shape[:2]
     unit, center, radius = normalize_keypoints(keypoints)
-    weight = _weights(keypoints, radius, config)
+    weight = inverse_variances(keypoints, radius, config)
     points = torch.from_numpy(np.ascontiguousarray(poses, dtype=np.float32).reshape(people * count, 51))
     xy = torch.from_numpy(np.ascontiguousarray(unit[:, _ORDER].transpose(1, 2, 0)))
     weights = _planes(weight[:, _ORDER])
@@ -256,7 +256,7 @@ def _keep_freed_memory() -> None:
     torch.empty(30 << 20, dtype=torch.uint8)
 
 
-def _weights(keypoints: Keypoints, radius: Float32[Array, " Q"], config: FitConfig) -> Float[Array, "Q 13"]:
+def inverse_variances(keypoints: Keypoints, radius: Float32[Array, " Q"], config: FitConfig) -> Float[Array, "Q 13"]:
     """One over the variance of each joint's coordinates, in RMS radii; 0 where unseen."""
     if keypoints.covariance is not None:
         trace = np.trace(keypoints.covariance, axis1=-2, axis2=-1).astype(np.float64) / 2
