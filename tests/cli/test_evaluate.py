@@ -148,3 +148,28 @@ def test_wrong_input_of_retrieval_is_one_line_and_exit_code_2(folder, models, ca
     code, out, err = run(capsys, "evaluate", "retrieval", folder / "store", *options)
     assert (code, out) == (2, "")
     assert message in err.strip().splitlines()[-1]
+
+
+def test_calibration_is_told_and_drawn(folder, capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    few = ("--queries", 6, "--condition", "noise 0.03")
+    picture = tmp_path / "reliability.png"
+    code, out, _ = run(capsys, "evaluate", "calibration", folder / "store", *few, "--picture", picture)
+    assert code == 0
+    assert "pose left out" in out
+    assert "AUROC" in out
+    assert picture.stat().st_size > 10_000
+    reports = []
+    for options in ((), ("--index", folder / "index")):
+        code, out, _ = run(capsys, "evaluate", "calibration", folder / "store", *few, *options, "--json")
+        assert code == 0
+        reports.append(json.loads(out) | {"seconds": 0})
+    assert reports[0] == reports[1]
+
+
+def test_calibration_refuses_what_it_does_not_know(folder, capsys):
+    for options, reason in ((("--condition", "fog"), "no condition 'fog'"), (("--part", "val"), "go together")):
+        code, _, err = run(capsys, "evaluate", "calibration", folder / "store", *options)
+        assert code == 2
+        assert reason in err
+        assert err.count("\n") == 1
