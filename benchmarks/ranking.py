@@ -5,8 +5,8 @@
 Four galleries, from sparse to dense: `val` without near-duplicates; `train` and `val` without them; all of their poses
 at 10 frames/s; and those with nine copies of which every bone is turned by about 7 degrees. Each is asked, under every
 condition of the search protocol, for poses of `val`, with four things left out of it: nothing, 4 s around the query,
-that and every pose within 0.065 torso, and every pose within 0.1. `--folds 2` learns on half of the clips and judges
-on the other half. Takes about ten minutes on two cores.
+that and every pose within 0.065 torso, and every pose within 0.1. `--folds 5` leaves
+every fifth action out, learns on the rest and judges on what was left out. Takes about ten minutes.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from vipe.evaluate.metrics import pose_distance, without_near_duplicates
 from vipe.geometry.canonical import canonicalize_array
 from vipe.retrieve.fit import Fits, fit_cameras
 from vipe.retrieve.odds import CALIBRATED_BY, Judgement, Odds, RankingModel, calibration_values
-from vipe.retrieve.ranking import PARTS, PERSON_PARTS, VOTERS, Described, Shortlist, describe, in_order
+from vipe.retrieve.ranking import PARTS, PERSON_PARTS, VOTERS, Described, Embedded, Shortlist, describe, in_order
 from vipe.retrieve.scan import Gallery, scan
 from vipe.simulate import CameraRig
 from vipe.skeletons import load
@@ -46,7 +46,7 @@ class Cell:
     """Queries of one gallery, condition and thing left out."""
 
     name: tuple[str, str, str]
-    clip: np.ndarray  # (Q,)
+    action: np.ndarray  # (Q,), what the clip of each query shows, as a word
     known: Described
     distance: np.ndarray  # (Q, S) to the truth
     present: np.ndarray  # (Q,)
@@ -54,7 +54,12 @@ class Cell:
     def of(self, some: np.ndarray) -> "Cell":
         """Some of its queries."""
         known = Described(**{one.name: getattr(self.known, one.name)[some] for one in fields(Described)})
-        return Cell(self.name, self.clip[some], known, self.distance[some], self.present[some])
+        return Cell(self.name, self.action[some], known, self.distance[some], self.present[some])
+
+    def without(self, word: str) -> "Cell":
+        """The same with some parts always 0."""
+        gone = [word in part for part in PARTS]
+        return replace(self, known=replace(self.known, parts=np.where(gone, np.float32(0), self.known.parts)))
 
 
 def main() -> None:
@@ -63,18 +68,30 @@ def main() -> None:
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--queries", type=int, default=200, help="of each gallery and condition")
-    parser.add_argument("--folds", type=int, default=2)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument(
+        "--without", nargs="*", default=[], help="also judge without parts that have this in their name"
+    )
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     cells = list(examples(arguments))
     if arguments.folds > 1:
-        judged = []
-        for fold in range(arguments.folds):
-            model = learned([cell.of(cell.clip % arguments.folds != fold) for cell in cells])
-            judged += [(model, cell.of(cell.clip % arguments.folds == fold)) for cell in cells]
-        report(judged)
+        report(judged(cells, arguments.folds))
+        for word in arguments.without:
+            print(f"without the parts whose name has {word!r}:")
+            report(judged([cell.without(word) for cell in cells], arguments.folds), short=True)
     learned(cells).save(arguments.out)
     print(f"{arguments.out} written")
+
+
+def judged(cells: list[Cell], folds: int) -> list[tuple[RankingModel, Cell]]:
+    """Each cell's queries under a model that learned from no clip of their action."""
+    actions, result = np.unique(np.concatenate([cell.action for cell in cells])), []
+    for fold in range(folds):
+        away = [np.isin(cell.action, actions[fold::folds]) for cell in cells]
+        model = learned([cell.of(~out) for cell, out in zip(cells, away, strict=True)])
+        result += [(model, cell.of(out)) for cell, out in zip(cells, away, strict=True)]
+    return result
 
 
 def examples(arguments: argparse.Namespace):
@@ -86,6 +103,7 @@ def examples(arguments: argparse.Namespace):
     names, time = table["clip"].to_numpy(zero_copy_only=False).astype(str), table["time"].to_numpy()
     part = np.array([split[name] for name in names])
     _, clip = np.unique(names, return_inverse=True)
+    action = np.array(["_".join(name.split("_")[1:-2]) for name in names])
     canonical = canonicalize_array(poses).poses
     val, both = np.flatnonzero(part == "val"), np.flatnonzero(np.isin(part, ("train", "val")))
     few = val[without_near_duplicates(canonical[val])]
@@ -100,6 +118,7 @@ def examples(arguments: argparse.Namespace):
     rig = CameraRig.load("mpi_inf_3dhp")
     for number, (gallery, (searched, rows)) in enumerate(galleries.items()):
         rng = np.random.default_rng([arguments.seed, number])
+        copy = np.cumsum(np.diff(rows, prepend=0) < 0)  # a bent copy of a clip is a clip of its own
         prepared = Gallery.prepare(torch.from_numpy(searched[:, COCO13_IN_H36M17]))
         for condition in CONDITIONS:
             asked = np.sort(rng.choice(few, min(arguments.queries, len(few)), replace=False))
@@ -115,7 +134,15 @@ def examples(arguments: argparse.Namespace):
             stays = (distance >= 0, gap > 4, (gap > 4) & (distance > 0.065), distance > 0.1)
             for left_out, kept in zip(LEFT_OUT, stays, strict=True):
                 yield cell(
-                    (gallery, condition.name, left_out), searched, people, clip[asked], near, residual, distance, kept
+                    (gallery, condition.name, left_out),
+                    action[asked],
+                    searched,
+                    clip[rows] + copy * (clip.max() + 1),
+                    people,
+                    near,
+                    residual,
+                    distance,
+                    kept,
                 )
         print(f"{gallery}: {len(searched):,} poses", flush=True)
 
@@ -141,7 +168,7 @@ def nearest(gallery: Gallery, people: Keypoints, depth: int) -> tuple[np.ndarray
     return near, residual
 
 
-def cell(name, searched, people, clip, near, residual, distance, kept) -> Cell:
+def cell(name, action, searched, clip, people, near, residual, distance, kept) -> Cell:
     enough = kept.sum(axis=1) >= CANDIDATES
     order = np.argsort(np.where(kept, residual, np.inf), axis=1, kind="stable")[:, :CANDIDATES]
     rows, left, off = (np.take_along_axis(values, order, axis=1) for values in (near, residual, distance))
@@ -152,15 +179,22 @@ def cell(name, searched, people, clip, near, residual, distance, kept) -> Cell:
         return np.take_along_axis(values, best.reshape(best.shape + (1,) * (values.ndim - 2)), axis=1)
 
     kept_fits = Fits(**{one.name: taken(getattr(fits, one.name)) for one in fields(Fits)})
-    shortlist = Shortlist(poses=taken(searched[rows]), fits=kept_fits, affine_residual=taken(left))
+    poses = taken(searched[rows])
+    shortlist = Shortlist(
+        poses=poses,
+        fits=kept_fits,
+        affine_residual=taken(left),
+        clip=taken(clip[rows]),
+        embedded=Embedded.of(poses, people),
+    )
     present = (np.where(kept, distance, np.inf) < 0.1).any(axis=1)
-    return Cell(name, clip, describe(shortlist, people), taken(off), present).of(enough)
+    return Cell(name, action, describe(shortlist, people), taken(off), present).of(enough)
 
 
 def learned(cells: list[Cell]) -> RankingModel:
     parts, person = (np.concatenate([getattr(cell.known, name) for cell in cells]) for name in ("parts", "person"))
     distance, present = (np.concatenate([getattr(cell, name) for cell in cells]) for name in ("distance", "present"))
-    mix = np.concatenate([np.full(len(cell.clip), MIX[cell.name[2]]) for cell in cells])
+    mix = np.concatenate([np.full(len(cell.action), MIX[cell.name[2]]) for cell in cells])
     # Most candidates are clearly wrong: the first eight of each query, and eight of the rest that count for all of it.
     rng = np.random.default_rng(0)
     rest = 8 + rng.permuted(np.tile(np.arange(VOTERS - 8), (len(parts), 1)), axis=1)[:, :8]
@@ -190,7 +224,7 @@ def worse(parts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part for part in parts if any(word in part for word in ("misfit", "residual", "camera", "build")))
 
 
-def report(judged: list[tuple[RankingModel, Cell]]) -> None:
+def report(judged: list[tuple[RankingModel, Cell]], short: bool = False) -> None:
     sure, right, there, present = [], [], [], []
     by_name: dict[tuple[str, str, str], list[np.ndarray]] = {}
     for model, one in judged:
@@ -204,16 +238,21 @@ def report(judged: list[tuple[RankingModel, Cell]]) -> None:
             right.append(distance[:, :10] < 0.1)
             there.append(presence)
             present.append(one.present)
+    rows = {name: np.concatenate(parts) < 0.1 for name, parts in by_name.items()}
     print("gallery, condition, left out: queries; by cost Hit@1/10; by odds Hit@1/10/20")
-    for name, parts in by_name.items():
-        hit = np.concatenate(parts) < 0.1
-        if len(hit):
-            rates = [hit[:, 0], hit[:, :10].any(axis=1), hit[:, 10], hit[:, 10:20].any(axis=1), hit[:, 10:].any(axis=1)]
-            print(", ".join(name), len(hit), *(f"{100 * rate.mean():.1f}" for rate in rates))
+    for name, hit in {} if short else rows.items():
+        print(*(", ".join(name), *rates(hit)) if len(hit) else ())
+    for left_out in LEFT_OUT[:3]:
+        print("all,", left_out, *rates(np.concatenate([hit for name, hit in rows.items() if name[2] == left_out])))
     p, y = np.concatenate(sure), np.concatenate(right)
     print(f"ECE of all {expected_calibration_error(p.ravel(), y.ravel()):.3f}, of first hits", end=" ")
     print(f"{expected_calibration_error(p[:, 0], y[:, 0]):.3f};", end=" ")
     print(f"presence: AUROC {auroc(np.concatenate(there), np.concatenate(present)):.3f}")
+
+
+def rates(hit: np.ndarray) -> list[str]:
+    shown = [hit[:, 0], hit[:, :10].any(axis=1), hit[:, 10], hit[:, 10:20].any(axis=1), hit[:, 10:].any(axis=1)]
+    return [str(len(hit)), *(f"{100 * rate.mean():.1f}" for rate in shown)]
 
 
 if __name__ == "__main__":

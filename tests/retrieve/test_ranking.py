@@ -5,10 +5,12 @@ import pytest
 from scipy.special import expit
 
 from vipe.detections import Keypoints
+from vipe.embed import Embedder
 from vipe.errors import ReadError, ShapeError
 from vipe.retrieve import fit_cameras
+from vipe.retrieve.evidence import TILTS, evidence
 from vipe.retrieve.odds import EXPLAINED, Odds, RankingModel, explained
-from vipe.retrieve.ranking import PARTS, PERSON_PARTS, Described, Shortlist, describe, in_order
+from vipe.retrieve.ranking import PARTS, PERSON_PARTS, Described, Embedded, Shortlist, describe, in_order
 
 
 def described(share, apart, candidates=None):
@@ -32,7 +34,18 @@ def shortlist(index, people, rng):
         return np.take_along_axis(values, order.reshape(order.shape + (1,) * (values.ndim - 2)), axis=1)
 
     kept_fits = type(fits)(**{f.name: kept(getattr(fits, f.name)) for f in dataclasses.fields(fits)})
-    return Shortlist(poses=kept(poses), fits=kept_fits, affine_residual=np.full((12, 20), 0.1, np.float32)), noisy
+    clip = np.tile(np.arange(20) // 3, (12, 1))
+    return short(kept(poses), kept_fits, noisy, clip), noisy
+
+
+def short(poses, fits, people, clip):
+    return Shortlist(
+        poses=poses,
+        fits=fits,
+        affine_residual=np.full(clip.shape, 0.1, np.float32),
+        clip=clip,
+        embedded=Embedded.of(poses, people),
+    )
 
 
 def test_the_first_hit_has_the_greatest_odds_and_the_second_is_another_way_to_read_the_keypoints():
@@ -64,19 +77,50 @@ def test_parts_are_finite_and_shares_of_the_likelihood_sum_to_one(shortlist):
 def test_candidates_that_are_one_pose_agree_wholly(index, people):
     poses = np.repeat(index.poses(np.arange(12))[:, None], 4, axis=1)
     fits = fit_cameras(poses, people)
-    parts = describe(Shortlist(poses=poses, fits=fits, affine_residual=np.zeros((12, 4), np.float32)), people)
-    agreement = parts.parts[..., PARTS.index("agreement within 0.1")]
-    np.testing.assert_allclose(agreement, np.log(expit(0.1 / 0.015)), atol=2e-3)
+    parts = describe(short(poses, fits, people, np.tile(np.arange(4), (12, 1))), people).parts
+    for name in ("agreement within 0.1", "agreement within 0.1, each clip once"):
+        np.testing.assert_allclose(parts[..., PARTS.index(name)], np.log(expit(0.1 / 0.015)), atol=2e-3)
+    np.testing.assert_allclose(parts[..., PARTS.index("embedding")], np.log(1 / 4), atol=1e-3)
+
+
+def test_neighbours_in_time_are_one_witness(shortlist):
+    known, people = shortlist
+    name = PARTS.index("agreement within 0.1, each clip once")
+    one = describe(dataclasses.replace(known, clip=np.zeros_like(known.clip)), people)
+    # A slow twin: of each clip the vote that says most.
+    voters = slice(0, 60)
+    log = -describe_cost(known, people)[:, voters] / 8
+    share = np.exp(log) / np.exp(log).sum(axis=1, keepdims=True)
+    some = describe(known, people)
+    votes = expit((0.1 - some.apart) / 0.015) * share[:, None]
+    for person in range(12):
+        for candidate in range(20):
+            most = {}
+            for clip, vote in zip(known.clip[person, voters], votes[person, candidate], strict=True):
+                most[clip] = max(most.get(clip, 0), vote)
+            assert some.parts[person, candidate, name] == pytest.approx(np.log(sum(most.values()) + 1e-4), abs=1e-3)
+            whole = np.log(max(votes[person, candidate]) + 1e-4)
+            assert one.parts[person, candidate, name] == pytest.approx(whole, abs=1e-3)
+
+
+def describe_cost(known, people):
+    return evidence(known.fits, people).cost[TILTS.index(0.05)]
+
+
+def test_the_embedding_says_how_far_a_candidate_is_from_the_keypoints_and_from_the_mean(shortlist):
+    known, people = shortlist
+    embedder = Embedder.from_pretrained("default")
+    asked = embedder.encode_keypoints(people[2:3])[0]
+    z = embedder.encode_poses(known.poses[2, 7:8])[0]
+    assert known.embedded.distance[2, 7] == pytest.approx(np.square(z - asked).sum(), rel=1e-3)
+    assert known.embedded.size[2, 7] == pytest.approx(np.square(z).sum(), rel=1e-3)
 
 
 def test_parts_do_not_change_with_who_else_is_asked_about(shortlist):
-    short, people = shortlist
-    whole = describe(short, people)
-    alone = Shortlist(
-        poses=short.poses[3:4],
-        fits=type(short.fits)(**{f.name: getattr(short.fits, f.name)[3:4] for f in dataclasses.fields(short.fits)}),
-        affine_residual=short.affine_residual[3:4],
-    )
+    known, people = shortlist
+    whole = describe(known, people)
+    fits = type(known.fits)(**{f.name: getattr(known.fits, f.name)[3:4] for f in dataclasses.fields(known.fits)})
+    alone = short(known.poses[3:4], fits, people[3:4], known.clip[3:4])
     np.testing.assert_allclose(describe(alone, people[3:4]).parts[0], whole.parts[3], rtol=1e-3, atol=1e-2)
 
 

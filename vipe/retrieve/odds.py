@@ -21,7 +21,7 @@ from vipe.retrieve.ranking import PARTS, PERSON_PARTS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-EXPLAINED = ("likelihood", "misfit", "camera", "build", "agreement", "person", "calibration")
+EXPLAINED = ("likelihood", "misfit", "camera", "build", "agreement", "embedding", "prior", "person", "calibration")
 """What the log odds of a hit is said to be made of: `PARTS` by kind, and what is the same for all of a person's."""
 
 _KINDS = {"residual": "misfit", "affine residual": "misfit", "joints seen": "person", "all": "person"}

@@ -1,8 +1,9 @@
 """What is known of a query's candidates once cameras are fitted: the parts that their odds are made of (numpy)."""
 
-__all__ = ["PARTS", "PERSON_PARTS", "VOTERS", "Described", "Shortlist", "describe", "in_order"]
+__all__ = ["PARTS", "PERSON_PARTS", "VOTERS", "Described", "Embedded", "Shortlist", "describe", "in_order"]
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float, Float32, Int64
 from scipy.special import expit
 
 from vipe.detections import Keypoints
+from vipe.embed import Embedder
 from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.retrieve.evidence import evidence
 from vipe.retrieve.fit import FitConfig, Fits
@@ -38,6 +40,10 @@ PARTS = (
     "agreement within 0.1, loose",
     "agreement within 0.1, wide",
     "agreement within 0.05",
+    "agreement within 0.1, each clip once",
+    "agreement within 0.05, each clip once",
+    "embedding",
+    "prior",
     "joints seen",
     "all: bones turned 0.025",
     "all: bones turned 0.05",
@@ -45,8 +51,11 @@ PARTS = (
     "all: bones turned 0.2",
 )
 """What is known of a candidate. Likelihoods are logs of its share among the voters; misfits are squared distances for
-each number that could show one; agreements are logs of the voters' share that lies near the candidate; "all" compares
-how well the voters explain the keypoints with and without turned bones, and is the same for all candidates."""
+each number that could show one; agreements are logs of the voters' share that lies near the candidate, of a clip's
+voters only the one that says most where each clip counts once: neighbours in time are one witness. "embedding" is the
+candidate's share of the voters by the distance of the learned embedding, "prior" its squared distance there from the
+mean of all poses. "all" compares how well the voters explain the keypoints with and without turned bones, and is the
+same for all candidates."""
 
 PERSON_PARTS = (
     "least misfit, bones turned 0.025",
@@ -69,12 +78,35 @@ _LEAST = 1e-4  # share below which agreement is none
 
 
 @dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """What the embedding that comes with the library says of candidates."""
+
+    distance: Float32[Array, "Q S"]  # squared, of the candidate from the keypoints
+    size: Float32[Array, "Q S"]  # squared distance of the candidate from the mean of all poses
+
+    @classmethod
+    def of(cls, poses: Float32[Array, "Q S 17 3"], keypoints: Keypoints) -> "Embedded":
+        """Embed Q people and their candidates."""
+        embedder = _embedder()
+        asked = embedder.encode_keypoints(keypoints)
+        known = embedder.encode_poses(poses.reshape(-1, 17, 3)).reshape(*poses.shape[:2], -1)
+        return cls(distance=np.square(known - asked[:, None]).sum(axis=-1), size=np.square(known).sum(axis=-1))
+
+
+@cache
+def _embedder() -> Embedder:
+    return Embedder.from_pretrained("default")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shortlist:
     """Candidates that cameras were fitted to, of least cost first."""
 
     poses: Float32[Array, "Q S 17 3"]  # canonical
     fits: Fits
     affine_residual: Float32[Array, "Q S"]
+    clip: Int64[Array, "Q S"]  # a number for the clip a candidate is from
+    embedded: Embedded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +142,11 @@ def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | Non
     def agreement(near: Float32[Array, "Q S V"], cost: Float32[Array, "Q S"], flat: float) -> Float32[Array, "Q S"]:
         return np.asarray(np.log(np.einsum("qsv,qv->qs", near, _shares(cost[:, voters], flat)) + _LEAST))
 
+    def by_clip(near: Float32[Array, "Q S V"]) -> Float32[Array, "Q S"]:
+        return np.asarray(np.log(_each_clip_once(near * _shares(usual[:, voters], 4.0)[:, None], clip) + _LEAST))
+
+    clip = shortlist.clip[:, voters]
+    far = -shortlist.embedded.distance
     strictest = _log_sum(-said.cost[0][:, voters] / 2)
     explained = [(_log_sum(-cost[:, voters] / 2) - strictest)[:, 0] for cost in said.cost[1:]]
     agreed = agreement(same, usual, 2.0)
@@ -124,6 +161,10 @@ def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | Non
         agreement(same, loose, 1.0),
         agreement(same, usual, 4.0),
         agreement(close, usual, 2.0),
+        by_clip(same),
+        by_clip(close),
+        far - _log_sum(far[:, voters]),
+        shortlist.embedded.size,
         np.broadcast_to(numbers, usual.shape),
         *(np.broadcast_to(one[:, None], usual.shape) for one in explained),
     )
@@ -164,6 +205,18 @@ def in_order(first: Float[Array, "Q S"], described: Described, k: int) -> Int64[
         taken[everyone, chosen] = True
         left *= 1 - covers[everyone, chosen]
     return order
+
+
+def _each_clip_once(votes: Float32[Array, "Q S V"], clip: Int64[Array, "Q V"]) -> Float32[Array, "Q S"]:
+    """Sum over clips of the greatest of a clip's votes."""
+    order = np.argsort(clip, axis=1, kind="stable")
+    ordered = np.take_along_axis(clip, order, axis=1)
+    votes = np.take_along_axis(votes, order[:, None], axis=2)
+    people, count, voters = votes.shape
+    first = np.diff(ordered, axis=1, prepend=ordered[:, :1] - 1) != 0
+    side_by_side = np.ascontiguousarray(votes.transpose(1, 0, 2)).reshape(count, people * voters)
+    most = np.maximum.reduceat(side_by_side, np.flatnonzero(first), axis=1)
+    return np.asarray(np.add.reduceat(most, np.r_[0, first.sum(axis=1).cumsum()[:-1]], axis=1).T)
 
 
 def _shares(cost: Float32[Array, "Q V"], flat: float) -> Float32[Array, "Q V"]:

@@ -21,7 +21,7 @@ from vipe.index.frames import Where
 from vipe.retrieve.diversity import spread_out
 from vipe.retrieve.fit import FitConfig, Fits, fit_cameras
 from vipe.retrieve.odds import EXPLAINED, RankingModel, explained
-from vipe.retrieve.ranking import VOTERS, Described, Shortlist, describe, in_order
+from vipe.retrieve.ranking import VOTERS, Described, Embedded, Shortlist, describe, in_order
 from vipe.retrieve.scan import Gallery, affine_residual, scan
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -36,6 +36,7 @@ SCANNED = 3_000_000
 """Poses up to which mode "full" looks at every one for its candidates though there is a learned embedding: 0.1 s."""
 
 _GALLERIES: WeakKeyDictionary[PoseIndex, Gallery] = WeakKeyDictionary()
+_CLIPS: WeakKeyDictionary[PoseIndex, Int64[Array, " N"]] = WeakKeyDictionary()
 _AT_ONCE = 256  # people whose candidates lie in memory together
 
 LEAST_SEEN = 6
@@ -245,12 +246,15 @@ def shortlisted(
     def kept(values: Array) -> Array:
         return np.take_along_axis(values, best.reshape(best.shape + (1,) * (values.ndim - 2)), axis=1)
 
+    rows, poses = kept(near), kept(poses)
     shortlist = Shortlist(
-        poses=kept(poses),
+        poses=poses,
         fits=Fits(**{field.name: kept(getattr(fits, field.name)) for field in fields(Fits)}),
         affine_residual=kept(left),
+        clip=_clips(index)[rows],
+        embedded=Embedded.of(poses, people),
     )
-    return kept(near), shortlist
+    return rows, shortlist
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -328,10 +332,9 @@ class _Spread:
         """Places of the first k rows that differ enough; -1 where fewer do."""
         if not self.asked:
             return np.broadcast_to(np.arange(k), (len(rows), k))
-        names = self.index.labels["clip"].combine_chunks()
         time = self.index.labels["time"].to_numpy()
         limits = {"max_per_clip": self.max_per_clip, "min_gap_seconds": self.min_gap_seconds}
-        return spread_out(rows, names.indices.to_numpy(), time, k, **limits)  # type: ignore[arg-type]
+        return spread_out(rows, _clips(self.index), time, k, **limits)  # type: ignore[arg-type]
 
 
 def _taken(values: Array, places: Int64[Array, "Q K"], blank: float | int) -> Array:
@@ -374,6 +377,13 @@ def _gallery(index: PoseIndex) -> Gallery:
     if index not in _GALLERIES:
         _GALLERIES[index] = Gallery.prepare(torch.from_numpy(index.canonical[:, COCO13_IN_H36M17]))
     return _GALLERIES[index]
+
+
+def _clips(index: PoseIndex) -> Int64[Array, " N"]:
+    """A number for the clip of each row."""
+    if index not in _CLIPS:
+        _CLIPS[index] = index.labels["clip"].combine_chunks().indices.to_numpy().astype(np.int64)
+    return _CLIPS[index]
 
 
 def _alike(people: Keypoints) -> Iterator[Int64[Array, " members"]]:
