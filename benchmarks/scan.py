@@ -1,4 +1,4 @@
-"""How long the exact masked search takes, beside the matrix product inside it and the memory's own speed.
+"""How long the exact masked search takes, beside torch's matrix product of its size and the memory's own speed.
 
     python benchmarks/scan.py [--poses 1000000] [--queries 100] [--seen 13 11 9 6] [--rounds 7] [--json]
 
@@ -129,7 +129,8 @@ def main() -> None:
             f"  {row['seen']:2d} seen: one query {row['one_ms']:6.1f} ms ({row['one_cpu_ms']:.1f}), "
             f"{row['one_times_read']:.1f}x reading the gallery at {row['read_gb_per_s']:.0f} GB/s; "
             f"in {options.queries}s {row['batch_ms_per_query']:.2f} ms a query ({row['batch_cpu_ms_per_query']:.2f}), "
-            f"the matrix product alone {row['product_ms_per_query']:.2f} ({row['product_cpu_ms_per_query']:.2f}); "
+            f"{row['batch_times_one']:.1f} times the throughput of one; "
+            f"torch.mm of that size alone {row['product_ms_per_query']:.2f} ({row['product_cpu_ms_per_query']:.2f}); "
             f"off by at most {row['largest_difference_to_direct']:.0e}"
         )
 

@@ -240,9 +240,50 @@ def test_appends_clips_as_a_new_part(store):
 
 def test_appends_at_the_store_s_own_rate(tmp_path):
     store = PoseStore.create(tmp_path / "s", [make_clip("a", 30)], fps=10.0)
-    assert len(store.append([make_clip("b", 30)])) == len(store.append([make_clip("c", 30)], fps=10.0)) - 10 == 20
+    assert len(store.append([make_clip("b", 30, seed=1)])) == 20
+    assert len(store.append([make_clip("c", 30, seed=2)], fps=10.0)) == 30
     with pytest.raises(StoreError, match="holds 10 frames/s, cannot append 15 frames/s"):
         store.append([make_clip("d")], fps=15.0)
+
+
+def test_clips_that_are_there_already_are_passed_over_whatever_they_are_called(store):
+    before = contents(store.path)
+    told = []
+    same = store.append(some_clips(), on_identical=lambda clip, name: told.append((clip.name, name)))
+    assert contents(same.path) == before
+    assert told == [("walk", "walk"), ("run", "run"), ("sit", "sit")]
+    told.clear()
+    renamed = replace(some_clips()[1], name="sprint", source="")
+    more = store.append(
+        [renamed, make_clip("jump", 12)], on_identical=lambda clip, name: told.append((clip.name, name))
+    )
+    assert [clip["clip"] for clip in more.clips()] == ["walk", "run", "sit", "jump"]
+    assert told == [("sprint", "run")]
+
+
+@pytest.mark.parametrize("change", ["rate", "last bit", "last frame"])
+def test_a_clip_that_differs_at_all_is_added(store, change):
+    clip = replace(some_clips()[0], name="other")
+    if change == "rate":
+        clip = replace(clip, fps=clip.fps + 0.1)
+    elif change == "last frame":
+        clip = replace(clip, positions=clip.positions[:-1])
+    else:
+        positions = clip.positions.copy()
+        positions[-1, -1, -1] = np.nextafter(positions[-1, -1, -1], np.float32(2))
+        clip = replace(clip, positions=positions)
+    assert store.append([clip]).clips()[-1]["clip"] == "other"
+
+
+def test_clips_are_known_after_thinning_and_across_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GROUP_ROWS", 7)
+    monkeypatch.setattr("vipe.store.store.GROUP_ROWS", 7)
+    store = PoseStore.create(tmp_path / "s", some_clips(), fps=20.0)
+    assert len(store.append(some_clips())) == len(store)
+
+
+def test_identical_clips_are_kept_when_asked(store):
+    assert len(store.append(some_clips(), keep_identical=True)) == 2 * len(store)
 
 
 @pytest.mark.parametrize("bad", ["two names", "broken file", "nothing"])
@@ -281,7 +322,7 @@ def test_clips_of_one_name_are_qualified_by_their_folders(tmp_path):
     store = PoseStore.create(tmp_path / "s", clips)
     assert [clip["clip"] for clip in store.clips()] == ["walk", "b/walk", "y/b/walk"]
     assert [clip["source"] for clip in store.clips()] == sources
-    longer = store.append([make_clip("walk", source="c/walk.bvh")])
+    longer = store.append([make_clip("walk", seed=1, source="c/walk.bvh")])
     assert longer.clips()[-1]["clip"] == "c/walk"
 
 

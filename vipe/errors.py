@@ -1,6 +1,7 @@
 """What can go wrong, as a user meets it: one line that says where, what came, what was expected."""
 
 __all__ = [
+    "ArgumentError",
     "EncoderMismatch",
     "IndexFormatError",
     "MissingExtra",
@@ -14,6 +15,10 @@ __all__ = [
 
 class VipeError(Exception):
     """Any mistake of input, file or setting that this library reports; the command line turns it into exit code 2."""
+
+
+class ArgumentError(VipeError, TypeError):
+    """An argument is of another kind than the function takes."""
 
 
 class ShapeError(VipeError, ValueError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
-from vipe.cli.app import app, main
+from vipe.cli.app import app
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 
@@ -27,17 +27,6 @@ def commands(group=app, words=("vipe",)):
 COMMANDS = dict(commands())
 
 
-def run(capsys, *arguments):
-    """Exit code, standard output and standard error of one command, in this process."""
-    try:
-        main([str(argument) for argument in arguments])
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_json_and_a_docs_section(name):
     command = COMMANDS[name]
@@ -52,11 +41,35 @@ def test_the_docs_describe_no_command_that_is_not_there():
     assert set(re.findall(r"^## (vipe .*)$", DOCS.read_text(), re.M)) == set(COMMANDS)
 
 
-def test_every_option_says_what_it_is(capsys):
+def test_every_option_says_what_it_is(run):
     for name in COMMANDS:
-        code, out, _ = run(capsys, *name.split()[1:], "--help")
+        code, out, _ = run(*name.split()[1:], "--help")
         assert code == 0
         assert "--json" in out, name
+
+
+def whole_numbers(name):
+    """Options of a command that take a whole number, and words for all that it cannot do without."""
+    arguments = COMMANDS[name].assemble_argument_collection()
+    options = [argument.name for argument in arguments if argument.hint in (int, int | None)]
+    needed = [argument for argument in arguments if argument.required]
+    words = [word for one in needed for word in ((one.name, "x") if one.name.startswith("-") else ("x",))]
+    return options, [*name.split()[1:], *words]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_fraction_is_no_whole_number(name, run):
+    options, words = whole_numbers(name)
+    for option in options:
+        for wrong in ("1.5", "3.0"):
+            code, out, err = run(*words, option, wrong)
+            assert (code, out) == (2, "")
+            assert err == f"vipe: Invalid value for {option}: got {wrong}, expected a whole number\n"
+
+
+def test_counts_are_among_the_options_that_are_whole_numbers():
+    found = {option for name in COMMANDS for option in whole_numbers(name)[0]}
+    assert {"--k", "--max-per-clip", "--seed", "--queries", "--poses", "--frame", "--to-frame", "--count"} <= found
 
 
 def test_importing_the_library_loads_neither_torch_nor_faiss_nor_an_extra():
@@ -90,9 +103,9 @@ def test_every_public_name_is_there():
         (["index", "verify", "nowhere"], "nowhere"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch, arguments, message):
+def test_wrong_input_is_one_line_and_exit_code_2(run, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(capsys, *arguments)
+    code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert err.startswith("vipe: ")
     assert err.count("\n") == 1
@@ -100,25 +113,25 @@ def test_wrong_input_is_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_debug_shows_where_in_the_code_it_was_found(capsys):
-    code, _, err = run(capsys, "store", "info", "nowhere", "--debug")
+def test_debug_shows_where_in_the_code_it_was_found(run):
+    code, _, err = run("store", "info", "nowhere", "--debug")
     assert code == 2
     assert "Traceback" in err
 
 
-def test_an_interrupt_has_its_own_exit_code(capsys, monkeypatch):
+def test_an_interrupt_has_its_own_exit_code(run, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vipe.store.PoseStore.open", interrupted)
-    code, _, err = run(capsys, "store", "info", "anything")
+    code, _, err = run("store", "info", "anything")
     assert code == 130
     assert "interrupted" in err
 
 
-def test_skeletons_are_listed(capsys):
-    code, out, _ = run(capsys, "skeletons", "--json")
+def test_skeletons_are_listed(run):
+    code, out, _ = run("skeletons", "--json")
     assert code == 0
     assert "h36m17" in json.loads(out)["bandai"]["converts_to"]
-    _, text, _ = run(capsys, "skeletons")
+    _, text, _ = run("skeletons")
     assert "cc_base" in text

@@ -9,17 +9,6 @@ from vipe.cli.app import main
 QUICK = ("--queries", "30", "--mode", "affine", "--condition", "noise 0.03", "--condition", "2 missing")
 
 
-def run(capsys, *arguments):
-    """Exit code, standard output and standard error of one command, in this process."""
-    try:
-        main([str(argument) for argument in arguments])
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A store, an index of it, and a table that puts its first clip in `val`."""
@@ -34,10 +23,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_a_store_is_enough_and_an_index_changes_nothing(folder, capsys):
+def test_a_store_is_enough_and_an_index_changes_nothing(folder, run):
     reports = []
     for options in ((), ("--index", folder / "index")):
-        code, out, _ = run(capsys, "evaluate", "search", folder / "store", *QUICK, *options, "--json")
+        code, out, _ = run("evaluate", "search", folder / "store", *QUICK, *options, "--json")
         assert code == 0
         reports.append(json.loads(out))
     for report in reports:
@@ -51,10 +40,10 @@ def test_a_store_is_enough_and_an_index_changes_nothing(folder, capsys):
     assert reports[0]["queries"] == 30
 
 
-def test_people_get_a_table_and_the_primary_figure(folder, capsys, tmp_path):
+def test_people_get_a_table_and_the_primary_figure(folder, run, tmp_path):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "search.png"
-    code, out, err = run(capsys, "evaluate", "search", folder / "store", *QUICK, "--picture", picture)
+    code, out, err = run("evaluate", "search", folder / "store", *QUICK, "--picture", picture)
     assert code == 0
     assert "Hit@1/10/20" in out
     assert "primary figure" in out
@@ -62,9 +51,9 @@ def test_people_get_a_table_and_the_primary_figure(folder, capsys, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_part_of_a_table_is_the_archive(folder, capsys):
+def test_a_part_of_a_table_is_the_archive(folder, run):
     options = ("--split", folder / "clips.csv", "--part", "val", "--json")
-    code, out, _ = run(capsys, "evaluate", "search", folder / "store", *QUICK, *options)
+    code, out, _ = run("evaluate", "search", folder / "store", *QUICK, *options)
     assert code == 0
     assert json.loads(out)["clips"] == 1
 
@@ -85,9 +74,9 @@ def test_a_part_of_a_table_is_the_archive(folder, capsys):
         (["--index", "{folder}/store"], "store"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(folder, capsys, options, message):
+def test_wrong_input_is_one_line_and_exit_code_2(folder, run, options, message):
     options = [option.format(folder=folder) for option in options]
-    code, out, err = run(capsys, "evaluate", "search", folder / "store", *options)
+    code, out, err = run("evaluate", "search", folder / "store", *options)
     assert (code, out) == (2, "")
     assert message in err.strip().splitlines()[-1]
 
@@ -107,9 +96,9 @@ def models(folder):
     return str(folder / "v"), str(folder / "p")
 
 
-def test_retrieval_measures_embedders_beside_raw_2d_and_chance(folder, models, capsys):
+def test_retrieval_measures_embedders_beside_raw_2d_and_chance(folder, models, run):
     options = ("--embedder", models[0], "--embedder", models[1], "--lift", models[0], "--json")
-    code, out, err = run(capsys, "evaluate", "retrieval", folder / "store", *SIDES, *options)
+    code, out, err = run("evaluate", "retrieval", folder / "store", *SIDES, *options)
     assert code == 0
     report = json.loads(out)
     assert set(report["results"]) == {*models, "lift, then Procrustes", "raw 2D", "chance"}
@@ -120,9 +109,9 @@ def test_retrieval_measures_embedders_beside_raw_2d_and_chance(folder, models, c
     assert "camera pairs" in err
 
 
-def test_retrieval_shows_people_a_table(folder, capsys):
+def test_retrieval_shows_people_a_table(folder, run):
     options = ("--split", folder / "clips.csv", "--part", "val", "--condition", "noise 0.06")
-    code, out, _ = run(capsys, "evaluate", "retrieval", folder / "store", "--poses", "20", *options)
+    code, out, _ = run("evaluate", "retrieval", folder / "store", "--poses", "20", *options)
     assert code == 0
     assert "Hit@1/10/20 < 0.1" in out
     assert "60 of column 'unseen'" in out
@@ -143,33 +132,33 @@ def test_retrieval_shows_people_a_table(folder, capsys):
         (["--embedder", "{folder}/v", "--embedder", "{folder}/v"], "a name of its own"),
     ],
 )
-def test_wrong_input_of_retrieval_is_one_line_and_exit_code_2(folder, models, capsys, options, message):
+def test_wrong_input_of_retrieval_is_one_line_and_exit_code_2(folder, models, run, options, message):
     options = [option.format(folder=folder) for option in options]
-    code, out, err = run(capsys, "evaluate", "retrieval", folder / "store", *options)
+    code, out, err = run("evaluate", "retrieval", folder / "store", *options)
     assert (code, out) == (2, "")
     assert message in err.strip().splitlines()[-1]
 
 
-def test_calibration_is_told_and_drawn(folder, capsys, tmp_path):
+def test_calibration_is_told_and_drawn(folder, run, tmp_path):
     pytest.importorskip("matplotlib")
     few = ("--queries", 6, "--condition", "noise 0.03")
     picture = tmp_path / "reliability.png"
-    code, out, _ = run(capsys, "evaluate", "calibration", folder / "store", *few, "--picture", picture)
+    code, out, _ = run("evaluate", "calibration", folder / "store", *few, "--picture", picture)
     assert code == 0
     assert "pose left out" in out
     assert "AUROC" in out
     assert picture.stat().st_size > 10_000
     reports = []
     for options in ((), ("--index", folder / "index")):
-        code, out, _ = run(capsys, "evaluate", "calibration", folder / "store", *few, *options, "--json")
+        code, out, _ = run("evaluate", "calibration", folder / "store", *few, *options, "--json")
         assert code == 0
         reports.append(json.loads(out) | {"seconds": 0})
     assert reports[0] == reports[1]
 
 
-def test_calibration_refuses_what_it_does_not_know(folder, capsys):
+def test_calibration_refuses_what_it_does_not_know(folder, run):
     for options, reason in ((("--condition", "fog"), "no condition 'fog'"), (("--part", "val"), "go together")):
-        code, _, err = run(capsys, "evaluate", "calibration", folder / "store", *options)
+        code, _, err = run("evaluate", "calibration", folder / "store", *options)
         assert code == 2
         assert reason in err
         assert err.count("\n") == 1

@@ -7,18 +7,8 @@ import pytest
 
 from vipe import PoseStore, canonicalize
 from vipe.cli.app import main
-from vipe.embed.vvipe import VVIPE, Embedder, VVIPEConfig
-
-
-def run(capsys, *arguments):
-    """Exit code, standard output and standard error of one command, in this process."""
-    try:
-        main([str(argument) for argument in arguments])
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    out, err = capsys.readouterr()
-    return code, out, err
+from vipe.embed import Embedder
+from vipe.embed.vvipe import VVIPE, VVIPEConfig
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +23,9 @@ def clips(store):
     return [clip["clip"] for clip in PoseStore.open(store).clips()]
 
 
-def test_variations_are_written_as_a_store_and_drawn(store, clips, capsys, tmp_path):
+def test_variations_are_written_as_a_store_and_drawn(store, clips, run, tmp_path):
     options = ("--clip", clips[0], "--frame", 3, "--count", 3, "--alpha", "0.5", "0.2", "--page", tmp_path / "p.html")
-    code, out, _ = run(capsys, "generate", "--store", store, "--out", tmp_path / "new", *options, "--json")
+    code, out, _ = run("generate", "--store", store, "--out", tmp_path / "new", *options, "--json")
     assert code == 0
     result = json.loads(out)
     assert [entry["alpha"] for entry in result["poses"]] == [0.2, 0.5] * 3
@@ -56,20 +46,20 @@ def test_variations_are_written_as_a_store_and_drawn(store, clips, capsys, tmp_p
     assert clips[0] in page
 
 
-def test_the_seed_decides(store, clips, capsys, tmp_path):
+def test_the_seed_decides(store, clips, run, tmp_path):
     made = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         options = ("--clip", clips[0], "--count", 2, "--seed", seed)
-        assert run(capsys, "generate", "--store", store, "--out", tmp_path / name, *options)[0] == 0
+        assert run("generate", "--store", store, "--out", tmp_path / name, *options)[0] == 0
         made.append(PoseStore.open(tmp_path / name).poses())
     np.testing.assert_array_equal(made[0], made[1])
     assert np.abs(made[0] - made[2]).max() > 1e-3
 
 
-def test_the_way_between_two_poses_with_held_limbs(store, clips, capsys, tmp_path):
+def test_the_way_between_two_poses_with_held_limbs(store, clips, run, tmp_path):
     goal = ("--to-clip", clips[1], "--to-frame", 5, "--limbs", "arms", "head")
     options = ("--mode", "between", "--clip", clips[0], *goal, "--count", 4, "--page", tmp_path / "p.html")
-    code, out, _ = run(capsys, "generate", "--store", store, "--out", tmp_path / "way", *options)
+    code, out, _ = run("generate", "--store", store, "--out", tmp_path / "way", *options)
     assert code == 0
     assert "torso lengths away (median)" in out
     made, source = PoseStore.open(tmp_path / "way").poses(), PoseStore.open(store).poses({"clip": clips[0], "frame": 0})
@@ -78,9 +68,9 @@ def test_the_way_between_two_poses_with_held_limbs(store, clips, capsys, tmp_pat
     assert "from and to" in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
-def test_samples_need_no_source(store, capsys, tmp_path):
+def test_samples_need_no_source(store, run, tmp_path):
     options = ("--mode", "samples", "--count", 5, "--no-within-limits", "--page", tmp_path / "p.html")
-    code, out, _ = run(capsys, "generate", "--store", store, "--out", tmp_path / "new", *options, "--json")
+    code, out, _ = run("generate", "--store", store, "--out", tmp_path / "new", *options, "--json")
     assert code == 0
     result = json.loads(out)
     assert "distance" not in result["poses"][0]
@@ -88,10 +78,10 @@ def test_samples_need_no_source(store, capsys, tmp_path):
     assert (tmp_path / "p.html").is_file()
 
 
-def test_a_v_vipe_generates_from_its_own_prior(store, clips, capsys, tmp_path):
+def test_a_v_vipe_generates_from_its_own_prior(store, clips, run, tmp_path):
     Embedder(VVIPE.untrained(VVIPEConfig(width=16), seed=0), card="# A test").save(tmp_path / "model")
     options = ("--clip", clips[0], "--count", 2, "--no-within-limits", "--embedder", tmp_path / "model")
-    assert run(capsys, "generate", "--store", store, "--out", tmp_path / "new", *options)[0] == 0
+    assert run("generate", "--store", store, "--out", tmp_path / "new", *options)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -109,10 +99,10 @@ def test_a_v_vipe_generates_from_its_own_prior(store, clips, capsys, tmp_path):
         (["--clip", "{clip}", "--out", "{store}"], "exists already"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(store, clips, capsys, tmp_path, options, message):
+def test_wrong_input_is_one_line_and_exit_code_2(store, clips, run, tmp_path, options, message):
     options = [option.format(clip=clips[0], store=store) for option in options]
     out = [] if "--out" in options else ["--out", tmp_path / "new"]
-    code, said, err = run(capsys, "generate", "--store", store, *out, *options)
+    code, said, err = run("generate", "--store", store, *out, *options)
     assert (code, said) == (2, "")
     assert message in err.strip().splitlines()[-1]
     assert not (tmp_path / "new").exists()

@@ -8,17 +8,6 @@ import pytest
 from vipe.cli.app import main
 
 
-def run(capsys, *arguments):
-    """Exit code, standard output and standard error of one command, in this process."""
-    try:
-        main([str(argument) for argument in arguments])
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A store, and a table of which of its clips train."""
@@ -47,7 +36,7 @@ def quick(monkeypatch):
     monkeypatch.setitem(PRESETS, "tiny", Preset(network=VVIPEConfig(width=16), training=training))
 
 
-def test_pr_vipe_is_trained_and_measured_like_any_embedder(folder, capsys, tmp_path):
+def test_pr_vipe_is_trained_and_measured_like_any_embedder(folder, run, tmp_path):
     options = (
         "--out",
         tmp_path / "p",
@@ -59,23 +48,23 @@ def test_pr_vipe_is_trained_and_measured_like_any_embedder(folder, capsys, tmp_p
         folder / "clips.csv",
         "--json",
     )
-    code, out, _ = run(capsys, "train", "embedding", folder / "store", *options)
+    code, out, _ = run("train", "embedding", folder / "store", *options)
     assert code == 0
     result = json.loads(out)
     assert (result["method"], result["keypoints"]) == ("pr-vipe", "exact")
     assert 0 <= result["validation"]["val_view_hit1"] <= 1
     assert (tmp_path / "p" / "history.png").is_file()
     code, out, _ = run(
-        capsys, "evaluate", "retrieval", folder / "store", "--poses", "10", "--embedder", tmp_path / "p", "--json"
+        "evaluate", "retrieval", folder / "store", "--poses", "10", "--embedder", tmp_path / "p", "--json"
     )
     assert code == 0
 
 
-def test_an_ablation_is_named_and_trained_on_the_clips_of_the_table(folder, capsys, tmp_path):
+def test_an_ablation_is_named_and_trained_on_the_clips_of_the_table(folder, run, tmp_path):
     from vipe import Embedder, PoseStore
 
     options = ("--out", tmp_path / "v", "--ablation", "no-pretraining", "--split", folder / "clips.csv")
-    code, out, _ = run(capsys, "train", "embedding", folder / "store", *options, "--precision", "bfloat16")
+    code, out, _ = run("train", "embedding", folder / "store", *options, "--precision", "bfloat16")
     assert code == 0
     assert "tiny v-vipe no-pretraining" in out
     assert "one view to another" in out
@@ -96,9 +85,9 @@ def test_an_ablation_is_named_and_trained_on_the_clips_of_the_table(folder, caps
         (["--seed", "-1"], "seed"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(folder, capsys, tmp_path, options, message):
+def test_wrong_input_is_one_line_and_exit_code_2(folder, run, tmp_path, options, message):
     options = [option.format(folder=folder) for option in options]
-    code, out, err = run(capsys, "train", "embedding", folder / "store", "--out", tmp_path / "model", *options)
+    code, out, err = run("train", "embedding", folder / "store", "--out", tmp_path / "model", *options)
     assert (code, out) == (2, "")
     assert message in err.strip().splitlines()[-1]
 
@@ -112,22 +101,22 @@ def test_presets_have_a_method_of_the_same_size():
         assert training.steps == preset.training.keypoint_steps
 
 
-def test_towers_are_trained_and_make_an_index(folder, capsys, tmp_path):
+def test_towers_are_trained_and_make_an_index(folder, run, tmp_path):
     options = ("--out", tmp_path / "t", "--method", "towers", "--split", folder / "clips.csv", "--json")
-    code, out, _ = run(capsys, "train", "embedding", folder / "store", *options)
+    code, out, _ = run("train", "embedding", folder / "store", *options)
     said = json.loads(out)
     assert (code, said["method"]) == (0, "towers")
     assert {"val_search_noisy", "val_views_noisy", "val_mpjpe_noisy"} <= set(said["validation"])
     code, out, _ = run(
-        capsys, "index", "build", folder / "store", "--out", tmp_path / "i", "--encoder", tmp_path / "t", "--json"
+        "index", "build", folder / "store", "--out", tmp_path / "i", "--encoder", tmp_path / "t", "--json"
     )
     assert code == 0
 
 
-def test_what_belongs_to_other_methods_is_refused(folder, capsys, tmp_path):
+def test_what_belongs_to_other_methods_is_refused(folder, run, tmp_path):
     for option in (("--ablation", "no-triplet"), ("--keypoints", "exact")):
         code, _, err = run(
-            capsys, "train", "embedding", folder / "store", "--out", tmp_path / "t", "--method", "towers", *option
+            "train", "embedding", folder / "store", "--out", tmp_path / "t", "--method", "towers", *option
         )
         assert code == 2
         assert err.count("\n") == 1

@@ -101,6 +101,34 @@ def test_every_person_gets_the_moment_they_come_from_or_the_reason(way, capsys):
     assert {"rank", "clip", "frame", "time", "distance", "probability"} <= set(answers[0]["hits"][0])
 
 
+def test_what_is_given_in_place_of_an_index_is_told(way, capsys):
+    message = refused(capsys, "query", way / "store", way / "people.json")
+    assert f"it is a store of poses; make an index of it (`vipe index build {way / 'store'} --out INDEX`)" in message
+    message = refused(capsys, "query", way / "nope", way / "people.json")
+    assert (
+        "nope: no index: nothing is there; expected a folder that `vipe index build STORE --out INDEX` made" in message
+    )
+    assert "beside it there are index" in message
+    assert "is an index, not the store" in refused(capsys, "store", "info", way / "index")
+    (way / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    assert "run a 2D pose detector" in refused(capsys, "query", way / "index", way / "photo.jpg")
+
+
+def test_images_keep_their_ids_and_those_that_show_nobody_are_told(way, capsys, tmp_path):
+    people = vipe.read_keypoints(way / "people.json")
+    marked = [{"image_id": image, "keypoints": np.ones(51).tolist()} for image in (7, 8)]
+    images = [{"id": image, "width": 640, "height": 480} for image in range(1, 9)]
+    (tmp_path / "marked.json").write_text(json.dumps({"annotations": marked, "images": images}))
+    asked = ("query", way / "index", tmp_path / "marked.json", "--mode", "affine")
+    result = said(capsys, *asked)
+    assert [answer["image_id"] for answer in result["queries"]] == [7, 8]
+    assert result["without_people"] == [1, 2, 3, 4, 5, 6]
+    main([*map(str, asked)])
+    assert "nobody in 6 images: 1, 2, 3, 4, 5 and 1 more" in capsys.readouterr().out
+    assert people.image_id == tuple(range(len(people)))  # as `Keypoints.of` numbered them
+    assert said(capsys, "query", way / "index", way / "people.json", "--mode", "affine")["without_people"] == []
+
+
 def test_a_query_is_drawn_and_told(way, capsys, tmp_path):
     pytest.importorskip("jinja2")
     main(["query", str(way / "index"), "--keypoints", str(way / "people.json"), "--page", str(tmp_path / "page.html")])
@@ -130,8 +158,14 @@ def test_archives_are_read_added_and_told(capsys, tmp_path, bvh_folder):
     assert "broken.bvh" in made["skipped"][0]
     assert said(capsys, "store", "info", tmp_path / "store")["licence"] == "mine"
     (bvh_folder / "walk.bvh").rename(bvh_folder / "run.bvh")
-    added = said(capsys, "ingest", bvh_folder, "--out", tmp_path / "store", "--skip-bad", "--append")
-    assert added["rows"] == 2
+    again = ("ingest", bvh_folder, "--out", tmp_path / "store", "--skip-bad", "--append")
+    added = said(capsys, *again)
+    assert (added["clips"], added["rows"]) == (0, 0)
+    assert added["identical"] == [{"clip": "run", "source": "run.bvh", "stored_as": "walk"}]
+    main([*map(str, again)])
+    assert "1 clips are in the store already and were passed over: walk; --keep-ident" in capsys.readouterr().out
+    assert said(capsys, *again, "--keep-identical")["rows"] == 2
+    assert "goes with --append" in refused(capsys, *again[:-1], "--keep-identical")
     assert "15 frames/s" in refused(
         capsys, "ingest", bvh_folder, "--out", tmp_path / "store", "--skip-bad", "--append", "--fps", 15
     )

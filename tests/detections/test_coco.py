@@ -21,13 +21,14 @@ def body(rng, third=2.0):
 
 
 def annotation(numbers, **more):
-    return {"image_id": 7, "category_id": 1, "id": 1, "iscrowd": 0, "keypoints": np.ravel(numbers).tolist()} | more
+    return {"image_id": 7, "category_id": 1, "iscrowd": 0, "keypoints": np.ravel(numbers).tolist()} | more
 
 
 def annotation_file(*annotations, **more):
+    annotations = [{"id": number} | one for number, one in enumerate(annotations, 1)]
     person = {"id": 1, "name": "person", "keypoints": list(COCO17.joints)}
     images = [{"id": 7, "width": 640, "height": 480}, {"id": 9, "width": 320, "height": 200}]
-    return {"images": images, "annotations": list(annotations), "categories": [person]} | more
+    return {"images": images, "annotations": annotations, "categories": [person]} | more
 
 
 @pytest.fixture
@@ -128,11 +129,12 @@ def test_a_category_with_other_keypoints_is_honoured_by_their_names(write, rng):
     categories = [dog, {"id": 1, "keypoints": list(COCO17.joints)}, {"id": 5, "keypoints": names}]
     coco = body(rng)
     rows = [annotation([], category_id="dog"), annotation(numbers, category_id=5), annotation(coco)]
-    keypoints = read_keypoints(write(annotation_file(*rows, annotation(numbers, category_id=5), categories=categories)))
+    again = annotation(numbers + np.array([100, 0, 0]), category_id=5)
+    keypoints = read_keypoints(write(annotation_file(*rows, again, categories=categories)))
     assert keypoints.mask.sum(axis=1).tolist() == [12, 13, 12]
     assert not keypoints.mask[0, COCO13.index("nose")]
-    for row in (0, 2):
-        np.testing.assert_allclose(keypoints.xy[row, 1:], numbers[:1:-1, :2], rtol=1e-6)
+    for row, shift in ((0, 0), (2, [100, 0])):
+        np.testing.assert_allclose(keypoints.xy[row, 1:], numbers[:1:-1, :2] + shift, rtol=1e-6)
     np.testing.assert_allclose(keypoints.xy[1], coco[TO_13, :2], rtol=1e-6)
     assert keypoints.person.tolist() == [0, 1, 2]
 
@@ -154,12 +156,18 @@ ANIMAL = {"id": 1, "name": "dog", "keypoints": ["nose", "tail", "left_shoulder"]
         (b"  \n", r"file\.json: the file is empty"),
         (b'{"annotations": [', r"file\.json: broken JSON: Input data was truncated"),
         (b'{"annotations": [}', r"file\.json: broken JSON: .*byte 17"),
-        (b'[{"image_id": 1, "keypoints": [NaN]}]', r"file\.json: broken JSON"),
+        (b'[{"image_id": 1, "keypoints": [NaN]}]', r"file\.json: NaN in line 1, byte 31, which is no number; write 0"),
+        (
+            b'{"annotations": [\n{"image_id": 1, "keypoints": [0, -Infinity]}]}',
+            r"file\.json: -Infinity in line 2, byte",
+        ),
+        (b'[{"image_id": "NaN", "keypoints": [}]', r"file\.json: broken JSON"),
+        (b'[{"image_id": NaN, "keypoints": [', r"file\.json: broken JSON"),
         (b"[" * 100_000, r"file\.json: Expected `object`, got `array`"),
         (b'{"info": ' + b"[" * 100_000, r"file\.json: broken JSON"),
         (b'{"info": "\xff", "annotations": []}', r"file\.json: not UTF-8 at byte 10"),
         (json.dumps([]).encode("utf-16"), r"file\.json: not UTF-8 at byte 0"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", r"file\.json: not UTF-8 at byte 0"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", r"file\.json: is a picture; run a 2D pose detector on it"),
         (b"3", r"file\.json: Expected `object`, got `int`"),
         ({"keypoints": NUMBERS}, r"file\.json: JSON of another kind: expected COCO annotations"),
         ([], r"file\.json: no person in it: the list of results is empty"),
@@ -214,6 +222,61 @@ def test_a_broken_file_is_one_line_that_says_where(write, content, message):
     with pytest.raises(ReadError, match=message) as caught:
         read_keypoints(write(content))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (
+            [0.9] * 16 + [93],
+            r"result 0 \(image_id 1\): score of right_ankle is 93, expected .* 0 to 1; divide percents",
+        ),
+        (
+            [0, 1, 2] * 5 + [0, 0],
+            r"score of right_eye is 2, .*; 0, 1 and 2 look like visibility flags: give the file as",
+        ),
+        ([-3.5] * 17, r"score of nose is -3\.5, .*turn logits into probabilities, or write 1 for joints found"),
+    ],
+)
+def test_scores_of_another_scale_are_refused(write, rng, scores, message):
+    with pytest.raises(ReadError, match=message):
+        read_keypoints(write([{"image_id": 1, "keypoints": body(rng, scores).ravel().tolist()}]))
+
+
+def test_scores_of_heatmaps_that_peak_above_1_count_as_1(write, rng):
+    scores = np.linspace(-0.1, 1.45, 17)
+    keypoints = read_keypoints(write([{"image_id": 1, "keypoints": body(rng, scores).ravel().tolist()}]))
+    np.testing.assert_allclose(keypoints.confidence[0], np.where(scores < 0.2, 0, np.minimum(scores, 1))[TO_13])
+
+
+def test_who_is_there_twice_counts_once(write, rng):
+    one, other = body(rng), body(rng)
+    same = "the same keypoints as annotation 0 (id 1)"
+    path = write(annotation_file(annotation(one), annotation(other), annotation(one), annotation(one, image_id=9)))
+    keypoints = read_keypoints(path)
+    assert keypoints.mask.any(axis=1).tolist() == [True, True, False, True]  # another image is another person
+    assert keypoints.note == ("", "", same, "")
+    assert keypoints.person.tolist() == [0, 1, 2, 0]
+    same_id = read_keypoints(write(annotation_file(annotation(one, id=1), annotation(one, id=1))))
+    assert same_id.note == ("", same)
+    rows = [{"image_id": "a", "keypoints": numbers.ravel().tolist()} for numbers in (body(rng, 0.9), body(rng, 0.8))]
+    assert read_keypoints(write(rows + rows[1:])).note == ("", "", "the same keypoints as result 1")
+
+
+def test_an_id_given_to_two_people_of_an_image_is_refused(write, rng):
+    pair = [annotation(body(rng), id=5) for _ in range(2)]
+    with pytest.raises(
+        ReadError, match=r"annotation 1 \(id 5\): image 7 has annotation 0 of this id already, with other"
+    ):
+        read_keypoints(write(annotation_file(*pair)))
+    pair[1]["image_id"] = 9
+    assert len(read_keypoints(write(annotation_file(*pair)))) == 2
+
+
+def test_images_that_show_nobody_are_told(write, rng):
+    told = []
+    read_keypoints(write(annotation_file(annotation(body(rng)))), on_empty=told.append)
+    assert told == [9]
 
 
 def test_a_missing_file_and_a_wrong_threshold_are_refused(tmp_path, write):

@@ -42,9 +42,9 @@ def test_who_was_away_for_long_is_somebody_new(video):
 
 
 def test_somebody_at_another_place_is_somebody_else(rng):
-    xy = np.repeat(rng.normal(0, 50, size=(1, 13, 2)), 2, axis=0)
-    xy[1] += 1000
-    assert follow(replace(Keypoints.of(xy), frame=np.arange(2))).tolist() == [0, 1]
+    xy = np.repeat(rng.normal(0, 50, size=(1, 13, 2)), 3, axis=0)
+    xy[1:] += 1000
+    assert follow(replace(Keypoints.of(xy), frame=np.arange(3))).tolist() == [0, 1, 1]
 
 
 def test_a_tracker_is_believed_and_nobody_is_nobody(video):
@@ -89,3 +89,19 @@ def test_cameras_show_one_person_or_are_told_who_is_who(rng):
 def test_pieces_have_a_length():
     with pytest.raises(VipeError, match="longer than 0 s, got 0"):
         pieces(np.zeros(1, dtype=int), np.zeros(1), 0.0)
+
+
+def test_photos_are_no_video(rng):
+    photos = replace(Keypoints.of(rng.normal(300, 50, size=(3, 13, 2))), image_id=(785, 40083, 40083))
+    with pytest.raises(VipeError, match="none of 3 in 2 images is seen in another of them within 10 frames"):
+        follow(photos)
+    sizes = replace(photos, image_id=(1, 2, 3), image_size=np.array([[640, 480], [640, 480], [427, 640]], np.float32))
+    with pytest.raises(VipeError, match="image 1 has 640 x 480 pixels and image 3 427 x 640, so they are no frames"):
+        follow(sizes)
+    told = replace(sizes, track=np.array([0, 0, 1]))
+    assert follow(told).tolist() == [0, 0, 1]
+
+
+def test_one_frame_is_a_video_too(rng):
+    crowd = replace(Keypoints.of(rng.normal(300, 50, size=(3, 13, 2))), image_id=("a", "a", "a"))
+    assert follow(crowd).tolist() == [0, 1, 2]

@@ -115,6 +115,11 @@ def test_nobody_is_nobody():
         ({"image_id": ("a",)}, "for 1 people"),
         ({"note": ("a",)}, "note must have 2 lines, got 1"),
         ({"xy": np.full((2, 13, 2), np.inf, np.float32)}, "person 0 has a seen joint that is not finite"),
+        (
+            {"confidence": np.full((2, 13), 93, np.float32)},
+            "confidence of person 0, nose, is 93, expected 0 to 1; scale",
+        ),
+        ({"confidence": np.full((2, 13), -0.5, np.float32)}, "confidence of person 0, nose, is -0.5, expected 0 to 1"),
         ({"confidence": np.full((2, 13), np.nan, np.float32)}, "person 0 has a seen joint that is not finite"),
     ],
 )

@@ -62,11 +62,13 @@ def test_frames_without_numbers_count_in_the_order_of_names(tmp_path, rng):
     assert keypoints.frame.tolist() == [0, 1, 2]
 
 
-def test_a_frame_with_nobody_counts(tmp_path, rng):
+def test_a_frame_with_nobody_counts_and_is_told(tmp_path, rng):
     write(tmp_path / "a.json", person(rng))
     write(tmp_path / "b.json")
     write(tmp_path / "c.json", person(rng))
-    assert read_keypoints(tmp_path).frame.tolist() == [0, 2]
+    told = []
+    assert read_keypoints(tmp_path, on_empty=told.append).frame.tolist() == [0, 2]
+    assert told == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,10 @@ def test_a_frame_with_nobody_counts(tmp_path, rng):
         ),
         ({"people": {}}, r"Expected `array`, got `object` - at `\$\.people`"),
         ({"people": [{"pose_keypoints_2d": [1e9] * 75}]}, r"person 0: x of keypoint 0 is 1e\+09"),
+        (
+            {"people": [{"pose_keypoints_2d": [9, 9, 0.5] * 24 + [9, 9, 80]}]},
+            r"person 0: score of right_heel is 80, expected a confidence from 0 to 1; divide percents by 100",
+        ),
     ],
 )
 def test_a_broken_file_is_one_line_that_says_where(tmp_path, content, message):
@@ -102,8 +108,11 @@ def test_a_folder_without_people_or_with_two_videos_is_refused(tmp_path, rng):
     write(tmp_path / "b_1_keypoints.json", person(rng))
     with pytest.raises(ReadError, match="frame 1 is there twice; expected one video a folder"):
         read_keypoints(tmp_path)
-    (tmp_path / "b_1_keypoints.json").write_text("{")
     (tmp_path / "a_1_keypoints.json").unlink()
+    (tmp_path / "b_1_keypoints.json").write_text("{}")
+    with pytest.raises(ReadError, match="has no 'people'; a folder of keypoints holds OpenPose's files"):
+        read_keypoints(tmp_path)
+    (tmp_path / "b_1_keypoints.json").write_text("{")
     with pytest.raises(ReadError, match=r"b_1_keypoints\.json: broken JSON"):
         read_keypoints(tmp_path)
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from vipe.embed.vvipe import VVIPE, Embedder, VVIPEConfig
+from vipe.embed import Embedder
+from vipe.embed.vvipe import VVIPE, VVIPEConfig
 from vipe.geometry import axis_angle, bone_vectors, from_bone_vectors, random_rotation
 from vipe.skeletons import load
 
@@ -26,6 +27,12 @@ def _bent(standing, n, seed, most=0.6):
 def bent(standing):
     """Makes `n` different poses from a seed."""
     return lambda n, seed: _bent(standing, n, seed)
+
+
+@pytest.fixture
+def data(bent):
+    """Poses to train on, and poses to validate on."""
+    return bent(200, seed=1), bent(40, seed=2)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from vipe.embed import Embedder
 from vipe.embed.generate import (
     LIMBS,
     Prior,
@@ -13,7 +14,6 @@ from vipe.embed.generate import (
     vary,
 )
 from vipe.embed.plausibility import JOINT_ANGLES, JointLimits, joint_angles, nearest_poses
-from vipe.embed.vvipe import Embedder
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry import bone_vectors, random_rotation
 from vipe.simulate.motion import synthesize

@@ -21,11 +21,6 @@ class Interrupt(Exception):
     pass
 
 
-@pytest.fixture
-def data(bent):
-    return bent(200, seed=1), bent(40, seed=2)
-
-
 def run(arrays, folder, **changes):
     return train_towers(*arrays, folder, **{"network": NETWORK, "config": SHORT, "seed": 5, **changes})
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from vipe.embed import Embedder
+from vipe.embed import Embedder, training
 from vipe.embed.presets import ABLATIONS, BASE, FAITHFUL, PRESETS, TINY, Preset, ablate, exact, prvipe_like
 from vipe.embed.training import TrainingConfig, train
 from vipe.embed.vvipe import VVIPE, VVIPEConfig
 from vipe.errors import ReadError, ShapeError, VipeError
+from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 
 NETWORK = VVIPEConfig(width=32, dim=8)
 SHORT = TrainingConfig(
@@ -21,11 +22,6 @@ SHORT = TrainingConfig(
 
 class Interrupt(Exception):
     pass
-
-
-@pytest.fixture
-def data(bent):
-    return bent(200, seed=1), bent(40, seed=2)
 
 
 def run(arrays, folder, **changes):
@@ -155,6 +151,31 @@ def test_a_folder_that_holds_something_else_is_left_alone(data, tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("exists", [False, True], ids=["no folder yet", "a folder"])
+def test_a_folder_that_cannot_be_written_is_told_before_a_step_is_made(data, tmp_path, monkeypatch, exists):
+    told = []
+    if exists:
+        (tmp_path / "model").mkdir()
+    (tmp_path / "file").write_text("mine")
+    place = tmp_path / "model" if exists else tmp_path / "file" / "model"
+    if exists:  # a test that runs as root may write anywhere
+        monkeypatch.setattr("pathlib.Path.mkdir", _read_only)
+    with pytest.raises(VipeError, match=r"model: cannot be written: .*; a training needs a folder, and room beside it"):
+        run(data, place, progress=lambda *step: told.append(step))
+    assert not told
+    assert sorted(path.name for path in tmp_path.rglob("*")) == (["file", "model"] if exists else ["file"])
+
+
+def _read_only(self, *_, **__):
+    raise OSError(30, "Read-only file system", str(self))
+
+
+def test_looking_whether_a_folder_can_be_written_leaves_nothing(data, tmp_path):
+    with pytest.raises(ShapeError):
+        run((data[0][:2], data[1]), tmp_path / "some" / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("damage", ["cut state", "cut tensors", "no tensors", "other tensors"])
 def test_a_broken_checkpoint_is_refused(data, tmp_path, damage):
     def interrupt(stage, step, steps, metrics):
@@ -261,17 +282,57 @@ def test_without_pretraining_the_2d_encoder_makes_the_space_and_the_3d_encoder_f
 
 
 def test_without_alignment_targets_stay_turned_as_recorded(bent, standing):
-    from vipe.embed.training import _Run
-    from vipe.geometry.canonical import canonicalize
-
     recorded = torch.from_numpy(bent(20, seed=1))
     model = VVIPE.untrained(NETWORK, 0)
-    kept = _Run(model=model, config=replace(SHORT, alignment=False), recorded=recorded, held_out=recorded)
+    kept = training._Run(model=model, config=replace(SHORT, alignment=False), recorded=recorded, held_out=recorded)
     canonical = canonicalize(recorded)
     expected = (canonical.rotation.mT[:, None] @ canonical.poses[..., None])[..., 0]
     torch.testing.assert_close(kept.targets, expected, atol=1e-5, rtol=0)
     hips = (recorded[:, 4] - recorded[:, 1], expected[:, 4] - expected[:, 1])
     assert torch.nn.functional.cosine_similarity(*hips).min() > 0.9
+
+
+def test_pairs_are_a_pose_by_the_rig_and_the_same_pose_from_anywhere(bent, monkeypatch):
+    recorded = torch.from_numpy(bent(50, seed=1))
+    people = shown(recorded, monkeypatch, universal=False)
+    assert torch.equal(people[:16], people[16:])  # the rig sees the first half of 32
+    assert len(people[:16].flatten(1).unique(dim=0)) > 10
+    assert len(shown(recorded, monkeypatch, batch=33)) == 33
+    alone = shown(recorded, monkeypatch, paired=False)
+    assert not torch.equal(alone[:16], alone[16:])
+
+
+def test_cameras_from_anywhere_see_the_universal_skeleton_and_the_rig_the_person(bent, monkeypatch):
+    recorded = torch.from_numpy(bent(50, seed=1))
+    people = shown(recorded, monkeypatch)
+    torch.testing.assert_close(people[:16, 0], people[16:, 0])
+    own, universal = canonicalize(people[:16]), canonicalize(people[16:])
+    torch.testing.assert_close(universal.poses, own.poses, atol=1e-4, rtol=0)
+    torch.testing.assert_close(universal.rotation, own.rotation, atol=1e-4, rtol=0)
+    expected = universal.scale[:, None] * torch.tensor(REFERENCE_LENGTHS)
+    torch.testing.assert_close(universal.lengths, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(universal.scale, own.scale, atol=1e-4, rtol=0)
+    assert torch.isin(people[:16].flatten(), recorded.flatten()).all()
+    nobody = shown(recorded, monkeypatch, views=replace(SHORT.views, random_share=0.0))
+    assert torch.isin(nobody.flatten(), recorded.flatten()).all()
+
+
+def shown(recorded, monkeypatch, **changes):
+    """The people of one batch, as they stand before the cameras."""
+    seen = []
+
+    def see(people, rig, views, generator):
+        seen.append(people)
+        return by_cameras(people, rig, views, generator)
+
+    by_cameras = training.see
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "see", see)
+        model = VVIPE.untrained(NETWORK, 0)
+        one = training._Run(model=model, config=replace(SHORT, **changes), recorded=recorded, held_out=recorded)
+        losses = one._keypoint_losses(torch.Generator().manual_seed(3))
+    assert torch.isfinite(losses["loss"])
+    return seen[0]
 
 
 def test_an_autoencoder_has_no_divergence_and_bfloat16_trains_as_well(data, tmp_path):
@@ -293,7 +354,7 @@ def test_settings_that_came_later_leave_earlier_trainings_as_they_are(data, tmp_
 def test_presets_are_the_papers_size_and_a_small_one():
     assert set(PRESETS) == {"tiny", "faithful", "base"}
     assert FAITHFUL.network == BASE.network
-    assert (FAITHFUL.training.pose_steps, FAITHFUL.training.keypoint_steps) == (3200, 4200)
+    assert (FAITHFUL.training.pose_steps, FAITHFUL.training.keypoint_steps) == (6400, 4200)
     network, training = prvipe_like(FAITHFUL)
     assert (network.width, network.dim, training.steps, training.views) == (1024, 16, 4200, FAITHFUL.training.views)
     views = exact(FAITHFUL).training.views

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
-from vipe.retrieve.robust import joint_weights, leave_one_out
+from vipe.detections import Keypoints
+from vipe.embed.affine import COCO13_IN_H36M17
+from vipe.retrieve.robust import joint_weights, leave_one_out, robust_candidates
 from vipe.retrieve.scan import Gallery, affine_residual
 
 
@@ -71,3 +74,64 @@ def test_degenerate_input_stays_finite(poses, generator, broken):
     assert ((weights > 0) & (weights <= 1)).all()
     if broken != "all joints at one place":
         assert (weights == 1).all()
+
+
+def slow_search(index, people, count, allowed):
+    """Every pose compared with every person, by the joints they show."""
+    rows = np.arange(len(index)) if allowed is None else allowed
+    found, residual = [], []
+    for person in range(len(people)):
+        seen = np.flatnonzero(people.mask[person])
+        points = torch.from_numpy(index.poses(rows)[:, np.array(COCO13_IN_H36M17)[seen]])
+        left = affine_residual(points, torch.from_numpy(people.xy[person : person + 1, seen]))[0].numpy()
+        order = np.argsort(left, kind="stable")[:count]
+        found.append(rows[order])
+        residual.append(left[order])
+    return np.stack(found), np.stack(residual)
+
+
+def seen_from_the_side(index, rng, noise, off=0.0):
+    """Views of the first 39 poses, joint i mod 13 moved by `off` RMS radii."""
+    points = index.canonical[:39, COCO13_IN_H36M17]
+    xy = points @ np.linalg.qr(rng.standard_normal((39, 3, 3)))[0][:, :, :2]
+    xy -= xy.mean(1, keepdims=True)
+    xy /= np.sqrt(np.square(xy).sum(2).mean(1))[:, None, None]
+    xy += noise * rng.standard_normal(xy.shape)
+    turn = rng.uniform(0, 2 * np.pi, 39)
+    xy[np.arange(39), np.arange(39) % 13] += off * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return Keypoints.of((100 * xy + 300).astype(np.float32))
+
+
+def test_a_joint_that_is_off_does_not_keep_the_right_pose_away(affine, rng):
+    people = seen_from_the_side(affine, rng, 0.01, off=1.8)
+    plain, _ = slow_search(affine, people, 8, None)
+    robust, residual = robust_candidates(affine, people, 8, search=slow_search)
+    truth = np.arange(39)[:, None]
+    assert (plain == truth).any(1).mean() < 0.8
+    assert (robust == truth).any(1).mean() > 0.9
+    assert (np.diff(residual, axis=1) >= 0).all()
+    for person, found in enumerate(robust):
+        assert len(set(found)) == 8
+        every, left = slow_search(affine, people[person : person + 1], len(affine), None)
+        assert residual[person] == pytest.approx(left[0][[list(every[0]).index(row) for row in found]], abs=1e-5)
+
+
+def test_where_no_joint_is_to_be_doubted_the_search_decides(affine, rng):
+    people = seen_from_the_side(affine, rng, 0.01)
+    plain, robust = (slow_search(affine, people, 6, None), robust_candidates(affine, people, 6, search=slow_search))
+    same = (plain[0] == robust[0]).all(1)
+    assert same.mean() > 0.8
+    np.testing.assert_array_equal(plain[1][same], robust[1][same])
+
+
+def test_only_allowed_rows_are_candidates_and_six_joints_are_all_believed(affine, rng):
+    people = seen_from_the_side(affine, rng, 0.01, off=0.8)
+    allowed = np.arange(10, 50, 3)
+    found, _ = robust_candidates(affine, people, 100, allowed, search=slow_search)
+    for rows in found:
+        np.testing.assert_array_equal(np.sort(rows), allowed)
+    mask = np.zeros((39, 13), dtype=bool)
+    mask[:, [0, 1, 4, 7, 9, 12]] = True
+    few = Keypoints.of(people.xy, mask)
+    plain, robust = (slow_search(affine, few, 5, None), robust_candidates(affine, few, 5, search=slow_search))
+    np.testing.assert_array_equal(plain[0], robust[0])

@@ -35,7 +35,9 @@ def test_full_mode_gives_the_likeliest_of_the_nearest_first(affine, people, rng)
     noisy = Keypoints.of(people.xy + rng.normal(0, 8, size=people.xy.shape), people.mask)
     hits = query(affine, noisy, 60, mode="full", candidates=60)
     nearest = query(affine, noisy, 60, mode="affine")
-    np.testing.assert_array_equal(np.sort(hits.rows), np.sort(nearest.rows))
+    for found, rows in zip(hits.rows, nearest.rows, strict=True):
+        assert len(set(found)) == 60
+        assert set(rows[:30]) <= set(found)  # the others may have been looked for without a doubtful joint
     np.testing.assert_array_equal(hits.probability.argmax(axis=1), 0)
     fits = fit_cameras(affine.poses(hits.rows), noisy, FitConfig(refine=None))
     assert (hits.fit_cost[:, 0] >= fits.cost[:, 0] - 0.1).all()
@@ -84,6 +86,30 @@ def test_learned_candidates_join_the_exact_ones_and_none_comes_twice(learned, pe
     ]
     assert all(set(rows) <= allowed for rows, allowed in zip(few.rows, both, strict=True))
     assert any(len(allowed) > 8 for allowed in both)
+
+
+def test_beyond_the_scanned_size_missing_joints_are_completed(affine, people, monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("every pose was looked at")
+
+    small = query(affine, people[:4], 5, mode="affine")
+    monkeypatch.setattr("vipe.retrieve.search.SCANNED", 50)
+    monkeypatch.setattr("vipe.retrieve.search.scan", refused)
+    large = query(affine, people[:4], 5, mode="affine")
+    np.testing.assert_array_equal(large.rows[:, 0], small.rows[:, 0])
+    np.testing.assert_allclose(large.distance[:, 0], small.distance[:, 0], atol=2e-3)
+
+
+def test_a_joint_that_is_off_does_not_hide_the_right_pose(affine, people):
+    xy = np.broadcast_to(people.xy[0], (13, 13, 2)).copy()
+    size = np.sqrt(np.square(xy[0] - xy[0].mean(0)).sum(1).mean())
+    xy[np.arange(13), np.arange(13)] += 1.5 * size / 2**0.5
+    off = Keypoints.of(xy)
+    candidates = 4
+    plain = query(affine, off, candidates, mode="affine").rows
+    found = query(affine, off, candidates, candidates=candidates).rows
+    assert (found == 0).any(axis=1).sum() > (plain == 0).any(axis=1).sum()
+    assert (found == 0).any(axis=1).mean() > 0.8
 
 
 def test_where_scanning_does_not_pay_the_learned_embedding_alone_brings_candidates(learned, people, monkeypatch):

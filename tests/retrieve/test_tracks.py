@@ -10,11 +10,13 @@ from vipe.embed.affine import COCO13_IN_H36M17
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.rotations import random_rotation
 from vipe.index import PoseIndex
-from vipe.retrieve import fit_cameras
+from vipe.retrieve import TrackConfig, middle_rows, query, query_tracks, query_views
+from vipe.retrieve.sequence import best_paths
 from vipe.retrieve.timeline import Timeline
-from vipe.retrieve.tracks import TrackConfig, _best_paths, middle_rows, query_tracks, query_views
 from vipe.skeletons import load
 from vipe.store import PoseStore
+
+FORWARDS = {"clip": ["a", "b", "c"]}  # of which no pose is there twice
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,6 @@ def test_a_movement_is_told_from_the_same_poses_in_another_order(moving, rng):
     backwards = query_tracks(moving, people, 3, track=np.zeros(9, dtype=int), time=np.arange(9)[::-1] / 10)
     assert (backwards.clip[0, 0], backwards.time[0, 0]) == ("backwards", pytest.approx(2.5))
     assert hits.fit_cost[0, 0] < hits.fit_cost[0, 1]
-    assert hits.probability is None
 
 
 def test_order_of_rows_and_other_tracks_do_not_matter(moving, rng):
@@ -113,19 +114,60 @@ def test_several_cameras_add(moving, rng):
     rows = np.repeat(np.array([20, 75, 110]), 3)
     people = seen(moving, rows, rng, noise=6.0)
     moment = np.repeat(np.arange(3), 3)
-    hits = query_views(moving, people, 5, moment=moment)
+    hits = query_views(moving, people, 5, moment=moment, where=FORWARDS)
     assert hits.rows[:, 0].tolist() == [20, 75, 110]
     assert hits.fit_cost.shape == (3, 5)
 
 
-def test_one_view_costs_what_its_fit_costs(moving, rng):
-    people = seen(moving, np.array([31]), rng)
-    hits = query_views(moving, people, 160, moment=np.zeros(1, dtype=int), candidates=160)
-    from vipe.retrieve import FitConfig
+def test_one_image_is_answered_like_any_query(moving, rng):
+    people = seen(moving, np.array([31, 85]), rng)
+    expected = query(moving, people, 8, where=FORWARDS)
+    for hits in (
+        query_views(moving, people, 8, moment=np.arange(2), where=FORWARDS),
+        query_tracks(moving, people, 8, track=np.arange(2), time=np.array([0.3, 0.7]), where=FORWARDS),
+    ):
+        for name in ("rows", "distance", "probability", "probability_close", "presence", "fit_cost"):
+            np.testing.assert_allclose(getattr(hits, name), getattr(expected, name), rtol=2e-3, atol=1e-3)
+        assert not hits.parts["other images"].any()
 
-    fits = fit_cameras(moving.poses(hits.rows), people, FitConfig(refine=None))
-    np.testing.assert_allclose(hits.fit_cost[:, :40], fits.cost[:, :40], rtol=1e-3)
-    np.testing.assert_allclose(hits.distance[:, :40], fits.residual[:, :40], rtol=1e-2, atol=1e-4)
+
+def test_equal_images_of_one_moment_say_what_one_says(moving, rng):
+    people = seen(moving, np.array([31, 85, 110]), rng, noise=8.0)
+    single = query(moving, people, 1, where=FORWARDS)
+    moment = np.repeat(np.arange(3), 3)
+    hits = query_views(moving, people[moment], 1, moment=moment, where=FORWARDS)
+    np.testing.assert_array_equal(hits.rows, single.rows)
+
+
+def test_the_order_of_cameras_does_not_matter(moving, rng):
+    people = seen(moving, np.repeat([20, 75], 3), rng, noise=6.0)
+    moment, order = np.repeat([0, 1], 3), np.array([4, 2, 0, 5, 3, 1])
+    hits = query_views(moving, people, 5, moment=moment, where=FORWARDS)
+    mixed = query_views(moving, people[order], 5, moment=moment[order], where=FORWARDS)
+    np.testing.assert_array_equal(mixed.rows, hits.rows)
+    np.testing.assert_allclose(mixed.probability, hits.probability, atol=1e-4)
+
+
+def test_a_camera_that_says_nothing_changes_nothing(moving, rng):
+    people = seen(moving, np.array([20, 20, 20]), rng, noise=6.0)
+    mask = people.mask.copy()
+    mask[2, 5:] = False
+    with_it = query_views(moving, Keypoints.of(people.xy, mask), 5, moment=np.zeros(3, dtype=int))
+    without = query_views(moving, people[:2], 5, moment=np.zeros(2, dtype=int))
+    np.testing.assert_array_equal(with_it.rows, without.rows)
+    np.testing.assert_array_equal(with_it.probability, without.probability)
+
+
+def test_hits_of_several_images_are_as_sure_as_their_parts_sum_to(moving, rng):
+    people = seen(moving, np.array([*range(10, 19), 60, 60]), rng, noise=4.0)
+    tracks = query_tracks(moving, people[:9], 10, track=np.zeros(9, dtype=int), time=np.arange(9) / 10)
+    for hits in (tracks, query_views(moving, people[9:], 10, moment=np.zeros(2, dtype=int))):
+        near, close = hits.probability[0], hits.probability_close[0]
+        assert ((near >= 0) & (near <= hits.presence[0] + 1e-6) & (close <= near + 1e-6)).all()
+        assert 0 < hits.presence[0] <= 1
+        odds = np.sum(list(hits.parts.values()), axis=0)[0]
+        np.testing.assert_allclose(1 / (1 + np.exp(-odds)), near, atol=1e-4)
+        assert hits.parts["other images"][0].any()
 
 
 def test_a_convention_of_joints_is_handed_on(moving, rng):
@@ -134,26 +176,26 @@ def test_a_convention_of_joints_is_handed_on(moving, rng):
     turn = random_rotation(2, generator=_generator(rng)).numpy()[:, :2]
     points = moving.canonical[np.array([20, 20])][:, COCO13_IN_H36M17] + offsets
     people = Keypoints.of(100 * points @ turn.swapaxes(1, 2) + 300)
-    known, ignored = (
-        query_views(moving, people, 1, moment=np.zeros(2, dtype=int), joint_offsets=given) for given in (offsets, None)
-    )
+    given = {"moment": np.zeros(2, dtype=int), "where": FORWARDS}
+    known, ignored = (query_views(moving, people, 1, joint_offsets=assumed, **given) for assumed in (offsets, None))
     assert known.rows[0, 0] == 20
     assert known.distance[0, 0] < 0.5 * ignored.distance[0, 0]
 
 
 def test_the_best_path_is_the_best_of_all_paths(rng):
-    cost, squared = rng.random((2, 4, 3)).astype(np.float32), rng.random((2, 4, 3)).astype(np.float32)
+    cost = rng.random((2, 4, 3)).astype(np.float32)
     cost[0, 1, 2] = np.inf
     at, steps = np.cumsum(rng.random((2, 4, 3)), axis=1), np.array([0.3, 0.5, 0.2])
-    total, left = _best_paths(cost, squared, at, steps, 0.5, 0.1)
+    total, found = best_paths(cost, at, steps, 0.5, 0.1)
     for moment in range(2):
         every = []
         for path in np.ndindex(3, 3, 3, 3):
             taken = [(frame, slot) for frame, slot in enumerate(path)]
             change = np.diff([at[moment, frame, slot] for frame, slot in taken]) - steps
             warped = np.square(change / np.hypot(0.5 * steps, 0.05)).sum()
-            every.append((sum(cost[moment][one] for one in taken) + warped, sum(squared[moment][one] for one in taken)))
-        assert (total[moment], left[moment]) == pytest.approx(min(every), rel=1e-5)
+            every.append((sum(cost[moment][one] for one in taken) + warped, path))
+        assert total[moment] == pytest.approx(min(every)[0], rel=1e-5)
+        assert tuple(found[moment]) == min(every)[1]
 
 
 def test_hits_may_have_to_differ_and_rows_to_match(moving, rng):

@@ -151,7 +151,7 @@ def test_ground_truth_is_the_projection_with_full_confidence(standing, rng):
     np.testing.assert_array_equal(keypoints.xy, project_keypoints(standing[None], FRONT).xy)
     assert (keypoints.confidence == 1).all()
     assert keypoints.covariance is None
-    assert (keypoints.image_id, keypoints.person.tolist()) == (("0",), [0])
+    assert (keypoints.image_id, keypoints.person.tolist()) == ((0,), [0])
 
 
 @pytest.mark.parametrize("spread", [OKS_SPREAD, EVEN_SPREAD], ids=["oks", "even"])

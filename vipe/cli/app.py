@@ -6,19 +6,31 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter, Token, convert
 from rich.console import Console
 
 from vipe import __version__
 from vipe.cli import archive, calibration, demo, evaluate, generate, index, query, train
 from vipe.errors import VipeError
 
+
+def _as_typed(type_: Any, tokens: Sequence[Token]) -> Any:
+    """Read what was typed as cyclopts does, but for fractions, which it would round where a count is asked for."""
+    if type_ is int:
+        for token in tokens:
+            if "." in token.value:
+                raise ValueError(f"got {token.value}, expected a whole number")
+    return convert(type_, tokens)
+
+
 app = App(
     name="vipe",
     help="Search motion capture with the 2D keypoints of a photo.",
     version=__version__,
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(converter=_as_typed, negative_iterable=()),
 )
 app.command(demo.demo)
 app.command(archive.synth)

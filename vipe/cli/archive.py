@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from vipe.cli.output import Json, Seed, emit, progress, table
+from vipe.cli.output import Json, Seed, emit, listed, progress, table
 
 if TYPE_CHECKING:
     from vipe.clips import Clip
@@ -69,7 +69,10 @@ def ingest(
     *,
     out: Out,
     fps: Fps = None,
-    append: Annotated[bool, Parameter(negative="", help="Add to a store that exists.")] = False,
+    append: Annotated[
+        bool, Parameter(negative="", help="Add to a store that exists, but for clips that it holds already.")
+    ] = False,
+    keep_identical: Annotated[bool, Parameter(negative="", help="With --append: add those clips again.")] = False,
     skip_bad: Annotated[bool, Parameter(negative="", help="Report and pass over files that cannot be read.")] = False,
     skeleton: Annotated[tuple[Path, ...], Parameter(help="Table of a skeleton of your own (.toml).")] = (),
     licence: Annotated[str, Parameter(help="Licence of the motion, kept in the store.")] = "",
@@ -82,15 +85,26 @@ def ingest(
     path
         A .bvh or .amc file, a folder, a .zip, .tar, .tar.gz, .tar.xz or .tar.zst.
     """
-    from vipe.errors import ReadError, SkeletonError
+    from vipe.errors import ReadError, SkeletonError, VipeError
     from vipe.readers import read
     from vipe.skeletons import load
     from vipe.store import PoseStore
 
     start = time.perf_counter()
+    if keep_identical and not append:
+        raise VipeError("--keep-identical goes with --append: a new store holds nothing yet")
     skipped: list[ReadError] = []
+    identical: list[dict[str, str]] = []
     counts = {"clips": 0, "frames": 0}
     with progress() as advance:
+
+        def stored(clip: "Clip", _: int) -> None:
+            counts["clips"] += 1
+            counts["frames"] += len(clip)
+            advance("clips", counts["clips"], None, f"{counts['frames']:,} frames")
+
+        def known(clip: "Clip", name: str) -> None:
+            identical.append({"clip": clip.name, "source": clip.source, "stored_as": name})
 
         def watched() -> Iterator["Clip"]:
             extra = tuple(load(str(table)) for table in skeleton)
@@ -104,25 +118,28 @@ def ingest(
                         raise refusal from error
                     skipped.append(refusal)
                     continue
-                counts["clips"] += 1
-                counts["frames"] += len(clip)
                 yield clip
-                advance("clips", counts["clips"], None, f"{counts['frames']:,} frames")
 
         if append:
             store = PoseStore.open(out)
             before = len(store)
-            store = store.append(watched(), fps=fps)
+            store = store.append(watched(), fps=fps, on_clip=stored, keep_identical=keep_identical, on_identical=known)
         else:
             before = 0
-            store = PoseStore.create(out, watched(), fps=fps, licence=licence)
+            store = PoseStore.create(out, watched(), fps=fps, licence=licence, on_clip=stored)
     result = {
         **counts,
         "rows": len(store) - before,
         "seconds": round(time.perf_counter() - start, 3),
         "skipped": [str(error) for error in skipped],
+        "identical": identical,
     }
     lines = [f"skipped: {error}" for error in skipped]
+    if identical:
+        lines.append(
+            f"{len(identical):,} clips are in the store already and were passed over: "
+            f"{listed([one['stored_as'] for one in identical])}; --keep-identical adds them again"
+        )
     lines.append(
         f"{out}: {counts['clips']} clips, {counts['frames']:,} frames, {result['rows']:,} rows kept, "
         f"{result['seconds']:.1f} s, {len(skipped)} files skipped"

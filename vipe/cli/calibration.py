@@ -8,7 +8,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vipe.cli.measuring import chosen_conditions, index_of, part_of
+from vipe.cli.measuring import (
+    Conditions,
+    IndexPath,
+    Part,
+    Queries,
+    RigName,
+    Split,
+    chosen_conditions,
+    index_of,
+    part_of,
+)
 from vipe.cli.output import Json, Seed, emit, progress, table
 
 
@@ -16,16 +26,12 @@ def calibration(
     store: Path,
     /,
     *,
-    index: Annotated[
-        Path | None, Parameter(help="Index of the store; one of affine signatures is made for the run if not given.")
-    ] = None,
-    split: Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")] = None,
-    part: Annotated[str | None, Parameter(help="Search only clips of this split, such as `val`.")] = None,
-    queries: Annotated[int, Parameter(help="At most so many, drawn from the gallery.")] = 200,
-    rig: Annotated[str, Parameter(help="Whose cameras look: `mpi_inf_3dhp`, `h36m`, or a .toml of your own.")] = (
-        "mpi_inf_3dhp"
-    ),
-    condition: Annotated[tuple[str, ...], Parameter(help="Only these, such as `noise 0.03`; all if not given.")] = (),
+    index: IndexPath = None,
+    split: Split = None,
+    part: Part = None,
+    queries: Queries = 200,
+    rig: RigName = "mpi_inf_3dhp",
+    condition: Conditions = (),
     picture: Annotated[Path | None, Parameter(help="Also draw the reliability as a .png.")] = None,
     seed: Seed = 0,
     as_json: Json = False,

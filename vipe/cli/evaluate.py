@@ -8,7 +8,18 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.measuring import chosen_conditions, index_of, part_of
+from vipe.cli.measuring import (
+    Conditions,
+    IndexPath,
+    Part,
+    Queries,
+    RigName,
+    Split,
+    chosen_conditions,
+    index_of,
+    part_of,
+    primary_figure,
+)
 from vipe.cli.output import Json, Seed, emit, progress, table
 
 
@@ -16,22 +27,18 @@ def search(
     store: Path,
     /,
     *,
-    index: Annotated[
-        Path | None, Parameter(help="Index of the store; one of affine signatures is made for the run if not given.")
-    ] = None,
+    index: IndexPath = None,
     mode: Annotated[
         tuple[str, ...], Parameter(help="Modes of `vipe query`; all that fit the index if not given.")
     ] = (),
-    split: Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")] = None,
-    part: Annotated[str | None, Parameter(help="Search only clips of this split, such as `val`.")] = None,
-    queries: Annotated[int, Parameter(help="At most so many, drawn from the gallery.")] = 600,
-    rig: Annotated[str, Parameter(help="Whose cameras look: `mpi_inf_3dhp`, `h36m`, or a .toml of your own.")] = (
-        "mpi_inf_3dhp"
-    ),
+    split: Split = None,
+    part: Part = None,
+    queries: Queries = 600,
+    rig: RigName = "mpi_inf_3dhp",
     distance: Annotated[tuple[float, ...], Parameter(help="Metres from camera to person; several may be given.")] = (
         4.0,
     ),
-    condition: Annotated[tuple[str, ...], Parameter(help="Only these, such as `noise 0.03`; all if not given.")] = (),
+    condition: Conditions = (),
     told: Annotated[
         Literal["keypoints", "scores", "covariance"],
         Parameter(help="What of the simulated detector reaches the search; scores know how far off a joint is."),
@@ -77,17 +84,11 @@ def search(
 
         save_search_picture(picture, report)
     head, *rows = report.to_table()
-    primary = report.primary
     lines = [
         f"{report.queries:,} queries from {report.clips} clips against {report.gallery:,} poses in "
-        f"{report.seconds:.1f} s; shares in percent, lengths in torso lengths, ms a query in a batch"
+        f"{report.seconds:.1f} s; shares in percent, lengths in torso lengths, ms a query in a batch",
+        *primary_figure(report.primary, "mode {mode}, {queries} queries"),
     ]
-    if primary is not None:
-        low, high = (100 * end for end in primary["interval"])
-        lines.append(
-            f"primary figure: {100 * primary['value']:.1f}% ({low:.1f}-{high:.1f}) {primary['name']}, mode "
-            f"{primary['mode']}, {primary['queries']} queries"
-        )
     if picture is not None:
         lines.append(f"picture: {picture}")
     emit(report.to_json(), table(head, rows), *lines, as_json=as_json)
@@ -104,12 +105,10 @@ def retrieval(
     lift: Annotated[
         Path | None, Parameter(help="A V-VIPE whose lifted poses are compared too, every pair aligned (slow).")
     ] = None,
-    split: Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")] = None,
-    part: Annotated[str | None, Parameter(help="Compare only clips of this split, such as `val`.")] = None,
+    split: Split = None,
+    part: Part = None,
     poses: Annotated[int | None, Parameter(help="At most so many, drawn at random; all if not given.")] = None,
-    rig: Annotated[str, Parameter(help="Whose cameras look: `mpi_inf_3dhp`, `h36m`, or a .toml of your own.")] = (
-        "mpi_inf_3dhp"
-    ),
+    rig: RigName = "mpi_inf_3dhp",
     distance: Annotated[float, Parameter(help="Metres from camera to person.")] = 4.0,
     condition: Annotated[
         tuple[str, ...],
@@ -150,13 +149,7 @@ def retrieval(
     pairs = ", ".join(f"{count} of column {name!r}" for name, count in report.pairs.items())
     lines = [
         f"{report.poses:,} poses from {report.clips} clips, ordered camera pairs: {pairs}; {report.seconds:.1f} s; "
-        "shares in percent"
+        "shares in percent",
+        *primary_figure(report.primary, "{matcher}, {queries} queries a pair"),
     ]
-    primary = report.primary
-    if primary is not None:
-        low, high = (100 * end for end in primary["interval"])
-        lines.append(
-            f"primary figure: {100 * primary['value']:.1f}% ({low:.1f}-{high:.1f}) {primary['name']}, "
-            f"{primary['matcher']}, {primary['queries']} queries a pair"
-        )
     emit(report.to_json(), table(head, rows), *lines, as_json=as_json)

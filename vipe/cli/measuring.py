@@ -1,11 +1,24 @@
-"""What the commands that measure have in common: conditions by name, clips of a split, an index made for the run."""
+"""What the commands that measure share: options, conditions by name, clips of a split, an index for the run."""
 
-__all__ = ["chosen_conditions", "index_of", "part_of"]
+__all__ = [
+    "Conditions",
+    "IndexPath",
+    "Part",
+    "Queries",
+    "RigName",
+    "Split",
+    "chosen_conditions",
+    "index_of",
+    "part_of",
+    "primary_figure",
+]
 
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from vipe.cli.splits import clips_of_part
 
@@ -14,6 +27,15 @@ if TYPE_CHECKING:
     from vipe.evaluate import Condition
     from vipe.index import PoseIndex
     from vipe.store import PoseStore
+
+IndexPath = Annotated[
+    Path | None, Parameter(help="Index of the store; one of affine signatures is made for the run if not given.")
+]
+Split = Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")]
+Part = Annotated[str | None, Parameter(help="Only clips of this split, such as `val`.")]
+Queries = Annotated[int, Parameter(help="At most so many, drawn from the gallery.")]
+RigName = Annotated[str, Parameter(help="Whose cameras look: `mpi_inf_3dhp`, `h36m`, or a .toml of your own.")]
+Conditions = Annotated[tuple[str, ...], Parameter(help="Only these, such as `noise 0.03`; all if not given.")]
 
 
 def chosen_conditions(names: tuple[str, ...]) -> "tuple[Condition, ...]":
@@ -61,3 +83,12 @@ def index_of(
         where=where,
         progress=lambda done, total: advance("index", done, total),
     )
+
+
+def primary_figure(primary: dict[str, Any] | None, of: str) -> list[str]:
+    """The line on a report's one figure, if it has one; `of` names whose it is, with the figure's words in braces."""
+    if primary is None:
+        return []
+    low, high = (100 * end for end in primary["interval"])
+    share = f"{100 * primary['value']:.1f}% ({low:.1f}-{high:.1f})"
+    return [f"primary figure: {share} {primary['name']}, {of.format(**primary)}"]

@@ -1,6 +1,6 @@
 """What every command shares: one JSON object or a few lines on standard output, progress on standard error."""
 
-__all__ = ["Json", "Seed", "emit", "progress", "table"]
+__all__ = ["Json", "Seed", "emit", "listed", "progress", "table"]
 
 import json
 import sys
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead of text.")]
 Seed = Annotated[int, Parameter(help="Same seed, same result.", validator=validators.Number(gte=0))]
 _WIDE = 200
+_LISTED = 5
 
 
 class Advance(Protocol):
@@ -37,6 +38,12 @@ def emit(result: Mapping[str, Any], *shown: "str | Table", as_json: bool) -> Non
         console.width = _WIDE  # a pipe has no width, and rich would fold at 80 columns
     for part in shown:
         console.print(part, soft_wrap=isinstance(part, str))
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return ", ".join(map(str, names[:_LISTED])) + more
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":

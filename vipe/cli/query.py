@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.output import Json, emit, table
+from vipe.cli.output import Json, emit, listed, table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
     from rich.table import Table
 
     from vipe import Keypoints, PoseIndex
     from vipe.index import Hits
 
+    Array = np.ndarray[Any, np.dtype[Any]]
+
 
 def query(
     index: Path,
     /,
-    *,
     keypoints: Annotated[Path, Parameter(help="COCO annotations or results, or OpenPose, as JSON.")],
+    *,
     k: Annotated[int, Parameter(help="How many moments a person.")] = 10,
     mode: Annotated[
         Literal["full", "affine", "point"] | None,
@@ -66,7 +71,8 @@ def query(
     from vipe import query as search
     from vipe.errors import VipeError
 
-    people = read_keypoints(keypoints)
+    empty: list[str | int] = []
+    people = read_keypoints(keypoints, on_empty=empty.append)
     opened = PoseIndex.open(index)
     start = time.perf_counter()
     limits: dict[str, Any] = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
@@ -83,9 +89,7 @@ def query(
     else:
         hits = search(opened, people, k, mode=mode, **limits)
     if explain and hits.parts is None:
-        raise VipeError(
-            f"--explain needs mode full, got {mode}" if mode else "--explain does not go with --track or --views"
-        )
+        raise VipeError(f"--explain needs mode full, got {mode}")
     seconds = time.perf_counter() - start
     answers: list[dict[str, Any]] = []
     for row in range(len(people)):
@@ -101,7 +105,8 @@ def query(
         answers.append(answer)
     last = f"{len(answers)} people in {seconds:.2f} s" + (f"; page: {page}" if page else "")
     # The answers come first: a page that cannot be written must not take them away.
-    emit({"queries": answers, "seconds": round(seconds, 6)}, _table(answers), last, as_json=as_json)
+    result = {"queries": answers, "without_people": empty, "seconds": round(seconds, 6)}
+    emit(result, _table(answers), *_nobody(empty), last, as_json=as_json)
     if page is not None:
         from vipe.plots.answers import save_query_page
 
@@ -119,7 +124,7 @@ def _of_tracks(
     if fps is None or not 0 < fps < math.inf:
         raise VipeError("--track needs a finite --fps above 0: the frames a second of the video")
     time = frame_numbers(people) / fps
-    track = pieces(follow(people), time, every)
+    track = _apart(people, lambda answerable: pieces(follow(people), time, every)[answerable])
     return people[middle_rows(track, time)], query_tracks(index, people, k, track=track, time=time, **limits)
 
 
@@ -130,8 +135,27 @@ def _of_views(index: "PoseIndex", people: "Keypoints", k: int, limits: dict[str,
     from vipe.detections import together
     from vipe.retrieve import middle_rows, query_views
 
-    moment = together(people)
+    moment = _apart(people, lambda answerable: together(people[answerable]))
     return people[middle_rows(moment, np.zeros(len(people)))], query_views(index, people, k, moment=moment, **limits)
+
+
+def _apart(people: "Keypoints", groups: "Callable[[Array], Array]") -> "Array":
+    """Number the groups of people who can be searched for together, from 0; everybody else is a group alone."""
+    import numpy as np
+
+    from vipe.retrieve.search import unanswerable
+
+    answerable = np.array([reason is None for reason in unanswerable(people)], dtype=bool)
+    group = np.full(len(people), -1)
+    group[answerable] = groups(answerable)
+    alone = group < 0  # those of whom a tracker did not say who they are, too
+    group[alone] = group.max(initial=-1) + np.arange(1, alone.sum() + 1)
+    return group
+
+
+def _nobody(images: list[str | int]) -> list[str]:
+    """A line on the images that show nobody, if there are any."""
+    return [f"nobody in {len(images):,} images: {listed(images)}"] if images else []
 
 
 def _table(answers: list[dict[str, Any]]) -> "Table":

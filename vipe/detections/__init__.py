@@ -1,6 +1,6 @@
 """2D keypoints of people in images; one detector's file format a module."""
 
-from vipe.detections.coco import write_results as write_coco_results
+from vipe.detections.coco_results import write as write_coco_results
 from vipe.detections.files import read_keypoints
 from vipe.detections.following import follow, frame_numbers, pieces, together
 from vipe.detections.keypoints import Keypoints

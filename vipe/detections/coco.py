@@ -1,33 +1,33 @@
-"""COCO keypoint files: annotations (people marked by hand) and results (what a detector found)."""
+"""COCO keypoint annotations: people marked by hand."""
 
-__all__ = ["OCCLUDED_CONFIDENCE", "read_annotations", "read_results", "write_results"]
+__all__ = ["OCCLUDED_CONFIDENCE", "read"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
-from vipe.appearing import appearing
-from vipe.detections.decode import (
+from vipe.detections.decode import decode
+from vipe.detections.keypoints import Keypoints
+from vipe.detections.rows import (
     MAX_PIXEL,
     MIN_CONFIDENCE,
+    Id,
+    Track,
     check_confidence,
     count_people,
-    decode,
+    given_tracks,
     to_coco13,
     triples,
+    without_repeats,
 )
-from vipe.detections.keypoints import Keypoints
 from vipe.errors import ReadError
 from vipe.skeletons import Skeleton, load
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Id = int | str
-Track = Annotated[int, msgspec.Meta(ge=-1, lt=2**53)]  # as in PoseTrack's files
 
 OCCLUDED_CONFIDENCE = 0.5  # v = 1: the annotator guessed where the joint is behind something
 _VISIBLE_CONFIDENCE = np.array([0.0, OCCLUDED_CONFIDENCE, 1.0])  # by v
@@ -60,31 +60,33 @@ class _AnnotationFile(msgspec.Struct, gc=False):
     categories: list[_Category] = []
 
 
-class _Result(msgspec.Struct, gc=False):
-    image_id: Id
-    keypoints: list[float]
-    track_id: Track | None = None
-
-
 _ANNOTATIONS = msgspec.json.Decoder(_AnnotationFile)
-_RESULTS = msgspec.json.Decoder(list[_Result])
 
 
-def read_annotations(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
+def read(
+    data: bytes,
+    name: str,
+    *,
+    min_confidence: float = MIN_CONFIDENCE,
+    on_empty: Callable[[Id], None] | None = None,
+) -> Keypoints:
     """Read COCO annotation JSON: `{"images", "annotations", "categories"}`, (x, y, v) a keypoint.
 
     v = 2 (visible) is confidence 1, v = 1 (occluded) is `OCCLUDED_CONFIDENCE`, v = 0 is not seen. Joints come by the
     names of the annotation's category, COCO's 17 where the file lists no categories; what is not of a category with
-    keypoints is passed over. Every person stays a row, in file order: people with no keypoint, and crowds (`iscrowd`,
-    a region of many people), with nothing seen and a note that says so.
+    keypoints is passed over. Every person stays a row, in file order: people with no keypoint, crowds (`iscrowd`, a
+    region of many people), and people whose keypoints are those of an earlier one of the same image, with nothing
+    seen and a note that says so.
 
     Args:
         data: The file's bytes.
         name: What to call it in errors.
         min_confidence: Joints below are not seen; above `OCCLUDED_CONFIDENCE` it leaves the visible ones.
+        on_empty: Called with the id of each image that the file lists and that shows no person, in order.
 
     Raises:
-        ReadError: If it is not such a file, holds no person, or a person is broken; gives the annotation's place.
+        ReadError: If it is not such a file, holds no person, a person is broken, or two of one image have the same
+            id; gives the annotation's place.
     """
     check_confidence(min_confidence)
     file = decode(data, _ANNOTATIONS, name)
@@ -95,7 +97,13 @@ def read_annotations(data: bytes, name: str, *, min_confidence: float = MIN_CONF
             f"{name}: no person in it: none of its {len(file.annotations)} annotations has keypoints; "
             "give COCO's keypoint annotations (person_keypoints_*.json) or a detector's results"
         )
+    _refuse_ids_given_twice(people, name)
     image_ids = [annotation.image_id for _, annotation in people]
+    if on_empty is not None:
+        with_people = {str(image_id) for image_id in image_ids}
+        for image in file.images:
+            if str(image.id) not in with_people:
+                on_empty(image.id)
     sizes, person = _sizes(file.images, image_ids, name), count_people(image_ids)
     groups: dict[Id, list[int]] = {}
     for row, (_, annotation) in enumerate(people):
@@ -119,66 +127,12 @@ def read_annotations(data: bytes, name: str, *, min_confidence: float = MIN_CONF
     order = np.argsort(np.concatenate([np.array(rows) for rows in groups.values()]), kind="stable")
     keypoints = Keypoints.concat(parts)[order]
     crowd = "a crowd region, not one person"
-    return replace(
+    keypoints = replace(
         keypoints,
-        track=_tracks([row for _, row in people]),
+        track=given_tracks([row.track_id for _, row in people]),
         note=tuple(crowd if row.iscrowd else note for (_, row), note in zip(people, keypoints.note, strict=True)),
     )
-
-
-def read_results(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
-    """Read COCO results JSON: a list of `{"image_id", "category_id", "keypoints", "score"}`, (x, y, score) a keypoint.
-
-    COCO's 17 joints, and `track_id` where a tracker wrote it; the image's size is not in such a file. People whose
-    every score is too low stay rows, with a note.
-
-    Args:
-        data: The file's bytes.
-        name: What to call it in errors.
-        min_confidence: Joints that score below are not seen, nor those that score 0; a score above 1 counts as 1.
-
-    Raises:
-        ReadError: If it is not such a file, holds no person, or a person is broken; gives the result's place.
-    """
-    check_confidence(min_confidence)
-    rows = decode(data, _RESULTS, name)
-    if not rows:
-        raise ReadError(f"{name}: no person in it: the list of results is empty; nothing to search with")
-    body = load("coco17")
-    table = triples(
-        [row.keypoints for row in rows],
-        (len(body),),
-        "x, y, score",
-        lambda i: f"{name}: result {i} (image_id {rows[i].image_id!r})",
-    )
-    score = table[..., 2]
-    keypoints = to_coco13(
-        table,
-        (score >= min_confidence) & (score > 0),
-        body,
-        [row.image_id for row in rows],
-        f"no body keypoint scores at least {min_confidence:g}",
-    )
-    return replace(keypoints, track=_tracks(rows))
-
-
-def write_results(path: Path, people: Keypoints) -> None:
-    """Write people as a detector would: COCO results JSON, 17 keypoints each; what coco13 lacks has score 0.
-
-    Args:
-        path: The file; replaced if it exists, whole or not at all.
-        people: On coco13.
-    """
-    matrix, _ = load("coco17").weights(people.skeleton)
-    place = matrix.argmax(axis=1)  # coco13 picks joints of coco17 one by one
-    values = np.zeros((len(people), matrix.shape[1], 3))
-    values[:, place] = np.concatenate([people.xy, people.confidence[..., None]], axis=-1)
-    results = [
-        {"image_id": image, "category_id": 1, "keypoints": row.ravel().tolist(), "score": float(row[:, 2].mean())}
-        for image, row in zip(people.image_id, values, strict=True)
-    ]
-    with appearing(path, replace=True) as file:
-        file.write_bytes(msgspec.json.encode(results))
+    return without_repeats(keypoints, [_called(i, row) for i, row in people])
 
 
 def _body(category: _Category, name: str) -> Skeleton | None:
@@ -214,6 +168,20 @@ def _is_person(annotation: _Annotation, bodies: Mapping[Id, Skeleton | None], na
     return bodies[category] is not None
 
 
+def _refuse_ids_given_twice(people: Sequence[tuple[int, _Annotation]], name: str) -> None:
+    """An id that two people of one image share says neither who they are nor which of them is meant."""
+    first: dict[tuple[Id, Id], tuple[int, _Annotation]] = {}
+    for i, row in people:
+        if row.id is None:
+            continue
+        before, other = first.setdefault((row.image_id, row.id), (i, row))
+        if other.keypoints != row.keypoints:
+            raise ReadError(
+                f"{_place(name, i, row)}: image {row.image_id!r} has annotation {before} of this id already, with "
+                "other keypoints; give each its own id, or take one out"
+            )
+
+
 def _marked(
     people: Sequence[tuple[int, _Annotation]], body: Skeleton, name: str
 ) -> tuple[Float64[Array, "N joints 3"], Bool[Array, "N joints"]]:
@@ -240,12 +208,6 @@ def _marked(
     return table, seen
 
 
-def _tracks(people: Sequence[_Annotation | _Result]) -> Int64[Array, " N"] | None:
-    """Track numbers, if the file has any."""
-    given = [-1 if row.track_id is None else row.track_id for row in people]
-    return np.array(given, dtype=np.int64) if any(row.track_id is not None for row in people) else None
-
-
 def _sizes(images: Sequence[_Image], image_ids: Sequence[Id], name: str) -> Float64[Array, "N 2"] | None:
     """Width and height of each person's image; None if the file does not say them for all of its images."""
     for image in images:
@@ -269,4 +231,8 @@ def _sizes(images: Sequence[_Image], image_ids: Sequence[Id], name: str) -> Floa
 
 
 def _place(name: str, i: int, annotation: _Annotation) -> str:
-    return f"{name}: annotation {i}" + ("" if annotation.id is None else f" (id {annotation.id!r})")
+    return f"{name}: {_called(i, annotation)}"
+
+
+def _called(i: int, annotation: _Annotation) -> str:
+    return f"annotation {i}" + ("" if annotation.id is None else f" (id {annotation.id!r})")

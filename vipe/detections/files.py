@@ -2,13 +2,15 @@
 
 __all__ = ["read_keypoints"]
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from vipe.detections import coco, openpose
-from vipe.detections.decode import MIN_CONFIDENCE, decode
+from vipe.detections import coco, coco_results, openpose
+from vipe.detections.decode import decode
 from vipe.detections.keypoints import Keypoints
+from vipe.detections.rows import MIN_CONFIDENCE
 from vipe.errors import ReadError
 
 
@@ -19,18 +21,26 @@ class _Keys(msgspec.Struct):
     people: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")  # the last two: WebP, BMP
 _KEYS = msgspec.json.Decoder(_Keys)
 
 
-def read_keypoints(path: str | Path, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
+def read_keypoints(
+    path: str | Path,
+    *,
+    min_confidence: float = MIN_CONFIDENCE,
+    on_empty: Callable[[str | int], None] | None = None,
+) -> Keypoints:
     """Read the people of a keypoint file on coco13: COCO annotations, COCO results, or OpenPose.
 
     A folder is read as the frames of one video, an OpenPose file each. People of whom nothing is seen stay rows with
-    an all-False mask, and `note` says why.
+    an all-False mask, and `note` says why. Ids of images are as the file has them, numbers or text.
 
     Args:
         path: A .json file, or a folder of OpenPose's.
         min_confidence: Joints below are not seen. Hand-marked joints have confidence 1, or 0.5 where occluded.
+        on_empty: Called with the id of each image that shows nobody, where the file says so: frames of a folder, and
+            images that COCO annotations list.
 
     Raises:
         ReadError: If the file cannot be read, is of no such format, holds no person, or is broken somewhere; names
@@ -39,16 +49,18 @@ def read_keypoints(path: str | Path, *, min_confidence: float = MIN_CONFIDENCE) 
     path = Path(path)
     try:
         if path.is_dir():
-            return openpose.read_folder(path, min_confidence=min_confidence)
+            return openpose.read_folder(path, min_confidence=min_confidence, on_empty=on_empty)
         data = path.read_bytes()
     except OSError as error:
         raise ReadError(f"{path}: cannot be read: {error.strerror}") from error
     name = str(path)
+    if data.startswith(_PICTURES):
+        raise ReadError(f"{name}: is a picture; run a 2D pose detector on it, and give the JSON that it writes")
     if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-        return coco.read_results(data, name, min_confidence=min_confidence)
+        return coco_results.read(data, name, min_confidence=min_confidence)
     keys = decode(data, _KEYS, name)
     if keys.annotations is not msgspec.UNSET:
-        return coco.read_annotations(data, name, min_confidence=min_confidence)
+        return coco.read(data, name, min_confidence=min_confidence, on_empty=on_empty)
     if keys.people is not msgspec.UNSET:
         return openpose.read(data, name, min_confidence=min_confidence)
     raise ReadError(

@@ -44,12 +44,16 @@ def follow(people: Keypoints) -> Int64[Array, " N"]:
     Returns:
         Track numbers from 0, by first frame; -1 for people of whom nothing can be compared.
 
+    Raises:
+        VipeError: If these are photos, not the frames of a video: their sizes differ, or nobody is seen in two of them.
+
     Reference:
         Assignment: Kuhn 1955. As in SORT (Bewley et al. 2016) without its motion model.
     """
     if people.track is not None:
         return people.track.astype(np.int64)
     frame = frame_numbers(people)
+    _refuse_sizes(people)
     radius = normalize_keypoints(people)[2]
     track = np.full(len(people), -1, dtype=np.int64)
     last: dict[int, int] = {}  # the row in which each track was seen last
@@ -66,6 +70,12 @@ def follow(people: Keypoints) -> Int64[Array, " N"]:
                 track[row] = count
                 count += 1
             last[int(track[row])] = int(row)
+    seen = np.unique(frame[track >= 0])
+    if len(seen) > 1 and count == (track >= 0).sum():
+        raise VipeError(
+            f"to follow people: none of {count} in {len(seen)} images is seen in another of them within {_LOST_AFTER} "
+            "frames; photos are searched one by one, without tracks"
+        )
     return track
 
 
@@ -101,6 +111,19 @@ def together(people: Keypoints) -> Int64[Array, " N"]:
             "who is who, or leave one person an image"
         )
     return np.zeros(len(people), dtype=np.int64)
+
+
+def _refuse_sizes(people: Keypoints) -> None:
+    if people.image_size is None:
+        return
+    size = people.image_size
+    for row in np.flatnonzero((size != size[:1]).any(axis=1))[:1]:
+        (width, height), (other_width, other_height) = size[0].tolist(), size[row].tolist()
+        raise VipeError(
+            f"to follow people: image {people.image_id[0]} has {width:g} x {height:g} pixels and image "
+            f"{people.image_id[row]} {other_width:g} x {other_height:g}, so they are no frames of one video; photos "
+            "are searched one by one, without tracks"
+        )
 
 
 def _apart(

@@ -25,7 +25,7 @@ class Keypoints:
 
     Raises:
         ShapeError: If an array does not have N rows of the skeleton's joints, the mask is not boolean, or a seen
-            joint is not finite.
+            joint is not finite or has a confidence outside 0 to 1.
     """
 
     xy: Float32[Array, "N joints 2"]
@@ -66,6 +66,13 @@ class Keypoints:
         if not finite[self.mask].all():
             row = int(np.argmax((~finite & self.mask).any(axis=1)))
             raise ShapeError(f"keypoints: person {row} has a seen joint that is not finite")
+        outside = self.mask & ~((self.confidence >= 0) & (self.confidence <= 1))
+        if outside.any():
+            row, joint = (int(index) for index in np.argwhere(outside)[0])
+            raise ShapeError(
+                f"keypoints: confidence of person {row}, {self.skeleton.joints[joint]}, is "
+                f"{self.confidence[row, joint]:g}, expected 0 to 1; scale it, or give 1 for joints found"
+            )
         self._set("mask", self.mask.copy())
         self._set("xy", np.where(self.mask[..., None], self.xy, 0).astype(np.float32, copy=False))
         self._set("confidence", np.where(self.mask, self.confidence, 0).astype(np.float32, copy=False))
@@ -85,7 +92,7 @@ class Keypoints:
             xy=xy.astype(np.float32),
             mask=seen,
             confidence=seen.astype(np.float32),
-            image_id=tuple(str(i) for i in range(len(xy))),
+            image_id=tuple(range(len(xy))),
             person=np.zeros(len(xy), dtype=np.int64),
         )
 

@@ -3,15 +3,16 @@
 __all__ = ["read", "read_folder"]
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from vipe.detections.decode import MIN_CONFIDENCE, check_confidence, decode, to_coco13, triples
+from vipe.detections.decode import decode
 from vipe.detections.keypoints import Keypoints
+from vipe.detections.rows import MIN_CONFIDENCE, check_confidence, check_scores, to_coco13, triples
 from vipe.errors import ReadError
 from vipe.skeletons import load
 
@@ -25,7 +26,7 @@ class _Person(msgspec.Struct):
 
 
 class _Frame(msgspec.Struct):
-    people: list[_Person]
+    people: list[_Person] | msgspec.UnsetType = msgspec.UNSET
 
 
 _FRAME_FILE = msgspec.json.Decoder(_Frame)
@@ -39,7 +40,8 @@ def read(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> K
     Args:
         data: The file's bytes.
         name: What to call it in errors, and its last part without `_keypoints.json` in `image_id`.
-        min_confidence: Joints that score below are not seen; people without any stay rows, with a note.
+        min_confidence: Joints that score below are not seen; people without any stay rows, with a note. A score a
+            little above 1 counts as 1.
 
     Raises:
         ReadError: If it is not such a file, holds no person, or a person is broken; gives the person's place.
@@ -51,11 +53,18 @@ def read(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> K
     return keypoints
 
 
-def read_folder(folder: Path, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
+def read_folder(
+    folder: Path, *, min_confidence: float = MIN_CONFIDENCE, on_empty: Callable[[str], None] | None = None
+) -> Keypoints:
     """Read the frames of one video: every .json file of a folder, in the order of their numbers.
 
     `frame` is the number in the file's name (`video_000000000012_keypoints.json`), or the place in the order of names
     if not every file has one. Frames without a person give no row, but count.
+
+    Args:
+        folder: The video.
+        min_confidence: As in `read`.
+        on_empty: Called with the name of each frame without a person, in order.
 
     Raises:
         ReadError: If there is no .json file or no person in any, or a file is broken.
@@ -64,18 +73,28 @@ def read_folder(folder: Path, *, min_confidence: float = MIN_CONFIDENCE) -> Keyp
     paths = sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.is_file())
     if not paths:
         raise ReadError(f"{folder}: no .json file in this folder; expected OpenPose's, one a frame")
-    parts = []
+    parts, empty = [], []
     for path, frame in sorted(zip(paths, _frames(paths, folder), strict=True), key=lambda pair: pair[1]):
         keypoints = _read_frame(path.read_bytes(), str(path), min_confidence)
-        if keypoints is not None:
+        if keypoints is None:
+            empty.append(_image_id(str(path)))
+        else:
             parts.append(replace(keypoints, frame=np.full(len(keypoints), frame, dtype=np.int64)))
     if not parts:
         raise ReadError(f"{folder}: no person in any of its {len(paths)} .json files; nothing to search with")
+    if on_empty is not None:
+        for image_id in empty:
+            on_empty(image_id)
     return Keypoints.concat(parts)
 
 
 def _read_frame(data: bytes, name: str, min_confidence: float) -> Keypoints | None:
     people = decode(data, _FRAME_FILE, name).people
+    if people is msgspec.UNSET:
+        raise ReadError(
+            f"{name}: has no 'people'; a folder of keypoints holds OpenPose's files, one a frame; give a file of "
+            "another kind itself"
+        )
     if not people:
         return None
     rows = []
@@ -84,15 +103,24 @@ def _read_frame(data: bytes, name: str, min_confidence: float) -> Keypoints | No
         if row is None:
             raise ReadError(f"{name}: person {i} has no pose_keypoints_2d")
         rows.append(row)
-    table = triples(rows, tuple(_BODIES), "x, y, score", lambda i: f"{name}: person {i}")
-    score = table[..., 2]
+
+    def where(row: int) -> str:
+        return f"{name}: person {row}"
+
+    table = triples(rows, tuple(_BODIES), "x, y, score", where)
+    body, score = load(_BODIES[table.shape[1]]), table[..., 2]
+    check_scores(score, body, where)
     return to_coco13(
         table,
         (score >= min_confidence) & (score > 0),
-        load(_BODIES[table.shape[1]]),
-        [Path(name).name.removesuffix(".json").removesuffix("_keypoints")] * len(rows),
+        body,
+        [_image_id(name)] * len(rows),
         f"no body keypoint scores at least {min_confidence:g}",
     )
+
+
+def _image_id(name: str) -> str:
+    return Path(name).name.removesuffix(".json").removesuffix("_keypoints")
 
 
 def _frames(paths: Sequence[Path], folder: Path) -> list[int]:

@@ -9,6 +9,7 @@ __all__ = ["Checkpoint", "CheckpointFolder", "refuse_other_origin", "restore_sta
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class CheckpointFolder:
     """A folder that keeps the last checkpoint of one training, told from others by its `origin`.
 
     Raises:
-        VipeError: If the folder holds something else.
+        VipeError: If the folder holds something else, or cannot be written.
     """
 
     def __init__(self, path: Path, origin: Mapping[str, Any]) -> None:
@@ -55,6 +56,7 @@ class CheckpointFolder:
             raise VipeError(
                 f"{path}: holds {others[0]!r}, which is no part of a training; give another path or move it"
             )
+        _refuse_unwritable(path)
 
     def read(self) -> Checkpoint | None:
         """The last checkpoint, or None if there is none yet.
@@ -155,6 +157,26 @@ def refuse_other_origin(path: Path, found: Mapping[str, Any], wanted: Mapping[st
     if differing:
         shown = ", ".join(f"{key} {found.get(key)!r} (now {wanted.get(key)!r})" for key in differing[:4])
         raise VipeError(f"{path}: was trained with {shown}; give another path or remove it")
+
+
+class _Tried(Exception):
+    """Ends a trial of writing, so that nothing of it stays."""
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Checkpoints are written into the folder; what is trained is written beside it and takes its place."""
+    try:
+        with suppress(_Tried), appearing(path) as beside:
+            beside.mkdir()
+            raise _Tried
+        if path.is_dir():
+            with suppress(_Tried), appearing(path / "state.json") as file:
+                file.write_bytes(b"")
+                raise _Tried
+    except OSError as error:
+        raise VipeError(
+            f"{path}: cannot be written: {error.strerror or error}; a training needs a folder, and room beside it"
+        ) from error
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from vipe import pretrained
 from vipe.embed.affine import AffineSignature
+from vipe.embed.embedder import Embedder
 from vipe.embed.encoder import Encoder
-from vipe.embed.vvipe import Embedder
 from vipe.errors import ReadError
 
 _KINDS: dict[str, type[AffineSignature] | type[Embedder]] = {

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from vipe.detections import Keypoints
-from vipe.embed.vvipe import Embedder
+from vipe.embed.embedder import Embedder
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

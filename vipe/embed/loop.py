@@ -1,11 +1,11 @@
 """The steps of a training, whatever is trained: rate, seeds, history, checkpoints (torch)."""
 
-__all__ = ["Progress", "Schedule", "Stage", "run_stages"]
+__all__ = ["History", "Progress", "Schedule", "Stage", "check_schedule", "run_stages"]
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,10 +17,17 @@ from vipe.errors import ReadError, VipeError
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 """Told of (stage, steps done, steps of the stage, latest metrics) every few steps."""
 
+History = list[Mapping[str, Any]]
+"""A line every few steps: stage, step, losses, and what validation found."""
+
 
 @runtime_checkable
 class Schedule(Protocol):
     """The settings of a training that its steps need."""
+
+    @property
+    def batch(self) -> int:
+        """Poses a step."""
 
     @property
     def learning_rate(self) -> float:
@@ -42,6 +49,38 @@ class Schedule(Protocol):
     def validate_every(self) -> int:
         """Steps from one validation, and checkpoint, to the next."""
 
+    @property
+    def validation_rows(self) -> int:
+        """Poses that validate, at most."""
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """Of matrix products."""
+
+
+def check_schedule(schedule: Schedule, *, steps: Sequence[str], least: int, holds: str) -> None:
+    """Refuse settings that no training can run with.
+
+    Args:
+        schedule: The settings.
+        steps: Names of the settings that count steps.
+        least: Poses that a batch needs.
+        holds: What it needs them for.
+
+    Raises:
+        VipeError: If one is out of its range; names it.
+    """
+    for name in (*steps, "record_every", "validate_every", "validation_rows"):
+        if getattr(schedule, name) < 1:
+            raise VipeError(f"training: {name} must be at least 1, got {getattr(schedule, name)}")
+    if schedule.batch < least:
+        raise VipeError(f"training: batch must be at least {least} ({holds}), got {schedule.batch}")
+    if not schedule.learning_rate > 0 or not 0 <= schedule.warmup <= 1:
+        rate = f"{schedule.learning_rate}, {schedule.warmup}"
+        raise VipeError(f"training: learning_rate must be above 0 and warmup 0 to 1, got {rate}")
+    if schedule.precision not in ("float32", "bfloat16"):
+        raise VipeError(f"training: precision must be float32 or bfloat16, got {schedule.precision!r}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
@@ -62,8 +101,8 @@ def run_stages(
     seed: int,
     device: torch.device,
     folder: CheckpointFolder,
-    progress: Progress,
-) -> list[Mapping[str, Any]]:
+    progress: Progress | None,
+) -> History:
     """Run what is left of all stages, from the last checkpoint of the folder on; the history of all of it.
 
     Every step draws from generators seeded by (seed, number of the stage, step).
@@ -112,9 +151,9 @@ class _Loop:
     seed: int
     device: torch.device
     folder: CheckpointFolder
-    progress: Progress
+    progress: Progress | None
 
-    def run(self, done: int, optimizer: torch.optim.Optimizer, history: list[Mapping[str, Any]]) -> None:
+    def run(self, done: int, optimizer: torch.optim.Optimizer, history: History) -> None:
         stage, schedule = self.stage, self.schedule
         generator = torch.Generator(self.device)
         sums: dict[str, Tensor] = {}
@@ -147,7 +186,8 @@ class _Loop:
                     metrics |= stage.validate()
                     self._train()
                 history.append({"stage": stage.name, "step": step + 1, **metrics})
-                self.progress(stage.name, step + 1, stage.steps, metrics)
+                if self.progress is not None:
+                    self.progress(stage.name, step + 1, stage.steps, metrics)
                 if check:
                     tensors = state_tensors(self.model, optimizer)
                     self.folder.write(

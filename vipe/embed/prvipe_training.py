@@ -2,7 +2,6 @@
 
 __all__ = ["PrVIPETrainingConfig", "train_prvipe"]
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,14 +13,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vipe.embed.checkpoint import CheckpointFolder, refuse_other_origin
-from vipe.embed.loop import Progress, Stage, run_stages
+from vipe.embed.checkpoint import CheckpointFolder
+from vipe.embed.embedder import check_device
+from vipe.embed.loop import History, Progress, Stage, check_schedule, run_stages
 from vipe.embed.losses import kl_to_standard_normal
+from vipe.embed.once import origin_of, train_once
 from vipe.embed.prvipe import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probability
-from vipe.embed.training import digest, held_out, recorded, silent
+from vipe.embed.recorded import held_out, recorded
 from vipe.embed.validation import first_hits
 from vipe.embed.views import ViewConfig, see
-from vipe.embed.vvipe import check_device
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
 from vipe.geometry.procrustes import procrustes_mpjpe
@@ -60,17 +60,7 @@ class PrVIPETrainingConfig:
     validation_rows: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("steps", "record_every", "validate_every", "validation_rows"):
-            if getattr(self, name) < 1:
-                raise VipeError(f"training: {name} must be at least 1, got {getattr(self, name)}")
-        if self.batch < 3:
-            raise VipeError(f"training: batch must be at least 3 (a triplet), got {self.batch}")
-        if not self.learning_rate > 0 or not 0 <= self.warmup <= 1:
-            raise VipeError(
-                f"training: learning_rate must be above 0 and warmup 0 to 1, got {self.learning_rate}, {self.warmup}"
-            )
-        if self.precision not in ("float32", "bfloat16"):
-            raise VipeError(f"training: precision must be float32 or bfloat16, got {self.precision!r}")
+        check_schedule(self, steps=("steps",), least=3, holds="a triplet")
         if not self.ratio > 1:
             raise VipeError(f"training: ratio must be above 1, got {self.ratio}")
 
@@ -91,42 +81,30 @@ def train_prvipe(
 
     Wherever it was trained, what is returned is on the CPU.
     """
-    folder, network, config = Path(folder), network or PrVIPEConfig(), config or PrVIPETrainingConfig()
-    if seed < 0:
-        raise VipeError(f"training: seed must not be negative, got {seed}")
+    network, config = network or PrVIPEConfig(), config or PrVIPETrainingConfig()
     check_device(device)
-    origin = {
-        "network": asdict(network),
-        "training": asdict(config),
-        "seed": seed,
-        "poses": digest(poses),
-        "validation": digest(validation),
-    }
-    if (folder / "config.json").is_file():
-        embedder = PrVIPE.from_pretrained(folder)
-        refuse_other_origin(folder, embedder.origin, origin)
-        return embedder
-    run = _Run(
-        model=PrVIPENetwork.untrained(network, seed).to(device),
-        config=config,
-        recorded=recorded("poses", poses, device),
-        held_out=held_out(validation, config.validation_rows, device),
-    )
-    stage = Stage(name="pairs", steps=config.steps, trained=(run.model,), losses=run.losses, validate=run.validate)
-    history = run_stages(
-        run.model,
-        [stage],
-        config,
-        seed=seed,
-        device=run.recorded.device,
-        folder=CheckpointFolder(folder, origin),
-        progress=progress or silent,
-    )
-    card = _card(data, len(poses), config, seed, history[-1])
-    embedder = PrVIPE(run.model.cpu(), card=card, origin=origin)
-    lines = "".join(json.dumps(line) + "\n" for line in history)
-    embedder.save(folder, files={"history.jsonl": lines}, replace=True)
-    return embedder
+
+    def trained(checkpoints: CheckpointFolder) -> tuple[PrVIPE, History]:
+        run = _Run(
+            model=PrVIPENetwork.untrained(network, seed).to(device),
+            config=config,
+            recorded=recorded("poses", poses, device),
+            held_out=held_out(validation, config.validation_rows, device),
+        )
+        history = run_stages(
+            run.model,
+            [Stage(name="pairs", steps=config.steps, trained=(run.model,), losses=run.losses, validate=run.validate)],
+            config,
+            seed=seed,
+            device=run.recorded.device,
+            folder=checkpoints,
+            progress=progress,
+        )
+        card = _card(data, len(poses), config, seed, history[-1])
+        return PrVIPE(run.model.cpu(), card=card, origin=checkpoints.origin), history
+
+    origin = origin_of(asdict(network), asdict(config), seed, poses, validation)
+    return train_once(folder, origin, PrVIPE.from_pretrained, trained)
 
 
 class _Run:

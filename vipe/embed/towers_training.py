@@ -2,8 +2,6 @@
 
 __all__ = ["TowersTrainingConfig", "train_towers"]
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +12,13 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from vipe.embed.augment import AugmentConfig, PosePool, draw_poses
-from vipe.embed.checkpoint import CheckpointFolder, refuse_other_origin
-from vipe.embed.loop import Progress, Stage, run_stages
+from vipe.embed.checkpoint import CheckpointFolder
+from vipe.embed.embedder import Embedder, check_device
+from vipe.embed.loop import History, Progress, Stage, check_schedule, run_stages
+from vipe.embed.once import origin_of, train_once
+from vipe.embed.recorded import held_out, recorded
 from vipe.embed.towers import Towers, TowersConfig
-from vipe.embed.training import digest, held_out, recorded, silent
 from vipe.embed.views import ViewConfig, normalize, see
-from vipe.embed.vvipe import Embedder, check_device
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
 from vipe.geometry.procrustes import procrustes_mpjpe
@@ -49,7 +48,7 @@ class TowersTrainingConfig:
     warmup: float = 0.03  # share of the steps over which the rate rises; then it falls to 0 as a cosine
     weight_decay: float = 1e-4
     near: float = 0.05  # torso lengths: how fast a pose stops being an answer as it differs from the asked one
-    views_weight: float = 0.5  # of one view finding another, beside views finding poses and poses finding views
+    views_weight: float = 1.0  # of one view finding another, beside views finding poses and poses finding views
     decoder_weight: float = 2.0  # of the mean joint distance of what is decoded, torso lengths
     outlier: float = 0.05  # share of people of whom one joint is found elsewhere
     precision: Literal["bfloat16", "float32"] = "bfloat16"  # of the products inside the networks, while training
@@ -60,16 +59,9 @@ class TowersTrainingConfig:
     validation_rows: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("steps", "record_every", "validate_every", "validation_rows"):
-            if getattr(self, name) < 1:
-                raise VipeError(f"training: {name} must be at least 1, got {getattr(self, name)}")
-        if self.batch < 2:
-            raise VipeError(f"training: batch must be at least 2 (a pose and another), got {self.batch}")
-        if not self.learning_rate > 0 or not 0 <= self.warmup <= 1 or not self.near > 0:
-            raise VipeError(
-                "training: learning_rate and near must be above 0 and warmup 0 to 1, got "
-                f"{self.learning_rate}, {self.near}, {self.warmup}"
-            )
+        check_schedule(self, steps=("steps",), least=2, holds="a pose and another")
+        if not self.near > 0:
+            raise VipeError(f"training: near must be above 0, got {self.near}")
 
 
 def train_towers(
@@ -108,42 +100,31 @@ def train_towers(
         VipeError: If the folder holds something else, or a training with other settings or data; if the device is not
             there, or the loss is not finite.
     """
-    folder, network, config = Path(folder), network or TowersConfig(), config or TowersTrainingConfig()
-    if seed < 0:
-        raise VipeError(f"training: seed must not be negative, got {seed}")
+    network, config = network or TowersConfig(), config or TowersTrainingConfig()
     check_device(device)
-    origin = {
-        "network": asdict(network),
-        "training": asdict(config),
-        "seed": seed,
-        "poses": digest(poses),
-        "validation": digest(validation),
-    }
-    if (folder / "config.json").is_file():
-        embedder = Embedder.from_pretrained(folder, device=device)
-        refuse_other_origin(folder, embedder.origin, origin)
-        return embedder
-    run = _Run(
-        model=Towers.untrained(network, seed).to(device),
-        config=config,
-        pool=PosePool.of(recorded("poses", poses, device)),
-        held_out=held_out(validation, config.validation_rows, device),
-    )
-    history = run_stages(
-        run.model,
-        (run.stage,),
-        config,
-        seed=seed,
-        device=run.device,
-        folder=CheckpointFolder(folder, origin),
-        progress=progress or silent,
-    )
-    run.standardize()
-    card = _card(data, len(poses), config, seed, history)
-    embedder = Embedder(run.model, card=card, origin=origin)
-    lines = "".join(json.dumps(line) + "\n" for line in history)
-    embedder.save(folder, files={"history.jsonl": lines}, replace=True)
-    return embedder
+
+    def trained(checkpoints: CheckpointFolder) -> tuple[Embedder, History]:
+        run = _Run(
+            model=Towers.untrained(network, seed).to(device),
+            config=config,
+            pool=PosePool.of(recorded("poses", poses, device)),
+            held_out=held_out(validation, config.validation_rows, device),
+        )
+        history = run_stages(
+            run.model,
+            (run.stage,),
+            config,
+            seed=seed,
+            device=run.device,
+            folder=checkpoints,
+            progress=progress,
+        )
+        run.standardize()
+        card = _card(data, len(poses), config, seed, history)
+        return Embedder(run.model, card=card, origin=checkpoints.origin), history
+
+    origin = origin_of(asdict(network), asdict(config), seed, poses, validation)
+    return train_once(folder, origin, lambda path: Embedder.from_pretrained(path, device=device), trained)
 
 
 class _Run:
@@ -263,7 +244,7 @@ def _contrast(
     return losses[0], losses[1]
 
 
-def _card(data: str, n: int, config: TowersTrainingConfig, seed: int, history: list[Mapping[str, Any]]) -> str:
+def _card(data: str, n: int, config: TowersTrainingConfig, seed: int, history: History) -> str:
     last = history[-1]
     return f"""# Towers
 

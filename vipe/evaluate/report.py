@@ -5,43 +5,22 @@ __all__ = ["ANY", "Rates", "SearchReport", "SearchScore"]
 from dataclasses import dataclass
 from typing import Any
 
-Rates = dict[float, dict[int, float]]
-"""By threshold, then by k."""
-
-ANY = "any"
-"""Condition of a score that all conditions share."""
+from vipe.evaluate.score import ANY, Rates, Score, percents, score_head
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchScore:
-    """One search under one condition: how often a hit is among its first k, as a share of the scored queries.
-
-    Only queries that have a hit in what remains of the gallery are scored, by threshold; a threshold at which none
-    has is not in `hit`.
-    """
+class SearchScore(Score):
+    """One search under one condition: how often a hit is among its first k."""
 
     search: str  # mode of the search, or "raw 2D", or "chance"
     distance: float  # of the camera, metres
-    condition: str
-    gallery: str  # what was left out of it
-    queries: dict[float, int]  # scored, by threshold
-    hit: Rates
-    interval: dict[float, dict[int, tuple[float, float]]]  # 95%, over clips; empty for chance
     error: float | None  # mean distance of the first hit to the truth over the first threshold's queries, torso lengths
     recall: dict[int, float]  # of a hit by the first threshold among so many candidates; empty if it was not asked
     milliseconds: float | None  # a query, searched in one batch
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; thresholds and ks as strings."""
-        return {
-            "queries": {f"{threshold:g}": count for threshold, count in self.queries.items()},
-            "hit": {
-                f"{threshold:g}": {str(k): rate for k, rate in by_k.items()} for threshold, by_k in self.hit.items()
-            },
-            "interval": {
-                f"{threshold:g}": {str(k): list(ends) for k, ends in by_k.items()}
-                for threshold, by_k in self.interval.items()
-            },
+        """Plain values; thresholds, ks and depths as strings."""
+        return super().to_json() | {
             "error": self.error,
             "recall": {str(depth): rate for depth, rate in self.recall.items()},
             "milliseconds": self.milliseconds,
@@ -86,9 +65,7 @@ class SearchReport:
         return {
             "name": f"Hit@{k} below {threshold:g} torso, {best.condition}, {best.gallery}, {best.distance:g} m",
             "mode": best.search,
-            "value": best.hit[threshold][k],
-            "interval": list(best.interval[threshold][k]),
-            "queries": best.queries[threshold],
+            **best.figure(threshold, k),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -109,32 +86,21 @@ class SearchReport:
 
     def to_table(self) -> list[list[str]]:
         """A search a row in percent, head first: Hit@k by threshold, interval of the first, error, recall, time."""
-        thresholds, ks, depths = (self.protocol[name] for name in ("thresholds", "ks", "recall_at"))
-        deep = "/".join(str(k) for k in ks)
-        head = ["condition", "gallery", "m", "search", "queries"]
-        head += [f"Hit@{deep} < {threshold:g}" for threshold in thresholds]
-        head += [f"95% of @{ks[0]}", "error", f"recall@{'/'.join(map(str, depths))}", "ms"]
-        return [head, *(self._row(score) for score in self.scores)]
+        depths = "/".join(map(str, self.protocol["recall_at"]))
+        head = ["condition", "gallery", "m", "search", *score_head(self.protocol["thresholds"], self.protocol["ks"])]
+        return [[*head, "error", f"recall@{depths}", "ms"], *(self._row(score) for score in self.scores)]
 
     def _row(self, score: SearchScore) -> list[str]:
-        first = self.protocol["thresholds"][0]
-        ends = score.interval.get(first, {}).get(self.protocol["ks"][0])
         return [
             score.condition,
             score.gallery,
             f"{score.distance:g}",
             score.search,
-            "/".join(str(count) for count in score.queries.values()),
-            *(_percents(score.hit.get(threshold, {})) for threshold in self.protocol["thresholds"]),
-            "-" if ends is None else f"{100 * ends[0]:.1f}-{100 * ends[1]:.1f}",
+            *score.cells(self.protocol["thresholds"], self.protocol["ks"][0]),
             "-" if score.error is None else f"{score.error:.3f}",
-            _percents(score.recall),
+            percents(score.recall),
             "-" if score.milliseconds is None else f"{score.milliseconds:.2f}",
         ]
 
 
 _PRIMARY = "noise 0.03"
-
-
-def _percents(rates: dict[int, float]) -> str:
-    return " / ".join(f"{100 * rate:.1f}" for rate in rates.values()) or "-"

@@ -20,8 +20,8 @@ from vipe.evaluate.matchers import Matcher
 from vipe.evaluate.metrics import chance_at, without_near_duplicates
 from vipe.evaluate.neighbours import near_pairs
 from vipe.evaluate.protocol import Progress
-from vipe.evaluate.report import ANY, Rates
 from vipe.evaluate.retrieval_report import CHANCE, EVERY_PAIR, UNSEEN_PAIRS, RetrievalReport, RetrievalScore
+from vipe.evaluate.score import ANY, Rates
 from vipe.evaluate.search import bootstrap_interval
 from vipe.geometry.canonical import canonicalize_array
 from vipe.geometry.planes import in_blocks

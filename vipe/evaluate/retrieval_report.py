@@ -5,7 +5,7 @@ __all__ = ["CHANCE", "EVERY_PAIR", "UNSEEN_PAIRS", "RetrievalReport", "Retrieval
 from dataclasses import dataclass
 from typing import Any
 
-from vipe.evaluate.report import ANY, Rates
+from vipe.evaluate.score import ANY, Score, score_head
 
 EVERY_PAIR = "all"
 UNSEEN_PAIRS = "unseen"
@@ -13,35 +13,20 @@ CHANCE = "chance"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrievalScore:
+class RetrievalScore(Score):
     """One matcher under one condition, over the camera pairs of one column: means over pairs and scored queries.
 
-    Only queries that have a hit in what remains of the gallery are scored, by threshold; a threshold at which none
-    has is not in `hit`.
+    `queries` are those of each camera pair.
     """
 
     matcher: str
-    condition: str
-    gallery: str  # what was left out of it
     cameras: str  # `EVERY_PAIR` or `UNSEEN_PAIRS`
-    queries: dict[float, int]  # scored in each camera pair, by threshold
-    hit: Rates
-    interval: dict[float, dict[int, tuple[float, float]]]  # 95%, over clips; empty for chance
     reciprocal_rank: dict[float, float]  # mean of 1 / rank of the first hit, by threshold
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; thresholds and ks as strings."""
-        return {
-            "queries": {f"{threshold:g}": count for threshold, count in self.queries.items()},
-            "hit": {
-                f"{threshold:g}": {str(k): rate for k, rate in by_k.items()} for threshold, by_k in self.hit.items()
-            },
-            "interval": {
-                f"{threshold:g}": {str(k): list(ends) for k, ends in by_k.items()}
-                for threshold, by_k in self.interval.items()
-            },
-            "reciprocal_rank": {f"{threshold:g}": mean for threshold, mean in self.reciprocal_rank.items()},
-        }
+        means = {f"{threshold:g}": mean for threshold, mean in self.reciprocal_rank.items()}
+        return super().to_json() | {"reciprocal_rank": means}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +63,7 @@ class RetrievalReport:
         return {
             "name": f"Hit@{k} below {threshold:g} torso, {where}",
             "matcher": score.matcher,
-            "value": score.hit[threshold][k],
-            "interval": list(score.interval[threshold][k]),
-            "queries": score.queries[threshold],
+            **score.figure(threshold, k),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -102,23 +85,17 @@ class RetrievalReport:
 
     def to_table(self) -> list[list[str]]:
         """A matcher a row in percent, head first: Hit@k by threshold, 95% interval and mean reciprocal rank."""
-        thresholds, ks = self.protocol["thresholds"], self.protocol["ks"]
-        deep = "/".join(str(k) for k in ks)
-        head = ["condition", "gallery", "cameras", "matcher", "queries"]
-        head += [f"Hit@{deep} < {threshold:g}" for threshold in thresholds]
-        head += [f"95% of @{ks[0]}", "MRR"]
-        return [head, *(self._row(score) for score in self.scores)]
+        head = ["condition", "gallery", "cameras", "matcher"]
+        head += score_head(self.protocol["thresholds"], self.protocol["ks"])
+        return [[*head, "MRR"], *(self._row(score) for score in self.scores)]
 
     def _row(self, score: RetrievalScore) -> list[str]:
-        thresholds, first = self.protocol["thresholds"], self.protocol["thresholds"][0]
-        ends = score.interval.get(first, {}).get(self.protocol["ks"][0])
+        first = self.protocol["thresholds"][0]
         return [
             "-" if score.condition == ANY else score.condition,
             score.gallery,
             score.cameras,
             score.matcher,
-            "/".join(str(count) for count in score.queries.values()),
-            *(" / ".join(f"{100 * x:.1f}" for x in score.hit.get(one, {}).values()) or "-" for one in thresholds),
-            "-" if ends is None else f"{100 * ends[0]:.1f}-{100 * ends[1]:.1f}",
+            *score.cells(self.protocol["thresholds"], self.protocol["ks"][0]),
             f"{score.reciprocal_rank[first]:.3f}" if first in score.reciprocal_rank else "-",
         ]

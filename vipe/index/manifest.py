@@ -14,6 +14,7 @@ FORMAT_VERSION = 1
 _NAME = "manifest.json"
 _REQUIRED = ("index.faiss", "embeddings.npy", "frames.parquet", "encoder/config.json")
 _ADVICE = "build the index again, or copy it anew"
+_NAMED = 5  # indexes that an error lists at most
 
 
 class EncoderNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,7 +75,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise IndexFormatError(f"{folder}: no index: cannot read {_NAME} ({error.strerror})") from error
+        raise IndexFormatError(f"{folder}: no index: {_instead(folder, error)}") from error
     try:
         version = msgspec.json.decode(data, type=_Version)
         if version.format != "vipe-index":
@@ -99,6 +100,20 @@ def read_manifest(folder: Path) -> Manifest:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise IndexFormatError(f"{path}: lists {name!r}, which is outside the folder")
     return manifest
+
+
+def _instead(folder: Path, error: OSError) -> str:
+    """What is at a path that holds no manifest, and what to do."""
+    if any(folder.glob("part-*.parquet")):
+        return f"it is a store of poses; make an index of it (`vipe index build {folder} --out INDEX`) and give that"
+    advice = "expected a folder that `vipe index build STORE --out INDEX` made"
+    if folder.is_dir():
+        return f"cannot read its {_NAME} ({error.strerror}); {advice}"
+    if folder.exists():
+        return f"it is a file; {advice}"
+    beside = sorted(one.parent.name for one in folder.absolute().parent.glob(f"*/{_NAME}"))
+    known = f" (beside it there are {', '.join(beside[:_NAMED])})" if beside else ""
+    return f"nothing is there; {advice}{known}"
 
 
 def verify(path: str | Path) -> Manifest:

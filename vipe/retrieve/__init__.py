@@ -5,7 +5,8 @@ from vipe.retrieve.fit import BONE_GROUPS, Build, FitConfig, Fits, fit_cameras
 from vipe.retrieve.offsets import fit_offsets
 from vipe.retrieve.person import shared_build
 from vipe.retrieve.search import CANDIDATES, Mode, query
-from vipe.retrieve.tracks import TrackConfig, middle_rows, query_tracks, query_views
+from vipe.retrieve.sequence import TrackConfig
+from vipe.retrieve.tracks import middle_rows, query_tracks, query_views
 
 __all__ = [
     "BONE_GROUPS",

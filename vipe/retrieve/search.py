@@ -18,10 +18,13 @@ from vipe.embed.affine import COCO13_IN_H36M17, AffineSignature
 from vipe.errors import ShapeError, VipeError
 from vipe.index import Hits, PoseIndex
 from vipe.index.frames import Where
+from vipe.retrieve.asked import check_asked
+from vipe.retrieve.completion import completed_candidates
 from vipe.retrieve.diversity import spread_out
 from vipe.retrieve.fit import FitConfig, Fits, fit_cameras
 from vipe.retrieve.odds import EXPLAINED, RankingModel, explained
 from vipe.retrieve.ranking import VOTERS, Described, Embedded, Shortlist, describe, in_order
+from vipe.retrieve.robust import robust_candidates
 from vipe.retrieve.scan import Gallery, affine_residual, scan
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -97,8 +100,17 @@ def query(
     Raises:
         ShapeError: If the keypoints are on another skeleton.
         VipeError: If there is no such mode, it does not fit the index, a number is out of its range, or `where` is
-            wrong.
+            wrong; an `ArgumentError`, which is a TypeError too, if an argument is of another kind than it takes.
     """
+    check_asked(
+        index,
+        keypoints,
+        k=k,
+        candidates=candidates,
+        max_per_clip=max_per_clip,
+        min_gap_seconds=min_gap_seconds,
+        fit=fit,
+    )
     mode = mode or "full"
     if mode not in MODES:
         raise VipeError(f"no mode {mode!r}; expected one of {', '.join(MODES)}")
@@ -193,7 +205,7 @@ def _candidates(index: PoseIndex, people: Keypoints, count: int, allowed: Int64[
     if _learned(index) and available > SCANNED:
         near, _ = _by_embedding(index, people, min(2 * count, available), allowed)
         return near, _residuals(index, people, near)
-    near, left = _by_affine_camera(index, people, count, allowed)
+    near, left = robust_candidates(index, people, count, allowed, search=_by_affine_camera)
     if not _learned(index) or count == available:
         return near, left
     more, _ = _by_embedding(index, people, count, allowed)
@@ -360,6 +372,9 @@ def _by_affine_camera(index: PoseIndex, people: Keypoints, k: int, allowed: Int6
         seen = group.mask[0]
         if indexed and seen.all():
             rows[members], distance[members] = index.nearest(signature.encode_keypoints(group), k, allowed)
+            continue
+        if indexed and len(index if allowed is None else allowed) > SCANNED:
+            rows[members], distance[members] = completed_candidates(index, group, k, allowed)
             continue
         found = scan(
             _gallery(index),

@@ -10,17 +10,15 @@ does for the inertia of robots (Featherstone 2008, ch. 6).
 __all__ = ["GROUPS", "JOINTS", "LEAST_DEPTH", "Problem", "Solution", "Space", "mirrored_starts", "solve"]
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vipe.geometry.planes import dot, rotate
+from vipe.retrieve.fit_config import FitConfig
 from vipe.skeletons import load
-
-if TYPE_CHECKING:
-    from vipe.retrieve.fit import FitConfig
 
 _PAIRED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 GROUPS = (*_PAIRED, "nose", "spine", "thorax")
@@ -65,7 +63,7 @@ class Problem:
     share: Float[Tensor, "13 1 N"]  # of the weight
     build: Float[Tensor, "9 #N"]  # the bone factors believed before looking
     firmness: Float[Tensor, "9 #N"]  # one over their variance
-    config: "FitConfig"
+    config: FitConfig
 
     @classmethod
     def of(
@@ -73,7 +71,7 @@ class Problem:
         points: Float[Tensor, "N 51"],
         xy: Float[Tensor, "13 2 N"],
         weight: Float[Tensor, "13 N"],
-        config: "FitConfig",
+        config: FitConfig,
         build: Float[Tensor, "9 #N"] | None = None,
         spread: Float[Tensor, "9 #N"] | None = None,
     ) -> "Problem":

@@ -1,9 +1,8 @@
 """Several keypoints of one moment or one movement: frames of a track, cameras around a person (numpy)."""
 
-__all__ = ["TrackConfig", "middle_rows", "query_tracks", "query_views"]
+__all__ = ["middle_rows", "query_tracks", "query_views"]
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,39 +13,17 @@ from vipe.errors import ShapeError, VipeError
 from vipe.index import Hits, PoseIndex
 from vipe.index.frames import Where
 from vipe.retrieve.diversity import spread_out
-from vipe.retrieve.fit import Build, FitConfig, fit_cameras
-from vipe.retrieve.person import shared_build
+from vipe.retrieve.fit import FitConfig
+from vipe.retrieve.fusion import OTHER_IMAGES, Fusion, fuse, said
+from vipe.retrieve.odds import EXPLAINED, RankingModel
+from vipe.retrieve.ranking import VOTERS, in_order
 from vipe.retrieve.search import CANDIDATES, query, unanswerable
+from vipe.retrieve.sequence import Sequence, TrackConfig
 from vipe.retrieve.timeline import Timeline
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROUNDING = 1e-6  # seconds: times are frames over a rate
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackConfig:
-    """How a track may run through an archive.
-
-    Raises:
-        VipeError: If a number is out of its range.
-    """
-
-    fade: float = 0.15  # seconds: a frame at t from the middle frame counts exp(-t^2 / (2 fade^2))
-    slack: float = 0.5  # a frame may come this share of its distance from the middle frame sooner or later
-    warp: float = 0.5  # standard deviation of the archive's speed from one frame to the next, against the track's
-
-    def __post_init__(self) -> None:
-        for name in ("fade", "warp"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise VipeError(f"track: {name} must be finite and above 0, got {getattr(self, name)}")
-        if not 0 <= self.slack < 1:
-            raise VipeError(f"track: slack must be at least 0 and below 1, got {self.slack}")
-
-    @property
-    def reach(self) -> float:
-        """Seconds from the middle frame beyond which a frame would count for a hundredth, and is left out."""
-        return self.fade * math.sqrt(2 * math.log(100))
 
 
 def query_tracks(
@@ -63,6 +40,8 @@ def query_tracks(
     fit: FitConfig | None = None,
     joint_offsets: Float[Array, "13 3"] | None = None,
     config: TrackConfig | None = None,
+    model: RankingModel | None = None,
+    fusion: Fusion | None = None,
 ) -> Hits:
     """Search an index with the frames of people over time: for moments around which the archive moves as they do.
 
@@ -71,6 +50,10 @@ def query_tracks(
     one build of the person; the best path through these rows, at a speed that may vary (`config.warp`), gives the
     cost of the moment. Frames count the less the further they are from the middle one (`config.fade`), and none costs
     more than its last candidate does, so that a bad frame, or one beyond the end of a clip, cannot decide.
+
+    The moments of least cost are ranked by the odds of the middle frame, as `query` ranks, and what the frames around
+    it add (`fuse`); `Hits.probability`, `presence` and `parts` mean what they mean there. A track of which one frame
+    can be used is answered as `query` answers it.
 
     Args:
         index: The archive.
@@ -85,10 +68,13 @@ def query_tracks(
         fit: What the camera check believes before looking.
         joint_offsets: As `fit_cameras` takes them.
         config: How a track may run through the archive.
+        model: As `query` takes it.
+        fusion: How the odds of frames are joined, if not as comes with the library.
 
     Returns:
         One query a track, in ascending order of their numbers. A hit is the archive's moment of the track's middle
-        frame; `fit_cost` is the sum over frames, the distance the root mean square over frames.
+        frame; `fit_cost` is the sum over frames, the distance the root mean square over frames. Frames that cannot be
+        searched for are left out; `unanswerable` says which and why.
 
     Raises:
         ShapeError: If the keypoints are on another skeleton, or `track` or `time` do not fit them.
@@ -98,9 +84,19 @@ def query_tracks(
         raise ShapeError(f"track and time must be ({len(keypoints)},), got {track.shape} and {time.shape}")
     if not np.isfinite(time).all():
         raise ShapeError("time must be finite; give frame numbers over the rate")
-    limits = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
-    seconds = time.astype(np.float64)
-    return _search(index, keypoints, k, track, seconds, where, limits, candidates, _Check(fit, joint_offsets), config)
+    asked = _Asked(
+        index=index,
+        k=k,
+        where=where,
+        limits={"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds},
+        candidates=candidates,
+        fit=fit,
+        joint_offsets=joint_offsets,
+        config=config or TrackConfig(),
+        model=model or RankingModel.default(),
+        fusion=fusion or Fusion.default(),
+    )
+    return asked.answer(keypoints, track, time.astype(np.float64))
 
 
 def query_views(
@@ -115,10 +111,14 @@ def query_views(
     candidates: int = CANDIDATES,
     fit: FitConfig | None = None,
     joint_offsets: Float[Array, "13 3"] | None = None,
+    model: RankingModel | None = None,
+    fusion: Fusion | None = None,
 ) -> Hits:
-    """Search an index with one person seen by several cameras at once: the costs of the cameras add.
+    """Search an index with one person seen by several cameras at once: what they say of each moment adds.
 
-    Nothing need be known of the cameras. Candidates are those of every camera; the build is one for all.
+    Nothing need be known of the cameras. Candidates are those of every camera; the build is one for all. They are
+    ranked by the mean of the odds that each camera's keypoints give, as `query` ranks, and the likelihoods of all but
+    one (`fuse`). A moment that one camera saw is answered as `query` answers it.
 
     Args:
         index: The archive.
@@ -131,6 +131,8 @@ def query_views(
         candidates: How many poses of each view are looked at.
         fit: What the camera check believes before looking.
         joint_offsets: As `fit_cameras` takes them.
+        model: As `query` takes it.
+        fusion: How the odds of cameras are joined, if not as comes with the library.
 
     Returns:
         One query a moment, in ascending order of their numbers; `fit_cost` is the sum over views, the distance the
@@ -142,48 +144,19 @@ def query_views(
     """
     if moment.shape != (len(keypoints),):
         raise ShapeError(f"moment must be ({len(keypoints)},), got {moment.shape}")
-    limits = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
-    now = np.zeros(len(keypoints))
-    return _search(index, keypoints, k, moment, now, where, limits, candidates, _Check(fit, joint_offsets), None)
-
-
-def _search(
-    index: PoseIndex,
-    keypoints: Keypoints,
-    k: int,
-    group: Integer[Array, " N"],
-    time: Float64[Array, " N"],
-    where: Where | None,
-    limits: dict[str, Any],
-    candidates: int,
-    check: "_Check",
-    config: TrackConfig | None,
-) -> Hits:
-    config = config or TrackConfig()
-    if k < 1:
-        raise VipeError(f"k must be at least 1, got {k}")
-    if candidates < 1:
-        raise VipeError(f"candidates must be at least 1, got {candidates}")
-    line = Timeline(index, None if where is None else index.rows(where), reach=4 * config.reach)
-    reasons = unanswerable(keypoints)
-    usable = np.array([reason is None for reason in reasons], dtype=bool)
-    middles = middle_rows(group, time)
-    k = min(k, len(line))
-    rows = np.full((len(middles), k), -1, dtype=np.int64)
-    distance, cost = (np.full(rows.shape, np.inf, dtype=np.float32) for _ in range(2))
-    skipped: list[str | None] = []
-    for number, middle in enumerate(middles):
-        mine = _members(np.flatnonzero((group == group[middle]) & usable), time, time[middle], config.reach, line.step)
-        skipped.append(None if len(mine) else reasons[middle] or "no frame near the middle can be used")
-        if len(mine) and k:
-            sequence = _Sequence(index, line, keypoints[mine], time[mine] - time[middle], check, config)
-            found, *scores = sequence.search(max(k, candidates))
-            places = spread_out(found[None], line.clip, line.time, k, **limits)[0]
-            places = places[places >= 0]
-            rows[number, : len(places)] = found[places]
-            for whole, part in zip((cost, distance), scores, strict=True):
-                whole[number, : len(places)] = part[places]
-    return replace(index.hits(rows, distance, tuple(skipped)), fit_cost=cost)
+    asked = _Asked(
+        index=index,
+        k=k,
+        where=where,
+        limits={"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds},
+        candidates=candidates,
+        fit=fit,
+        joint_offsets=joint_offsets,
+        config=TrackConfig(),
+        model=model or RankingModel.default(),
+        fusion=fusion or Fusion.default(),
+    )
+    return asked.answer(keypoints, moment, np.zeros(len(keypoints)))
 
 
 def middle_rows(group: Integer[Array, " N"], time: Float[Array, " N"]) -> Int64[Array, " Q"]:
@@ -216,120 +189,112 @@ def _members(
     return np.array(sorted(kept, key=lambda row: time[row]), dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class _Check:
-    """What is handed on to `fit_cameras`."""
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is searched, and how."""
 
+    index: PoseIndex
+    k: int
+    where: Where | None
+    limits: dict[str, Any]  # of diversity
+    candidates: int
     fit: FitConfig | None
     joint_offsets: Float[Array, "13 3"] | None
+    config: TrackConfig
+    model: RankingModel
+    fusion: Fusion
+
+    def __post_init__(self) -> None:
+        for name in ("k", "candidates"):
+            if getattr(self, name) < 1:
+                raise VipeError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def answer(self, people: Keypoints, group: Integer[Array, " N"], time: Float64[Array, " N"]) -> Hits:
+        """One query a group, in ascending order of their numbers."""
+        rows = None if self.where is None else self.index.rows(self.where)
+        line = Timeline(self.index, rows, reach=4 * self.config.reach)
+        reasons = unanswerable(people)
+        usable = np.array([reason is None for reason in reasons], dtype=bool)
+        answers = [_none(self.index, 0, min(self.k, len(line)), ())]
+        for middle in middle_rows(group, time):
+            same = np.flatnonzero((group == group[middle]) & usable)
+            mine = _members(same, time, time[middle], self.config.reach, line.step)
+            offset = time[mine] - time[middle]
+            if not len(mine):
+                why = reasons[middle] or "no frame near the middle can be used"
+                answers.append(_none(self.index, 1, min(self.k, len(line)), (why,)))
+            elif not len(line):
+                answers.append(_none(self.index, 1, 0, (None,)))
+            elif len(mine) == 1 and not offset.any():
+                answers.append(self._one(people[mine], line))
+            else:
+                answers.append(self._several(people[mine], offset, line))
+        return _stacked(answers)
+
+    def _one(self, image: Keypoints, line: Timeline) -> Hits:
+        hits = query(
+            self.index,
+            image,
+            self.k,
+            where=line.rows,
+            candidates=self.candidates,
+            fit=self.fit,
+            joint_offsets=self.joint_offsets,
+            model=self.model,
+            **self.limits,
+        )
+        parts = {**(hits.parts or {}), OTHER_IMAGES: np.zeros(hits.rows.shape, dtype=np.float32)}
+        return replace(hits, parts=parts, affine_residual=None)
+
+    def _several(self, images: Keypoints, offset: Float64[Array, " T"], line: Timeline) -> Hits:
+        k = min(self.k, len(line))
+        candidates = max(k, self.candidates)
+        choosy = self.limits != {"max_per_clip": None, "min_gap_seconds": 0.0}
+        count = candidates if choosy else max(VOTERS, k)
+        sequence = Sequence(self.index, line, images, offset, self.fit, self.joint_offsets, self.config)
+        found = sequence.search(candidates, count)
+        if not len(found.rows):
+            return _none(self.index, 1, k, (None,))
+        fused = fuse(said(sequence, found), self.model, self.fusion)
+        order = in_order(fused.odds[None], fused.described, len(found.rows) if choosy else k)
+        places = spread_out(found.rows[order], line.clip, line.time, k, **self.limits)
+        places = np.where(places >= 0, np.take_along_axis(order, np.maximum(places, 0), axis=1), -1)
+
+        def of_hits(values: Array, blank: float | int) -> Array:
+            return np.where(places >= 0, values[places], blank).astype(values.dtype)
+
+        return replace(
+            self.index.hits(of_hits(found.rows, -1), of_hits(found.distance, np.inf), (None,)),
+            probability=of_hits(fused.near, 0),
+            probability_close=of_hits(fused.close, 0),
+            presence=np.array([fused.presence], dtype=np.float32),
+            parts={name: of_hits(values, 0) for name, values in fused.parts.items()},
+            fit_cost=of_hits(found.cost, np.inf),
+        )
 
 
-class _Sequence:
-    """The T keypoints of one group, to be found along the line."""
+def _none(index: PoseIndex, queries: int, k: int, skipped: tuple[str | None, ...]) -> Hits:
+    """Queries without a hit."""
 
-    def __init__(
-        self,
-        index: PoseIndex,
-        line: Timeline,
-        people: Keypoints,
-        offset: Float64[Array, " T"],
-        check: "_Check",
-        config: TrackConfig,
-    ) -> None:
-        self.index, self.line, self.people, self.check, self.config = index, line, people, check, config
-        self.offset = offset  # seconds from the middle frame
+    def filled(value: float) -> Float32[Array, "Q K"]:
+        return np.full((queries, k), value, dtype=np.float32)
 
-    def search(self, candidates: int) -> tuple[Int64[Array, " H"], Float32[Array, " H"], Float32[Array, " H"]]:
-        """Rows of the middle frame, costs and distances, best first."""
-        near = query(self.index, self.people, candidates, mode="affine", where=self.line.rows).rows
-        first = fit_cameras(self.index.poses(near), self.people, self.check.fit, joint_offsets=self.check.joint_offsets)
-        trust = np.exp(-np.square(self.offset / self.config.fade) / 2).astype(np.float32)
-        worst = trust * first.cost.max(axis=1)
-        moments = self._elected(near, worst[:, None] - trust[:, None] * first.cost, candidates)
-        early, late = self._windows(self.line.at[moments][:, None] + self.offset)
-        places = early[..., None] + np.arange(max(int((late - early).max(initial=1)), 1))  # H T W
-        held = places < late[..., None]
-        build = shared_build(first, np.zeros(len(self.people), dtype=np.int64)) if len(self.people) > 1 else None
-        cost, squared = self._fitted(np.where(held, places, -1), build)
-        cost = np.where(held, np.minimum(trust[:, None] * cost, worst[:, None]), np.inf)
-        at = self.line.at[np.minimum(places, len(self.line) - 1)] - self.line.at[moments][:, None, None]
-        # A frame for which the archive holds nothing costs its worst, at its own time.
-        nothing = ~held.any(axis=2)
-        cost[nothing, 0] = np.broadcast_to(worst, nothing.shape)[nothing]
-        at[nothing, 0] = np.broadcast_to(self.offset, nothing.shape)[nothing]
-        total, left = _best_paths(cost, squared, at, np.diff(self.offset), self.config.warp, self.line.step)
-        order = np.argsort(total, kind="stable")
-        frames = np.maximum((~nothing).sum(axis=1), 1).astype(np.float32)
-        return self.line.rows[moments[order]], total[order], np.sqrt(left[order] / frames[order])
-
-    def _elected(self, near: Int64[Array, "T K"], gain: Float32[Array, "T K"], candidates: int) -> Int64[Array, " H"]:
-        """Places of the middle frame that candidates of the frames speak for, the best of each frame counting."""
-        votes = np.zeros(len(self.line), dtype=np.float32)
-        early, late = self._windows(self.line.at[self.line.place(near)].T - self.offset)
-        for first, last, spoken in zip(early.T, late.T, gain, strict=True):
-            count = last - first
-            place = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
-            vote = np.zeros(len(self.line), dtype=np.float32)
-            np.maximum.at(vote, place, np.repeat(spoken, count))
-            votes += vote
-        return np.argsort(-votes, kind="stable")[:candidates]
-
-    def _windows(self, at: Float64[Array, "any T"]) -> tuple[Int64[Array, "any T"], Int64[Array, "any T"]]:
-        """The places a frame may come at that is expected at a time."""
-        slack = self.config.slack * np.abs(self.offset) + self.line.step / 2 * (self.offset != 0)
-        return self.line.between(at - slack - _ROUNDING, at + slack + _ROUNDING)
-
-    def _fitted(
-        self, places: Int64[Array, "H T W"], build: Build | None
-    ) -> tuple[Float32[Array, "H T W"], Float32[Array, "H T W"]]:
-        """Costs and squared residuals at places of the line; infinite and 0 where there is none (place -1)."""
-        cost, squared = np.full(places.shape, np.inf, dtype=np.float32), np.zeros(places.shape, dtype=np.float32)
-        wanted = [np.unique(places[:, frame]) for frame in range(places.shape[1])]
-        wanted = [unique[unique >= 0] for unique in wanted]
-        most = max(len(unique) for unique in wanted)
-        if not most:
-            return cost, squared
-        # Frames want different numbers of rows; a short list is filled up with its own first row, or any.
-        table = np.stack([np.concatenate([unique, np.full(most - len(unique), (*unique, 0)[0])]) for unique in wanted])
-        config = replace(self.check.fit or FitConfig(), refine=None)
-        poses, offsets = self.index.poses(self.line.rows[table]), self.check.joint_offsets
-        fits = fit_cameras(poses, self.people, config, build=build, joint_offsets=offsets)
-        for frame, unique in enumerate(wanted):
-            held = places[:, frame] >= 0
-            column = np.searchsorted(unique, places[:, frame][held])
-            cost[:, frame][held] = fits.cost[frame, column]
-            squared[:, frame][held] = np.square(fits.residual[frame, column])
-        return cost, squared
-
-
-def _best_paths(
-    cost: Float32[Array, "H T W"],
-    squared: Float32[Array, "H T W"],
-    at: Float64[Array, "H T W"],
-    steps: Float64[Array, " T-1"],
-    warp: float,
-    row: float,
-) -> tuple[Float32[Array, " H"], Float32[Array, " H"]]:
-    """The least sum over frames of what a row costs and of how much the speed differs, and the squares on that path.
-
-    Args:
-        cost: Of each frame at each row of its window.
-        squared: Squared residuals, summed along the path.
-        at: When each row is, seconds.
-        steps: Seconds from each frame to the next.
-        warp: Standard deviation of the speed against the track's.
-        row: Seconds between the archive's rows: what rounding to a row does must not count.
-    """
-    total, left = cost[:, 0].astype(np.float64), squared[:, 0].astype(np.float64)
-    for frame, step in enumerate(steps, start=1):
-        spread = math.hypot(warp * step, row / 2) or 1.0
-        change = at[:, frame, None, :] - at[:, frame - 1, :, None] - step  # H before after
-        through = total[:, :, None] + np.square(change / spread)
-        before = through.argmin(axis=1)
-        total = np.take_along_axis(through, before[:, None], axis=1)[:, 0] + cost[:, frame]
-        left = np.take_along_axis(left, before, axis=1) + squared[:, frame]
-    last = total.argmin(axis=1)[:, None]
-    return (
-        np.take_along_axis(total, last, axis=1)[:, 0].astype(np.float32),
-        np.take_along_axis(left, last, axis=1)[:, 0].astype(np.float32),
+    return replace(
+        index.hits(np.full((queries, k), -1, dtype=np.int64), filled(np.inf), skipped),
+        probability=filled(0.0),
+        probability_close=filled(0.0),
+        presence=np.full(queries, np.nan, dtype=np.float32),
+        parts={name: filled(0.0) for name in (*EXPLAINED, OTHER_IMAGES)},
+        fit_cost=filled(np.inf),
     )
+
+
+def _stacked(hits: list[Hits]) -> Hits:
+    """The queries of several searches as those of one."""
+    arrays = {
+        field.name: np.concatenate([getattr(one, field.name) for one in hits])
+        for field in fields(Hits)
+        if isinstance(getattr(hits[0], field.name), np.ndarray)
+    }
+    parts = {name: np.concatenate([(one.parts or {})[name] for one in hits]) for name in hits[0].parts or {}}
+    return Hits(**arrays, skipped=tuple(reason for one in hits for reason in one.skipped), parts=parts)

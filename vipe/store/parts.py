@@ -31,6 +31,7 @@ from jaxtyping import Int64
 from vipe.clips import Clip
 from vipe.errors import StoreError
 from vipe.skeletons import load
+from vipe.store.identical import Known
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -85,18 +86,27 @@ def write_part(
     names: set[str],
     on_clip: Callable[[Clip, int], None] | None,
     store: Path,
-) -> None:
-    """Write one part; `names` are taken already and grow."""
+    known: Known | None = None,
+) -> int:
+    """Write one part, and say how many clips it holds; `names` are taken already and grow.
+
+    Clips that are `known` are passed over. Nothing is written if that leaves none.
+    """
+    clips_written, passed_over = 0, 0
     frames, seconds, licences = 0, 0.0, [licence]
     skeleton = load(SKELETON)
     waiting: list[pa.RecordBatch] = []
     writer: pq.ParquetWriter | None = None
     try:
         for clip in clips:
+            kept = thin(len(clip), clip.fps, fps)
+            short = replace(clip, positions=clip.positions[kept]).to(skeleton)
+            if known is not None and known.has(clip, short):
+                passed_over += 1
+                continue
             name = _unique(clip, names, store)
             names.add(name)
-            kept = thin(len(clip), clip.fps, fps)
-            short = replace(clip, name=name, positions=clip.positions[kept]).to(skeleton)
+            short = replace(short, name=name)
             _check_size(short)
             if writer is None:
                 metadata = {
@@ -112,8 +122,11 @@ def write_part(
                 waiting = _flush(writer, waiting, GROUP_ROWS)
             frames, seconds = frames + len(clip), seconds + clip.seconds
             licences.append(clip.licence)
+            clips_written += 1
             if on_clip is not None:
                 on_clip(clip, len(kept))
+        if writer is None and passed_over:
+            return 0
         if writer is None:
             raise StoreError(f"{store}: no clip to store; the source is empty")
         with telling(store):
@@ -128,6 +141,7 @@ def write_part(
             )
             writer.close()
             writer = None
+        return clips_written
     finally:
         if writer is not None:
             _abandon(writer)

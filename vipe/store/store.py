@@ -4,6 +4,7 @@ __all__ = ["PoseStore", "Where"]
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from jaxtyping import Float32, Int64
 from vipe.appearing import appearing
 from vipe.clips import Clip
 from vipe.errors import StoreError
+from vipe.store.identical import Known
 from vipe.store.parts import (
     GROUP_ROWS,
     SCHEMA,
@@ -99,8 +101,7 @@ class PoseStore:
         path = Path(path)
         parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else []
         if not parts:
-            found = "holds no part-*.parquet" if path.is_dir() else "is not a folder" if path.exists() else "not found"
-            raise StoreError(f"{path}: {found}; expected a store as `vipe ingest` or `vipe synth` makes it")
+            raise StoreError(f"{path}: {_instead(path)}; expected a store as `vipe ingest` or `vipe synth` makes it")
         footers = [describe(part) for part in parts]
         for part, footer in zip(parts, footers, strict=True):
             if footer.fps != footers[0].fps:
@@ -113,18 +114,25 @@ class PoseStore:
         *,
         fps: float | None = None,
         on_clip: Callable[[Clip, int], None] | None = None,
+        keep_identical: bool = False,
+        on_identical: Callable[[Clip, str], None] | None = None,
     ) -> "PoseStore":
         """Add clips as a new part; thinned as the store is.
 
-        The part appears when all of it is written; on any error the store stays as it was.
+        Clips that the store holds already are passed over, whatever they are called: the same poses at the same rate.
+        So adding an archive again adds what is new in it. The part appears when all of it is written; on any error the
+        store stays as it was.
 
         Args:
             clips: What to add, at least one; names are qualified as in `create` where the store has them already.
             fps: If given, must be the store's target rate.
             on_clip: As in `create`.
+            keep_identical: Store such clips again.
+            on_identical: Called with each clip that is passed over, as it came, and the name it has in the store.
 
         Returns:
-            The longer store; this object still sees the rows it was opened with.
+            The longer store, or as long as it was if nothing is new; this object still sees the rows it was opened
+            with.
 
         Raises:
             StoreError: If the rate is another, there is no clip, names collide, or the disk refuses.
@@ -136,8 +144,10 @@ class PoseStore:
             raise StoreError(f"{self.path}: holds {rate(now.fps)}, cannot append {rate(fps)}; make another store")
         names = {clip["clip"] for clip in now.clips()}
         part = self.path / part_name(1 + int(now._parts[-1].stem.removeprefix("part-")))
-        with telling(part), appearing(part) as file:
-            write_part(file, clips, now.fps, "", names, on_clip, self.path)
+        known = None if keep_identical else Known(now._scan(["clip", "fps", "pose"], None, GROUP_ROWS), on_identical)
+        with suppress(_NothingNew), telling(part), appearing(part) as file:
+            if not write_part(file, clips, now.fps, "", names, on_clip, self.path, known):
+                raise _NothingNew
         return PoseStore.open(self.path)
 
     def __len__(self) -> int:
@@ -252,6 +262,17 @@ class PoseStore:
                 with telling(part):
                     table = group.to_table(schema=SCHEMA, columns=list(columns), filter=expression)
                 yield from (batch for batch in table.to_batches(max_chunksize=rows) if len(batch))
+
+
+class _NothingNew(Exception):
+    """Ends an append without a part."""
+
+
+def _instead(path: Path) -> str:
+    """What is at a path that is no store."""
+    if (path / "manifest.json").is_file():
+        return "is an index, not the store it was built from"
+    return "holds no part-*.parquet" if path.is_dir() else "is not a folder" if path.exists() else "not found"
 
 
 def _expression(where: Where) -> pc.Expression | None:

@@ -1,0 +1,191 @@
+"""What is known and said of generated poses: their checks, in a table, in words, and drawn."""
+
+__all__ = ["Made", "Recorded", "checked", "draw", "pose_table", "verdict"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vipe.cli.output import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from rich.table import Table
+
+    from vipe import Clip
+    from vipe.embed.plausibility import JointLimits
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+_REAL = 100  # poses of the store that are measured as the generated ones are, to compare
+_RATE = 10.0  # hertz, of what is written: the poses of one direction, or of one way, follow each other
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Poses of the store, thinned, and where they are from."""
+
+    poses: "Array"
+    clips: list[str]
+    frames: list[int]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was generated: groups of poses that follow each other, and what each step of a group is called."""
+
+    mode: str
+    names: list[str]
+    steps: list[str]
+    alphas: tuple[float, ...]
+    poses: "Array"  # (groups, steps, 17, 3)
+
+    def clips(self, origin: str) -> "Iterator[Clip]":
+        """The groups as clips; `origin` says what they were made from."""
+        from vipe.clips import Clip
+        from vipe.skeletons import load
+
+        for name, poses in zip(self.names, self.poses, strict=True):
+            yield Clip(name=name, skeleton=load("h36m17"), positions=poses, fps=_RATE, action=self.mode, source=origin)
+
+
+def checked(
+    made: Made, given: "list[Array]", recorded: Recorded, limits: "JointLimits"
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What is known of each pose, and of all together."""
+    import numpy as np
+
+    from vipe.embed.generate import bone_length_error, not_monotone, pose_difference
+    from vipe.embed.plausibility import nearest_poses
+
+    flat = made.poses.reshape(-1, 17, 3)
+    broken = limits.broken(flat)
+    nearest, row = nearest_poses(flat, recorded.poses)
+    away = pose_difference(made.poses, given[0]) if given else None
+    entries: list[dict[str, Any]] = []
+    for i, (group, step) in enumerate(np.ndindex(made.poses.shape[:2])):
+        entry: dict[str, Any] = {"clip": made.names[group], "frame": step}
+        if made.alphas:
+            entry["alpha"] = made.alphas[step]
+        if away is not None:
+            entry["distance"] = round(float(away[group, step]), 6)
+        entry["within_limits"], entry["broken"] = not broken[i], broken[i]
+        entry["nearest"] = {
+            "clip": recorded.clips[row[i]],
+            "frame": recorded.frames[row[i]],
+            "distance": round(float(nearest[i]), 6),
+        }
+        entries.append(entry)
+    checks: dict[str, Any] = {
+        "within_limits": round(float(np.mean([not one for one in broken])), 6),
+        "nearest": _quantiles(nearest),
+        "recorded_nearest": _quantiles(_recorded_nearest(recorded)),
+    }
+    if given:
+        checks["bone_length_error"] = round(bone_length_error(flat, given[0]), 9)
+    if away is not None and made.mode != "samples":
+        back = not_monotone(away)
+        checks["steps"], checks["not_monotone"] = back.size, int(back.sum())
+    return entries, checks
+
+
+def pose_table(entries: list[dict[str, Any]]) -> "Table":
+    """A pose a row, as `checked` found it."""
+    first = entries[0]
+    head = ["clip", "frame", *[name for name in ("alpha", "distance") if name in first], "limits", "nearest", "of"]
+    rows = []
+    for entry in entries:
+        row = [entry["clip"], str(entry["frame"])]
+        row += [f"{entry[name]:{form}}" for name, form in (("alpha", "g"), ("distance", ".3f")) if name in entry]
+        near = entry["nearest"]
+        row += [_limits(entry), f"{near['distance']:.3f}", f"{near['clip']} frame {near['frame']}"]
+        rows.append(row)
+    return table(head, rows)
+
+
+def verdict(checks: dict[str, Any]) -> list[str]:
+    """The checks in words, a line each."""
+    near, real = checks["nearest"], checks["recorded_nearest"]
+    said = [
+        f"{checks['within_limits']:.0%} within the joint limits of the store",
+        f"nearest recorded pose: {near['median']:.3f} torso lengths away (median), {near['q95']:.3f} (95%)"
+        + (f"; recorded poses from those of other clips {real['median']:.3f}, {real['q95']:.3f}" if real else ""),
+    ]
+    if "bone_length_error" in checks:
+        said.append(f"bone lengths: those of the source to {checks['bone_length_error']:.0e}")
+    if "steps" in checks:
+        said.append(
+            f"distance to the source shrinks in {checks['not_monotone']} of {checks['steps']} steps away from it"
+        )
+    return said
+
+
+def draw(
+    page: Path,
+    made: Made,
+    given: "list[Array]",
+    origins: list[str],
+    entries: list[dict[str, Any]],
+    checks: dict[str, Any],
+) -> None:
+    """Draw the poses as one HTML page, what they were made from first."""
+    import numpy as np
+
+    from vipe.plots.generated import Row, save_generated_page
+
+    notes = [
+        (f"{entry['distance']:.3f} from the source; " if "distance" in entry else "")
+        + (f"out of limits: {_limits(entry)}" if entry["broken"] else "within limits")
+        for entry in entries
+    ]
+    count = len(made.steps)
+    rows = [
+        Row(label=name, poses=poses, titles=made.steps, notes=notes[i * count : (i + 1) * count])
+        for i, (name, poses) in enumerate(zip(made.names, made.poses, strict=True))
+    ]
+    if made.mode == "samples":
+        rows = [Row(label="", poses=made.poses[:, 0], titles=made.names, notes=notes)]
+    source = None
+    if given:
+        source = Row(
+            label="from" if len(given) == 1 else "from and to",
+            poses=np.stack(given),
+            titles=origins[: len(given)],
+            notes=[""] * len(given),
+        )
+    save_generated_page(
+        page,
+        "Generated poses",
+        rows,
+        given=source,
+        intro=". ".join(line[0].upper() + line[1:] for line in verdict(checks)) + ". Distances are in torso lengths.",
+    )
+
+
+def _recorded_nearest(recorded: Recorded) -> "Array":
+    """How far recorded poses lie from those of other clips; none if there is one clip only."""
+    import numpy as np
+
+    from vipe.embed.plausibility import nearest_poses
+
+    clips = np.array(recorded.clips)
+    rows = np.unique(np.linspace(0, len(clips) - 1, _REAL).round().astype(np.int64))
+    apart = clips[rows, None] != clips
+    if not apart.any(axis=1).all():
+        return np.empty(0, np.float32)
+    return nearest_poses(recorded.poses[rows], recorded.poses, apart=apart)[0]
+
+
+def _quantiles(distance: "Array") -> dict[str, float] | None:
+    import numpy as np
+
+    if not len(distance):
+        return None
+    low, middle, high = np.quantile(distance, [0.05, 0.5, 0.95])
+    return {"q05": round(float(low), 6), "median": round(float(middle), 6), "q95": round(float(high), 6)}
+
+
+def _limits(entry: dict[str, Any]) -> str:
+    return ", ".join(entry["broken"]) or "within"

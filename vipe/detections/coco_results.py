@@ -1,0 +1,94 @@
+"""COCO keypoint results: what a detector, or a tracker, found."""
+
+__all__ = ["read", "write"]
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from vipe.appearing import appearing
+from vipe.detections.decode import decode
+from vipe.detections.keypoints import Keypoints
+from vipe.detections.rows import (
+    MIN_CONFIDENCE,
+    Id,
+    Track,
+    check_confidence,
+    check_scores,
+    given_tracks,
+    to_coco13,
+    triples,
+    without_repeats,
+)
+from vipe.errors import ReadError
+from vipe.skeletons import load
+
+
+class _Result(msgspec.Struct, gc=False):
+    image_id: Id
+    keypoints: list[float]
+    track_id: Track | None = None
+
+
+_RESULTS = msgspec.json.Decoder(list[_Result])
+
+
+def read(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
+    """Read COCO results JSON: a list of `{"image_id", "category_id", "keypoints", "score"}`, (x, y, score) a keypoint.
+
+    COCO's 17 joints, and `track_id` where a tracker wrote it; the image's size is not in such a file. People whose
+    every score is too low, or whose keypoints are those of an earlier one of the same image, stay rows, with a note.
+
+    Args:
+        data: The file's bytes.
+        name: What to call it in errors.
+        min_confidence: Joints that score below are not seen, nor those that score 0; a score a little above 1, as the
+            peak of a heatmap may be, counts as 1.
+
+    Raises:
+        ReadError: If it is not such a file, holds no person, or a person is broken; gives the result's place.
+    """
+    check_confidence(min_confidence)
+    rows = decode(data, _RESULTS, name)
+    if not rows:
+        raise ReadError(f"{name}: no person in it: the list of results is empty; nothing to search with")
+    body = load("coco17")
+
+    def where(row: int) -> str:
+        return f"{name}: result {row} (image_id {rows[row].image_id!r})"
+
+    table = triples([row.keypoints for row in rows], (len(body),), "x, y, score", where)
+    score = table[..., 2]
+    check_scores(score, body, where, flags=True)
+    keypoints = to_coco13(
+        table,
+        (score >= min_confidence) & (score > 0),
+        body,
+        [row.image_id for row in rows],
+        f"no body keypoint scores at least {min_confidence:g}",
+    )
+    return without_repeats(
+        replace(keypoints, track=given_tracks([row.track_id for row in rows])),
+        [f"result {i}" for i in range(len(rows))],
+    )
+
+
+def write(path: Path, people: Keypoints) -> None:
+    """Write people as a detector would: COCO results JSON, 17 keypoints each; what coco13 lacks has score 0.
+
+    Args:
+        path: The file; replaced if it exists, whole or not at all.
+        people: On coco13.
+    """
+    matrix, _ = load("coco17").weights(people.skeleton)
+    place = matrix.argmax(axis=1)  # coco13 picks joints of coco17 one by one
+    values = np.zeros((len(people), matrix.shape[1], 3))
+    values[:, place] = np.concatenate([people.xy, people.confidence[..., None]], axis=-1)
+    results = [
+        {"image_id": image, "category_id": 1, "keypoints": row.ravel().tolist(), "score": float(row[:, 2].mean())}
+        for image, row in zip(people.image_id, values, strict=True)
+    ]
+    with appearing(path, replace=True) as file:
+        file.write_bytes(msgspec.json.encode(results))
