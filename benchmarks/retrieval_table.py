@@ -17,7 +17,8 @@ cross-data is `cross`. --dataset h36m: the papers' data, for those who have them
 
 Images are simulated in either case: every pose from every camera of both simulated rigs. Rows without more words are
 trained on exact keypoints, as the papers' ground-truth figures are; "noisy views" on simulated detections, with noise
-and missing joints; the `tiny` preset, its ablations among them, on these too.
+and missing joints; the `tiny` preset, its ablations among them, on these too. Pr-VIPE's cameras see the person as
+recorded, V-VIPE's from anywhere the universal skeleton (`TrainingConfig.universal`; not `tiny`).
 """
 
 import argparse

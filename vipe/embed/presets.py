@@ -86,9 +86,9 @@ def exact(preset: Preset) -> Preset:
 
 
 def prvipe_like(preset: Preset) -> tuple[PrVIPEConfig, PrVIPETrainingConfig]:
-    """Pr-VIPE of a V-VIPE's width, trained for as many steps as its 2D encoder, on the same views at the same rate.
+    """Pr-VIPE of a V-VIPE's width, trained for as many steps as its 2D encoder, on the same cameras at the same rate.
 
-    A step sees two views of each pose of its batch and costs about twice as much.
+    They see the person as recorded. A step sees two views of each pose of its batch and costs about twice as much.
     """
     training = preset.training
     network = PrVIPEConfig(width=preset.network.width, blocks=preset.network.blocks, dropout=preset.network.dropout)
