@@ -354,9 +354,9 @@ def test_settings_that_came_later_leave_earlier_trainings_as_they_are(data, tmp_
 def test_presets_are_the_papers_size_and_a_small_one():
     assert set(PRESETS) == {"tiny", "faithful", "base"}
     assert FAITHFUL.network == BASE.network
-    assert (FAITHFUL.training.pose_steps, FAITHFUL.training.keypoint_steps) == (6400, 4200)
+    assert (FAITHFUL.training.pose_steps, FAITHFUL.training.keypoint_steps) == (6400, 7000)
     network, training = prvipe_like(FAITHFUL)
-    assert (network.width, network.dim, training.steps, training.views) == (1024, 16, 4200, FAITHFUL.training.views)
+    assert (network.width, network.dim, training.steps, training.views) == (1024, 16, 7000, FAITHFUL.training.views)
     views = exact(FAITHFUL).training.views
     assert (views.noise, views.missing_share, views.random_share) == ((0.0, 0.0), 0.0, 0.5)
     assert exact(FAITHFUL).network == FAITHFUL.network

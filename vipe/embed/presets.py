@@ -40,11 +40,11 @@ Hit@1 on validation clips is 85.2 and 89.4 instead of 85.1 and 89.0 (search, vie
 FAITHFUL = Preset(
     network=VVIPEConfig(),
     training=TrainingConfig(
-        pose_steps=6400, keypoint_steps=4200, learning_rate=3e-3, precision="bfloat16", validate_every=400
+        pose_steps=6400, keypoint_steps=7000, learning_rate=3e-3, precision="bfloat16", validate_every=400
     ),
 )
 """The paper's networks, trained as long as it helps with some ten thousand poses: 0.07 and 0.055 seconds a step on one
-core that has bfloat16 make 11 minutes there; without, about 30."""
+core that has bfloat16 make 14 minutes there; without, about 35."""
 
 BASE = Preset(network=VVIPEConfig(), training=TrainingConfig())
 """The paper's networks, for many more poses: 0.19 and 0.14 seconds a step on one core make about four hours there."""
