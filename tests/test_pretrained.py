@@ -196,3 +196,9 @@ def test_tensors_that_do_not_fit_are_refused(module, tmp_path, change, message):
     pretrained.save(tmp_path / "model", "thing", {}, tensors)
     with pytest.raises(ReadError, match=f"weights.safetensors: .*{message}"):
         pretrained.load(tmp_path / "model").fill(empty())
+
+
+def test_an_unfinished_training_is_called_one(tmp_path):
+    (tmp_path / "checkpoint-0-0000200.safetensors").write_bytes(b"")
+    with pytest.raises(ReadError, match=r"config\.json: missing: its training is not finished; run the same"):
+        pretrained.load(tmp_path)

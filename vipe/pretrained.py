@@ -172,7 +172,12 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except FileNotFoundError as error:
-        there = ", ".join(sorted(entry.name for entry in file.parent.iterdir())[:8]) or "nothing"
+        names = sorted(entry.name for entry in file.parent.iterdir())
+        there = ", ".join(names[:8]) or "nothing"
+        if any(name.startswith("checkpoint-") for name in names):
+            raise ReadError(
+                f"{file}: missing: its training is not finished; run the same `vipe train` again"
+            ) from error
         raise ReadError(
             f"{file}: missing; a trained model is config.json and weights.safetensors, here is {there}"
         ) from error
@@ -181,8 +186,9 @@ def _read(file: Path) -> bytes:
 
 
 def _read_header(file: Path) -> dict[str, Any]:
+    content = _read(file)
     try:
-        header = json.loads(_read(file))
+        header = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ReadError(f"{file}: not JSON ({error})") from error
     if not isinstance(header, dict) or not isinstance(header.get("kind"), str):

@@ -173,6 +173,14 @@ def test_archives_are_read_added_and_told(capsys, tmp_path, bvh_folder):
     assert "1 files skipped" in capsys.readouterr().out
 
 
+def test_ingest_of_nothing_but_bad_files_names_them(tmp_path, capsys):
+    (tmp_path / "empty.bvh").write_bytes(b"")
+    told = refused(capsys, "ingest", tmp_path / "empty.bvh", "--out", tmp_path / "store", "--skip-bad")
+    assert "nothing to store: all 1 files skipped" in told
+    assert "empty.bvh" in told
+    assert not (tmp_path / "store").exists()
+
+
 def test_one_bad_file_stops_the_run_before_anything_is_written(capsys, tmp_path, bvh_folder):
     assert "broken.bvh" in refused(capsys, "ingest", bvh_folder, "--out", tmp_path / "store")
     assert not (tmp_path / "store").exists()

@@ -9,7 +9,7 @@ import pytest
 from vipe import AffineSignature, Keypoints, PoseIndex, PoseStore
 from vipe.clips import Clip
 from vipe.errors import ArgumentError, VipeError
-from vipe.retrieve import FitConfig
+from vipe.retrieve import FitConfig, query, query_tracks, query_views
 from vipe.retrieve.asked import check_asked
 from vipe.skeletons import load
 
@@ -65,3 +65,16 @@ def refuse(message, *, index, keypoints, **more):
         check_asked(index, keypoints, **({"k": 3, "candidates": 3} | more))
     assert isinstance(caught.value, VipeError)
     assert isinstance(caught.value, TypeError)
+
+
+def test_lists_serve_as_tracks_and_times_and_wrong_kinds_are_named(affine, people):
+    frames = people[:3]
+    found = query_tracks(affine, frames, 2, track=[0, 0, 0], time=[0.0, 0.1, 0.2])
+    np.testing.assert_array_equal(
+        found.rows, query_tracks(affine, frames, 2, track=np.zeros(3, int), time=np.arange(3) / 10).rows
+    )
+    assert len(query_views(affine, people[:2], 2, moment=[0, 0])) == 1
+    with pytest.raises(ArgumentError, match="index must be a PoseIndex, got str 'here'"):
+        query_views("here", frames, moment=[0, 0, 0])
+    with pytest.raises(ArgumentError, match=r"where must be values by column.*got str 'walk'"):
+        query(affine, frames, where="walk")

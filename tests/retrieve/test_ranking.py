@@ -172,3 +172,13 @@ def test_a_damaged_library_says_so_in_one_line(tmp_path, monkeypatch):
             RankingModel.default()
     finally:
         RankingModel.default.__func__.cache_clear()
+
+
+def test_after_the_first_hundred_the_odds_decide(rng):
+    apart = rng.uniform(0, 0.3, size=(150, 60))
+    odds = rng.normal(size=(1, 150)).astype(np.float32)
+    known = described(np.full(60, 1 / 60), apart)
+    order = in_order(odds, known, 150)[0]
+    assert sorted(order) == list(range(150))
+    np.testing.assert_array_equal(order[:90], in_order(odds, known, 90)[0])
+    assert (np.diff(odds[0, order[100:]]) <= 0).all()

@@ -85,7 +85,7 @@ def ingest(
     path
         A .bvh or .amc file, a folder, a .zip, .tar, .tar.gz, .tar.xz or .tar.zst.
     """
-    from vipe.errors import ReadError, SkeletonError, VipeError
+    from vipe.errors import ReadError, SkeletonError, StoreError, VipeError
     from vipe.readers import read
     from vipe.skeletons import load
     from vipe.store import PoseStore
@@ -126,7 +126,12 @@ def ingest(
             store = store.append(watched(), fps=fps, on_clip=stored, keep_identical=keep_identical, on_identical=known)
         else:
             before = 0
-            store = PoseStore.create(out, watched(), fps=fps, licence=licence, on_clip=stored)
+            try:
+                store = PoseStore.create(out, watched(), fps=fps, licence=licence, on_clip=stored)
+            except StoreError as error:
+                if not skipped or counts["clips"]:
+                    raise
+                raise StoreError(f"{out}: nothing to store: all {len(skipped)} files skipped; {skipped[0]}") from error
     result = {
         **counts,
         "rows": len(store) - before,

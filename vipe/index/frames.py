@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int64, Integer
 
-from vipe.errors import VipeError
+from vipe.errors import ArgumentError, VipeError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Where: TypeAlias = Mapping[str, object] | pc.Expression | Integer[Array, " _"]
@@ -118,6 +118,11 @@ def matching_rows(labels: pa.Table, where: Where) -> Int64[Array, " M"]:
             raise VipeError(f"where: rows must lie in 0 ... {len(labels) - 1}, got {where.min()} ... {where.max()}")
         return np.unique(where).astype(np.int64)
     numbered = labels.append_column("row", pa.array(np.arange(len(labels))))
+    if not isinstance(where, Mapping | pc.Expression):
+        raise ArgumentError(
+            "where must be values by column, an Arrow expression or an array of rows, "
+            f"got {type(where).__name__} {where!r}"
+        )
     expression = where if isinstance(where, pc.Expression) else _expression(where)
     try:
         rows = numbered.filter(expression)["row"]

@@ -12,6 +12,7 @@ from vipe.detections import Keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.index import Hits, PoseIndex
 from vipe.index.frames import Where
+from vipe.retrieve.asked import check_asked
 from vipe.retrieve.diversity import spread_out
 from vipe.retrieve.fit import FitConfig
 from vipe.retrieve.fusion import OTHER_IMAGES, Fusion, fuse, said
@@ -80,6 +81,16 @@ def query_tracks(
         ShapeError: If the keypoints are on another skeleton, or `track` or `time` do not fit them.
         VipeError: If `k` or `candidates` is below 1, or `where` is wrong.
     """
+    check_asked(
+        index,
+        keypoints,
+        k=k,
+        candidates=candidates,
+        max_per_clip=max_per_clip,
+        min_gap_seconds=min_gap_seconds,
+        fit=fit,
+    )
+    track, time = np.asarray(track), np.asarray(time)
     if not (track.shape == time.shape == (len(keypoints),)):
         raise ShapeError(f"track and time must be ({len(keypoints)},), got {track.shape} and {time.shape}")
     if not np.isfinite(time).all():
@@ -142,6 +153,16 @@ def query_views(
         ShapeError: If the keypoints are on another skeleton, or `moment` does not fit them.
         VipeError: If `k` or `candidates` is below 1, or `where` is wrong.
     """
+    check_asked(
+        index,
+        keypoints,
+        k=k,
+        candidates=candidates,
+        max_per_clip=max_per_clip,
+        min_gap_seconds=min_gap_seconds,
+        fit=fit,
+    )
+    moment = np.asarray(moment)
     if moment.shape != (len(keypoints),):
         raise ShapeError(f"moment must be ({len(keypoints)},), got {moment.shape}")
     asked = _Asked(
