@@ -67,6 +67,7 @@ def refuse(message, *, index, keypoints, **more):
     assert isinstance(caught.value, TypeError)
 
 
+@pytest.mark.refusal  # of another kind than annotated
 def test_lists_serve_as_tracks_and_times_and_wrong_kinds_are_named(affine, people):
     frames = people[:3]
     found = query_tracks(affine, frames, 2, track=[0, 0, 0], time=[0.0, 0.1, 0.2])
