@@ -162,10 +162,10 @@ def test_a_saved_model_is_the_same_and_a_broken_one_is_refused(tmp_path):
 
 
 def test_a_damaged_library_says_so_in_one_line(tmp_path, monkeypatch):
-    from vipe.retrieve import odds
+    from vipe.retrieve import kept
 
     (tmp_path / "ranking.json").write_text("{}")
-    monkeypatch.setattr(odds.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(kept.resources, "files", lambda _: tmp_path)
     RankingModel.default.__func__.cache_clear()
     try:
         with pytest.raises(ReadError, match=r"ranking\.json: no ranking model"):

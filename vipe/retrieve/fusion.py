@@ -2,24 +2,18 @@
 
 __all__ = ["OTHER_IMAGES", "Change", "Fused", "Fusion", "Said", "fuse", "said"]
 
-import json
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
-from importlib import resources
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import msgspec
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 from scipy.special import expit, log_softmax
 
-from vipe.appearing import appearing
-from vipe.errors import ReadError
 from vipe.retrieve.evidence import TILTS, evidence
 from vipe.retrieve.fit import Fits
+from vipe.retrieve.kept import Kept
 from vipe.retrieve.odds import EXPLAINED, Judgement, RankingModel, calibration_values, explained
-from vipe.retrieve.ranking import Described, describe
+from vipe.retrieve.ranking import FLATTENED, SAME_WIDTH, Described, describe
 from vipe.retrieve.sequence import Found, Sequence
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -29,8 +23,6 @@ OTHER_IMAGES = "other images"
 
 _LOOSE = len(TILTS) - 1  # an archive that shows the pose at one moment shows it less and less around that
 _LEAST = 1e-3  # of an image's likelihood that all candidates share: the image may be a bad one
-_FLAT = 4  # the likelihoods that `Described.share` holds are to the power of one over this
-_SAME_WIDTH = 0.015  # torso lengths over which two poses cease to be the same
 _NEARLY_NONE = 1e-4  # share below which what lies around a moment is nothing
 _NONE = 1e-30
 _UNLIKELY = 0.01  # odds
@@ -61,42 +53,17 @@ class Changes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fusion:
+class Fusion(Kept):
     """How odds are joined; `fusion.json` holds the numbers that come with the library."""
+
+    shipped = "fusion.json"
+    broken = "does not say how odds are joined"
 
     cameras: float = 1.0  # power of the likelihood of every further camera
     frames: float = 0.3  # power of the likelihood of a frame at another time
     of_views: Changes = Changes()
     of_tracks: Changes = Changes()
     made: str = ""  # by what, from what
-
-    @classmethod
-    @cache
-    def default(cls) -> "Fusion":
-        """The numbers that come with the library.
-
-        Raises:
-            ReadError: If their file is damaged; install the library again.
-        """
-        with resources.as_file(resources.files("vipe.retrieve").joinpath("fusion.json")) as file:
-            return cls.load(file)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Fusion":
-        """Read numbers that `save` wrote.
-
-        Raises:
-            ReadError: If there are none, or they are broken.
-        """
-        try:
-            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise ReadError(f"{path}: does not say how odds are joined: {error}") from error
-
-    def save(self, path: str | Path) -> None:
-        """Write it as JSON that can be read and compared."""
-        with appearing(Path(path), replace=True) as file:
-            file.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +144,7 @@ def fuse(said: Said, model: RankingModel, fusion: Fusion) -> Fused:
     reasons = explained(model.near.odds, parts, log_odds)
     reasons[EXPLAINED.index("calibration")] -= more
     voters = slice(0, known.share.shape[1])
-    share = np.log(np.maximum(known.share, _NONE)).mean(axis=0) + (odds - alone)[voters] / _FLAT
+    share = np.log(np.maximum(known.share, _NONE)).mean(axis=0) + (odds - alone)[voters] / FLATTENED
     return Fused(
         odds=odds.astype(np.float32),
         described=replace(
@@ -196,7 +163,7 @@ def fuse(said: Said, model: RankingModel, fusion: Fusion) -> Fused:
 
 def _log_around(odds: Float[Array, " S"], apart: Float32[Array, "S V"], within: float) -> Float64[Array, " S"]:
     """Log of the voters' share that lies within a distance, if each has the share of its odds."""
-    near = expit((within - apart) / _SAME_WIDTH).astype(np.float64)
+    near = expit((within - apart) / SAME_WIDTH).astype(np.float64)
     return np.asarray(np.log(near @ np.exp(log_softmax(odds[: apart.shape[1]].astype(np.float64))) + _NEARLY_NONE))
 
 

@@ -2,21 +2,16 @@
 
 __all__ = ["CALIBRATED_BY", "EXPLAINED", "Judgement", "Odds", "RankingModel", "calibration_values", "explained"]
 
-import json
-from dataclasses import asdict, dataclass
-from functools import cache
-from importlib import resources
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from vipe.appearing import appearing
-from vipe.errors import ReadError, ShapeError
+from vipe.errors import ShapeError
+from vipe.retrieve.kept import Kept
 from vipe.retrieve.ranking import PARTS, PERSON_PARTS
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -150,8 +145,11 @@ def calibration_values(odds: Float32[Array, "Q S"], presence: Float32[Array, " Q
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankingModel:
+class RankingModel(Kept):
     """How candidates are ranked, and how sure that is; `ranking.json` holds the one that comes with the library."""
+
+    shipped = "ranking.json"
+    broken = "no ranking model"
 
     near: Judgement  # that a candidate lies within 0.1 torso of the true pose
     close: Judgement  # within 0.05
@@ -170,34 +168,6 @@ class RankingModel:
             if odds.parts != parts:
                 different = sorted(set(odds.parts) ^ set(parts)) or ["their order"]
                 raise ShapeError(f"ranking: made for other parts than this version has: {different[0]!r}")
-
-    @classmethod
-    @cache
-    def default(cls) -> "RankingModel":
-        """The model that comes with the library.
-
-        Raises:
-            ReadError: If its file is damaged; install the library again.
-        """
-        with resources.as_file(resources.files("vipe.retrieve").joinpath("ranking.json")) as file:
-            return cls.load(file)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "RankingModel":
-        """Read a model that `save` wrote.
-
-        Raises:
-            ReadError: If there is none, it is broken, or of another version.
-        """
-        try:
-            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError, ShapeError) as error:
-            raise ReadError(f"{path}: no ranking model: {error}") from error
-
-    def save(self, path: str | Path) -> None:
-        """Write it as JSON that can be read and compared."""
-        with appearing(Path(path), replace=True) as file:
-            file.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 def explained(

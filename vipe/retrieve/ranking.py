@@ -72,7 +72,12 @@ PERSON_PARTS = (
 )
 """What is known of a person, from all candidates: whether the archive holds the pose at all."""
 
-_SAME_WIDTH = 0.015  # torso lengths over which two poses cease to be the same
+SAME_WIDTH = 0.015
+"""Torso lengths over which two poses cease to be the same."""
+
+FLATTENED = 4.0
+"""`Described.share` is of the likelihood to the power of one over this: nearly equal voters are not independent."""
+
 _COVERED = 0.06  # torso lengths within which a hit stands for its neighbours when the next is chosen
 _COVERING = 100  # hits chosen for what they stand for; there are 60 voters to stand for
 _LEAST = 1e-4  # share below which agreement is none
@@ -135,7 +140,7 @@ def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | Non
     numbers = np.maximum(2 * keypoints.mask.sum(axis=1, keepdims=True) - 6, 1).astype(np.float32)
     strict, usual, loose, looser = said.cost[1:]
     apart = _apart(shortlist.poses, shortlist.poses[:, voters])
-    same, close = (expit((within - apart) / _SAME_WIDTH) for within in (0.1, 0.05))
+    same, close = (expit((within - apart) / SAME_WIDTH) for within in (0.1, 0.05))
 
     def log_share(cost: Float32[Array, "Q S"]) -> Float32[Array, "Q S"]:
         return np.asarray(-cost / 2 - _log_sum(-cost[:, voters] / 2))
@@ -144,7 +149,7 @@ def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | Non
         return np.asarray(np.log(np.einsum("qsv,qv->qs", near, _shares(cost[:, voters], flat)) + _LEAST))
 
     def by_clip(near: Float32[Array, "Q S V"]) -> Float32[Array, "Q S"]:
-        return np.asarray(np.log(_each_clip_once(near * _shares(usual[:, voters], 4.0)[:, None], clip) + _LEAST))
+        return np.asarray(np.log(_each_clip_once(near * _shares(usual[:, voters], FLATTENED)[:, None], clip) + _LEAST))
 
     clip = shortlist.clip[:, voters]
     far = -shortlist.embedded.distance
@@ -179,7 +184,7 @@ def describe(shortlist: Shortlist, keypoints: Keypoints, config: FitConfig | Non
     return Described(
         parts=np.stack(of_each, axis=-1).astype(np.float32),
         person=np.stack(of_all, axis=-1).astype(np.float32),
-        share=_shares(usual[:, voters], 4.0),
+        share=_shares(usual[:, voters], FLATTENED),
         apart=apart,
     )
 
@@ -193,7 +198,7 @@ def in_order(first: Float[Array, "Q S"], described: Described, k: int) -> Int64[
     the first 100, the odds decide.
     """
     people, count = first.shape
-    covers = expit((_COVERED - described.apart) / _SAME_WIDTH)
+    covers = expit((_COVERED - described.apart) / SAME_WIDTH)
     left = described.share.astype(np.float64)
     odds = first - first.max(axis=1, keepdims=True)
     taken = np.zeros((people, count), dtype=bool)

@@ -1,6 +1,6 @@
 """The question users ask: which moments of an archive show the pose of these keypoints? (numpy; torch inside)."""
 
-__all__ = ["CANDIDATES", "LEAST_SEEN", "MODES", "Mode", "query", "shortlisted", "unanswerable"]
+__all__ = ["CANDIDATES", "LEAST_SEEN", "MODES", "Mode", "query", "residuals_of", "shortlisted", "unanswerable"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -204,7 +204,7 @@ def _candidates(index: PoseIndex, people: Keypoints, count: int, allowed: Int64[
     available = len(index) if allowed is None else len(allowed)
     if _learned(index) and available > SCANNED:
         near, _ = _by_embedding(index, people, min(2 * count, available), allowed)
-        return near, _residuals(index, people, near)
+        return near, residuals_of(index, people, near)
     near, left = robust_candidates(index, people, count, allowed, search=_by_affine_camera)
     if not _learned(index) or count == available:
         return near, left
@@ -212,11 +212,11 @@ def _candidates(index: PoseIndex, people: Keypoints, count: int, allowed: Int64[
     known = np.stack([np.isin(rows, others) for rows, others in zip(more, near, strict=True)])
     fresh = np.argsort(known, axis=1, kind="stable")[:, : int((~known).sum(axis=1).max())]
     more = np.where(np.take_along_axis(known, fresh, axis=1), -1, np.take_along_axis(more, fresh, axis=1))
-    left = np.concatenate([left, _residuals(index, people, more)], axis=1)
+    left = np.concatenate([left, residuals_of(index, people, more)], axis=1)
     return np.concatenate([near, more], axis=1), left
 
 
-def _residuals(index: PoseIndex, people: Keypoints, near: Int64[Array, "Q C"]) -> Float32[Array, "Q C"]:
+def residuals_of(index: PoseIndex, people: Keypoints, near: Int64[Array, "Q C"]) -> Float32[Array, "Q C"]:
     """Affine residuals of some rows of each person; infinite where the row is -1."""
     residual = np.full(near.shape, np.inf, dtype=np.float32)
     unit = normalize_keypoints(people)[0]
@@ -345,8 +345,8 @@ class _Spread:
         if not self.asked:
             return np.broadcast_to(np.arange(k), (len(rows), k))
         time = self.index.labels["time"].to_numpy()
-        limits = {"max_per_clip": self.max_per_clip, "min_gap_seconds": self.min_gap_seconds}
-        return spread_out(rows, _clips(self.index), time, k, **limits)  # type: ignore[arg-type]
+        most, gap = self.max_per_clip, self.min_gap_seconds
+        return spread_out(rows, _clips(self.index), time, k, max_per_clip=most, min_gap_seconds=gap)
 
 
 def _taken(values: Array, places: Int64[Array, "Q K"], blank: float | int) -> Array:

@@ -7,18 +7,15 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
-from vipe.detections import Keypoints, normalize_keypoints
-from vipe.embed.affine import COCO13_IN_H36M17
+from vipe.detections import Keypoints
 from vipe.errors import VipeError
 from vipe.index import PoseIndex
 from vipe.retrieve.fit import FitConfig, Fits, fit_cameras
 from vipe.retrieve.person import shared_build
 from vipe.retrieve.ranking import Embedded, Shortlist
-from vipe.retrieve.scan import affine_residual
-from vipe.retrieve.search import query
+from vipe.retrieve.search import query, residuals_of
 from vipe.retrieve.timeline import Timeline
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -146,15 +143,10 @@ class Sequence:
 
     def _shortlist(self, rows: Int64[Array, "V S"], fits: Fits) -> Shortlist:
         people, poses = self.people[self.now], self.index.poses(rows)
-        unit = normalize_keypoints(people)[0]
-        residual = np.empty(rows.shape, dtype=np.float32)
-        for image, seen in enumerate(people.mask):
-            points = torch.from_numpy(poses[image][:, np.array(COCO13_IN_H36M17)[seen]])
-            residual[image] = affine_residual(points, torch.from_numpy(unit[image : image + 1, seen]))[0].numpy()
         return Shortlist(
             poses=poses,
             fits=Fits(**{field.name: getattr(fits, field.name)[self.now] for field in fields(Fits)}),
-            affine_residual=residual,
+            affine_residual=residuals_of(self.index, people, rows),
             clip=self.line.clip[rows],
             embedded=Embedded.of(poses, people),
         )

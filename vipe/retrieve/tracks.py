@@ -81,15 +81,8 @@ def query_tracks(
         ShapeError: If the keypoints are on another skeleton, or `track` or `time` do not fit them.
         VipeError: If `k` or `candidates` is below 1, or `where` is wrong.
     """
-    check_asked(
-        index,
-        keypoints,
-        k=k,
-        candidates=candidates,
-        max_per_clip=max_per_clip,
-        min_gap_seconds=min_gap_seconds,
-        fit=fit,
-    )
+    limits = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
+    check_asked(index, keypoints, k=k, candidates=candidates, fit=fit, **limits)
     track, time = np.asarray(track), np.asarray(time)
     if not (track.shape == time.shape == (len(keypoints),)):
         raise ShapeError(f"track and time must be ({len(keypoints)},), got {track.shape} and {time.shape}")
@@ -99,7 +92,7 @@ def query_tracks(
         index=index,
         k=k,
         where=where,
-        limits={"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds},
+        limits=limits,
         candidates=candidates,
         fit=fit,
         joint_offsets=joint_offsets,
@@ -153,15 +146,8 @@ def query_views(
         ShapeError: If the keypoints are on another skeleton, or `moment` does not fit them.
         VipeError: If `k` or `candidates` is below 1, or `where` is wrong.
     """
-    check_asked(
-        index,
-        keypoints,
-        k=k,
-        candidates=candidates,
-        max_per_clip=max_per_clip,
-        min_gap_seconds=min_gap_seconds,
-        fit=fit,
-    )
+    limits = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
+    check_asked(index, keypoints, k=k, candidates=candidates, fit=fit, **limits)
     moment = np.asarray(moment)
     if moment.shape != (len(keypoints),):
         raise ShapeError(f"moment must be ({len(keypoints)},), got {moment.shape}")
@@ -169,7 +155,7 @@ def query_views(
         index=index,
         k=k,
         where=where,
-        limits={"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds},
+        limits=limits,
         candidates=candidates,
         fit=fit,
         joint_offsets=joint_offsets,
