@@ -52,6 +52,7 @@ from vipe.skeletons import load
 from vipe.store import PoseStore
 
 NAMES = ("noise 0.03", "noise 0.06", "4 missing", "one joint off")
+KNOWN = [one.name for one in CONDITIONS if not one.hidden]  # `seen` hides no arm and no leg
 CARRIED = (0.0, 0.8)
 FRAMES, MIDDLE, RATE = 9, 4, 10
 CAMERAS = 4
@@ -89,6 +90,10 @@ class Asked:
             and clip[row - MIDDLE] == clip[row + MIDDLE] == clip[row]
             and abs(seconds[row + MIDDLE] - seconds[row - MIDDLE] - (FRAMES - 1) / RATE) < 1e-3
         ]
+        if not fits:
+            sys.exit(
+                f"{store.path}: no frame to ask for has {MIDDLE} more of its clip at {RATE} frames/s on either side"
+            )
         rows = np.sort(np.random.default_rng([seed, 0]).choice(fits, min(count, len(fits)), replace=False))
         distance = np.stack([pose_distance(index.canonical[among], index.canonical[row][None]) for row in rows])
         tracks = rows[:, None] + np.arange(-MIDDLE, MIDDLE + 1)
@@ -225,13 +230,15 @@ def searches(
 
 
 def summary(group: tuple[str, float, str], some: list[Answer], seed: int) -> dict[str, Any]:
-    """Figures of one search under one condition."""
+    """Figures of one search under one condition; None where no query can say."""
     asked = [one for one in some if not one.absent]
     scored = [one for one in asked if one.present]
     clips = [one.clip for one in scored]
-    hit = hits_at(np.stack([one.distance for one in scored]), KS)
+    hit = hits_at(np.array([one.distance for one in scored]).reshape(len(scored), max(KS)), KS)
 
-    def rate(values: np.ndarray) -> list[float]:
+    def rate(values: np.ndarray) -> list[float] | None:
+        if not len(values):
+            return None
         low, high = bootstrap_interval(values, clips, generator=np.random.default_rng([seed, 2]))
         return [round(100 * float(number), 1) for number in (values.mean(), low, high)]
 
@@ -248,7 +255,7 @@ def summary(group: tuple[str, float, str], some: list[Answer], seed: int) -> dic
         "queries": len(scored),
         **{f"Hit@{k}": rate(values) for k, values in hit.items()},
         "movement Hit@1": None if np.isnan(moved).any() else rate(moved < 0.1),
-        "first hit off": round(float(np.mean([one.distance[0] for one in scored])), 4),
+        "first hit off": round(float(np.mean([one.distance[0] for one in scored])), 4) if scored else None,
         "sure": round(100 * float(near[:, 0].mean()), 1),
         "right": round(100 * float((off[:, 0] < 0.1).mean()), 1),
         "ECE first": round(expected_calibration_error(near[:, 0], off[:, 0] < 0.1), 3),
@@ -259,15 +266,16 @@ def summary(group: tuple[str, float, str], some: list[Answer], seed: int) -> dic
     }
 
 
-def pooled(some: list[Answer]) -> dict[str, float]:
+def pooled(some: list[Answer]) -> dict[str, float | None]:
     """Expected calibration errors of a kind of search over all conditions."""
     near = np.stack([one.near[:10] for one in some if not one.absent])
     off = np.stack([one.distance[:10] for one in some if not one.absent])
     there = np.array([one.presence for one in some])
+    area = auroc(there, np.array([one.present and not one.absent for one in some]))
     return {
         "ECE first": round(expected_calibration_error(near[:, 0], off[:, 0] < 0.1), 3),
         "ECE all": round(expected_calibration_error(near.ravel(), off.ravel() < 0.1), 3),
-        "presence AUROC": round(auroc(there, np.array([one.present and not one.absent for one in some])) or 0, 3),
+        "presence AUROC": None if area is None else round(area, 3),
     }
 
 
@@ -399,7 +407,7 @@ def main() -> None:
     parser.add_argument("--split", type=Path, required=True, help="table of clips with the columns clip and split")
     parser.add_argument("--part", default="test", help="whose clips are asked for")
     parser.add_argument("--among", nargs="+", help="whose clips are searched; those of --part if not given")
-    parser.add_argument("--conditions", nargs="+", default=list(NAMES))
+    parser.add_argument("--conditions", nargs="+", default=list(NAMES), choices=KNOWN)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learn", type=Path, help="learn the numbers on val and write them here, and measure nothing")
@@ -414,6 +422,8 @@ def main() -> None:
 
         def ask(asked: str, among: list[str], count: int) -> Asked:
             rows, gallery = np.flatnonzero(of_row == asked), np.flatnonzero(np.isin(of_row, among))
+            if count < 1 or not len(gallery):
+                parser.error(f"{count} queries of {asked!r} in {len(gallery)} poses of {', '.join(among)}: need some")
             return Asked.of(store, index, gallery, rows, count, options.seed)
 
         if options.learn:
@@ -439,7 +449,7 @@ def main() -> None:
     print(f"{len(asked.frames)} queries of {options.part}, {len(asked.gallery):,} poses searched")
     printed(rows)
     for kind, figures in overall.items():
-        print(f"{kind}, all conditions: " + ", ".join(f"{name} {value:g}" for name, value in figures.items()))
+        print(f"{kind}, all conditions: " + ", ".join(f"{name} {shown(value)}" for name, value in figures.items()))
 
 
 if __name__ == "__main__":

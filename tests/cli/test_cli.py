@@ -126,7 +126,33 @@ def test_an_interrupt_has_its_own_exit_code(run, monkeypatch):
     monkeypatch.setattr("vipe.store.PoseStore.open", interrupted)
     code, _, err = run("store", "info", "anything")
     assert code == 130
-    assert "interrupted" in err
+    assert (
+        err
+        == "vipe: interrupted; nothing is half-written, and nothing of this run is kept: run again, it begins anew\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [
+        (("train", "embedding", "x", "--out", "y"), "its last checkpoint is kept"),
+        (("demo",), "its finished steps are kept"),
+        (("generate", "--store", "x", "--out", "y", "--mode", "samples"), "the new store is whole, or not there"),
+        (("ingest", "x", "--out", "y"), "nothing of this run is kept"),
+        (("index", "build", "x", "--out", "y"), "nothing of this run is kept"),
+        (("query", "x", "y"), "nothing of this run is kept"),
+        (("evaluate", "search", "x"), "nothing of this run is kept"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_an_interrupt_says_what_of_this_command_is_kept(run, monkeypatch, command, kept):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vipe.cli.app.app", interrupted)
+    code, out, err = run(*command)
+    assert (code, out, err.count("\n")) == (130, "", 1)
+    assert kept in err
 
 
 def test_skeletons_are_listed(run):

@@ -64,7 +64,7 @@ def test_a_part_of_a_table_is_the_archive(folder, run):
         (["--condition", "fog"], "no condition 'fog'; expected one of ground truth"),
         (["--split", "{folder}/clips.csv"], "go together"),
         (["--split", "{folder}/clips.csv", "--part", "cross"], "no clip is of split 'cross'; it has test, train, val"),
-        (["--split", "{folder}/clips.csv", "--part", "test"], "holds none of the 1 clips of split 'test'"),
+        (["--split", "{folder}/clips.csv", "--part", "test"], "split 'test' has 1 clip, none of which store"),
         (["--split", "{folder}/index/manifest.json", "--part", "val"], "has no column clip, split"),
         (["--split", "nowhere.csv", "--part", "val"], "nowhere.csv"),
         (["--mode", "nonsense", "--queries", "2"], "cannot answer mode 'nonsense'"),

@@ -1,6 +1,7 @@
 """Queries of several images, as people type them: who is left out is named, and what is no video is refused."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -71,7 +72,53 @@ def test_hits_of_several_images_are_explained_and_drawn(run, folder, tmp_path, a
     assert page.count('class="bar"') >= 8
     assert "joints seen, at least 6 are needed" in page
     _, out, _ = run("query", folder / "index", "--keypoints", folder / name, *options, "--explain")
-    assert "other images" in out and "probable" in out
+    lines = out.splitlines()
+    assert next(line for line in lines if "probable" in line).split()[-6:] == [
+        "image",
+        "usual",
+        "agree",
+        "embed",
+        "calib",
+        "others",
+    ]
+    assert max(map(len, lines)) <= 120
+    assert " joints seen, at least 6" in out  # the reason of one who is left out goes over several lines
+
+
+def test_a_page_says_how_many_images_a_query_has(run, folder, tmp_path):
+    asked = ("query", folder / "index", folder / "video.json", "--page", tmp_path / "page.html")
+    code, out, _ = run(*asked, "--track", "--fps", 10, "--every", 2)
+    assert (code, "3 queries in" in out) == (0, True)
+    page = (tmp_path / "page.html").read_text()
+    assert "10 images (0 to 11), person 0" in page
+    assert re.findall(r"<b>(image \d+ of \d+)</b><small>(\d+): 13 of 13 joints seen; hits are drawn over it", page) == [
+        ("image 5 of 10", "5")
+    ]
+    assert page.count("<b>query</b>") == 2  # those left out are images of their own
+
+
+def test_a_page_shows_every_view_if_they_are_few(run, folder, tmp_path):
+    for name, views in (("few", 4), ("many", 5)):
+        people = vipe.read_keypoints(folder / "views.json")[np.resize([0, 1, 2], views)]
+        write_coco_results(tmp_path / f"{name}.json", replace(people, image_id=tuple("abcde"[:views])))
+        page = tmp_path / f"{name}.html"
+        _, out, _ = run("query", folder / "index", tmp_path / f"{name}.json", "--views", "--page", page, "--k", 2)
+        assert "1 query in" in out
+    few, many = ((tmp_path / f"{name}.html").read_text() for name in ("few", "many"))
+    assert re.findall(r"<b>(image \d of \d)</b><small>(\w)", few) == [
+        (f"image {i + 1} of 4", "abcd"[i]) for i in range(4)
+    ]
+    assert few.count("hits are drawn over it") == 1
+    assert "4 images (a, b, c, d), person 0" in few
+    assert re.findall(r"<b>(image \d of \d)</b><small>(\w)", many) == [("image 1 of 5", "a")]
+
+
+def test_every_part_of_the_odds_has_its_column():
+    from vipe.cli.query import _ADDED
+    from vipe.retrieve.fusion import OTHER_IMAGES
+    from vipe.retrieve.odds import EXPLAINED
+
+    assert sorted(part for parts in _ADDED.values() for part in parts) == sorted([*EXPLAINED, OTHER_IMAGES])
 
 
 def test_photos_are_no_video(run, folder):

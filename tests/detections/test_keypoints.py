@@ -21,6 +21,38 @@ def test_unseen_joints_hold_zeros_and_may_be_nan_on_the_way_in():
     assert keypoints.confidence.sum() == 3 * 13 - 1
 
 
+def test_a_detectors_array_of_another_skeleton_is_brought_to_coco13():
+    coco17, coco13 = load("coco17"), load("coco13")
+    array = np.random.default_rng(0).uniform(0.3, 1, (4, 17, 3)) * [500, 500, 1]
+    array[1, coco17.index("left_wrist"), 2] = 0.1
+    brought = Keypoints.of(array[..., :2], array[..., 2] >= 0.2, confidence=array[..., 2], skeleton="coco17")
+    place = [coco17.index(joint) for joint in coco13.joints]
+    assert brought.skeleton.name == "coco13"
+    assert np.argwhere(~brought.mask).tolist() == [[1, coco13.index("left_wrist")]]
+    np.testing.assert_allclose(brought.xy[brought.mask], array[:, place, :2][brought.mask], rtol=1e-6)
+    np.testing.assert_allclose(brought.confidence[brought.mask], array[:, place, 2][brought.mask], rtol=1e-6)
+    by_table = Keypoints.of(array[..., :2], array[..., 2] >= 0.2, skeleton=coco17)
+    np.testing.assert_array_equal(by_table.xy, brought.xy)
+    assert by_table.confidence.max() == 1
+
+
+@pytest.mark.refusal
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((8, 17, 2), r"xy has 17 joints, coco13 has 13; if they are those of coco17 or .* skeleton='coco17'\)"),
+        ((8, 25, 2), r"if they are those of openpose25, give Keypoints.of\(xy, skeleton='openpose25'\)"),
+        ((8, 133, 2), r"give the skeleton whose joints they are, with a conversion to coco13"),
+        ((8, 17, 3), r"got shape \(8, 17, 3\); x, y and score\? give .*array\[..., 2\] >= 0.2, skeleton='coco17'\)"),
+        ((8, 13, 3), r"x, y and score\? give Keypoints.of\(array\[..., :2\], array\[..., 2\] >= 0.2\)$"),
+        ((17, 2), r"is it one person\? give array\[None\]"),
+    ],
+)
+def test_an_array_that_does_not_fit_is_refused_with_what_to_do(shape, advice):
+    with pytest.raises(ShapeError, match=advice):
+        Keypoints.of(np.ones(shape))
+
+
 def test_a_row_keeps_all_that_belongs_to_it():
     xy = people(4)
     keypoints = Keypoints(
@@ -112,7 +144,7 @@ def test_nobody_is_nobody():
         ({"xy": np.zeros((2, 12, 2), np.float32)}, r"xy must be \(2, 13, 2\) for 2 people of coco13"),
         ({"mask": np.ones((2, 13), np.int64)}, "mask must be boolean, got int64"),
         ({"mask": np.ones((13,), bool)}, "mask must be"),
-        ({"image_id": ("a",)}, "for 1 people"),
+        ({"image_id": ("a",)}, "for 1 person of coco13"),
         ({"note": ("a",)}, "note must have 2 lines, got 1"),
         ({"xy": np.full((2, 13, 2), np.inf, np.float32)}, "person 0 has a seen joint that is not finite"),
         (

@@ -80,13 +80,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _STDERR.print(f"vipe: {_one_line(error)}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        _STDERR.print(
-            "vipe: interrupted; what was finished is kept, nothing is half-written; run it again", soft_wrap=True
-        )
+        kept = _KEPT.get("".join(tokens[:1]), _NOTHING_KEPT)
+        _STDERR.print(f"vipe: interrupted; {kept}", soft_wrap=True)
         sys.exit(130)
 
 
 _STDERR = Console(stderr=True)
+_NOTHING_KEPT = "nothing is half-written, and nothing of this run is kept: run again, it begins anew"
+_KEPT = {  # by the first word of those of which more is true
+    "demo": "its finished steps are kept, and the last checkpoint of a training: run it again to go on",
+    "generate": "nothing is half-written: the new store is whole, or not there",
+    "train": "its last checkpoint is kept, if it came to one: run it again to go on from there",
+}
 
 
 def _one_line(error: Exception) -> str:

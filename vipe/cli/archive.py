@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from vipe.cli.output import Json, Seed, emit, listed, progress, table
+from vipe.cli.output import Json, Seed, counted, emit, listed, progress, table
+from vipe.cli.sources import Sources
 
 if TYPE_CHECKING:
     from vipe.clips import Clip
@@ -58,7 +59,7 @@ def synth(
     result = {"clips": len(store.clips()), "rows": len(store), "seconds": round(time.perf_counter() - start, 3)}
     emit(
         result,
-        f"{out}: {result['clips']} clips, {result['rows']:,} poses in {result['seconds']:.1f} s",
+        f"{out}: {counted(len(store.clips()), 'clip')}, {counted(len(store), 'pose')} in {result['seconds']:.1f} s",
         as_json=as_json,
     )
 
@@ -66,33 +67,35 @@ def synth(
 def ingest(
     path: Path,
     /,
-    *,
+    *more: Annotated[Path, Parameter(help="More of them, read in this order.")],
     out: Out,
     fps: Fps = None,
     append: Annotated[
         bool, Parameter(negative="", help="Add to a store that exists, but for clips that it holds already.")
     ] = False,
-    keep_identical: Annotated[bool, Parameter(negative="", help="With --append: add those clips again.")] = False,
+    keep_identical: Annotated[
+        bool, Parameter(negative="", help="With --append, or of several paths: store clips that are there already.")
+    ] = False,
     skip_bad: Annotated[bool, Parameter(negative="", help="Report and pass over files that cannot be read.")] = False,
     skeleton: Annotated[tuple[Path, ...], Parameter(help="Table of a skeleton of your own (.toml).")] = (),
     licence: Annotated[str, Parameter(help="Licence of the motion, kept in the store.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Read motion capture (BVH, ASF/AMC; a file, folder or archive) into a store.
+    """Read motion capture (BVH, ASF/AMC; files, folders or archives) into a store.
 
     Parameters
     ----------
     path
         A .bvh or .amc file, a folder, a .zip, .tar, .tar.gz, .tar.xz or .tar.zst.
     """
-    from vipe.errors import ReadError, SkeletonError, StoreError, VipeError
-    from vipe.readers import read
+    from vipe.errors import ReadError, StoreError, VipeError
     from vipe.skeletons import load
     from vipe.store import PoseStore
 
     start = time.perf_counter()
-    if keep_identical and not append:
-        raise VipeError("--keep-identical goes with --append: a new store holds nothing yet")
+    if keep_identical and not append and not more:
+        raise VipeError("--keep-identical goes with --append or several paths: a new store holds nothing yet")
+    sources = Sources((path, *more), keep_identical=keep_identical)
     skipped: list[ReadError] = []
     identical: list[dict[str, str]] = []
     counts = {"clips": 0, "frames": 0}
@@ -101,37 +104,28 @@ def ingest(
         def stored(clip: "Clip", _: int) -> None:
             counts["clips"] += 1
             counts["frames"] += len(clip)
-            advance("clips", counts["clips"], None, f"{counts['frames']:,} frames")
+            sources.stored()
+            advance("clips", counts["clips"], None, counted(counts["frames"], "frame"))
 
         def known(clip: "Clip", name: str) -> None:
             identical.append({"clip": clip.name, "source": clip.source, "stored_as": name})
 
-        def watched() -> Iterator["Clip"]:
-            extra = tuple(load(str(table)) for table in skeleton)
-            working = load("h36m17")
-            for clip in read(path, skip_bad=skip_bad, skeletons=extra, on_skip=skipped.append):
-                try:
-                    clip.to(working)
-                except SkeletonError as error:
-                    refusal = ReadError(f"{clip.source}: {error}; complete the table [to.{working.name}]")
-                    if not skip_bad:
-                        raise refusal from error
-                    skipped.append(refusal)
-                    continue
-                yield clip
-
+        clips = sources.clips([load(str(table)) for table in skeleton], skipped.append if skip_bad else None)
         if append:
             store = PoseStore.open(out)
             before = len(store)
-            store = store.append(watched(), fps=fps, on_clip=stored, keep_identical=keep_identical, on_identical=known)
+            store = store.append(clips, fps=fps, on_clip=stored, keep_identical=keep_identical, on_identical=known)
         else:
             before = 0
             try:
-                store = PoseStore.create(out, watched(), fps=fps, licence=licence, on_clip=stored)
+                store = PoseStore.create(out, clips, fps=fps, licence=licence, on_clip=stored)
             except StoreError as error:
                 if not skipped or counts["clips"]:
                     raise
-                raise StoreError(f"{out}: nothing to store: all {len(skipped)} files skipped; {skipped[0]}") from error
+                files = "the only file was" if len(skipped) == 1 else f"all {len(skipped):,} files were"
+                raise StoreError(f"{out}: nothing to store: {files} skipped; {skipped[0]}") from error
+    names = [clip["clip"] for clip in store.clips()]
+    identical += sources.passed_over(names[len(names) - counts["clips"] :])
     result = {
         **counts,
         "rows": len(store) - before,
@@ -141,14 +135,15 @@ def ingest(
     }
     lines = [f"skipped: {error}" for error in skipped]
     if identical:
+        one = len(identical) == 1
         lines.append(
-            f"{len(identical):,} clips are in the store already and were passed over: "
-            f"{listed([one['stored_as'] for one in identical])}; --keep-identical adds them again"
+            f"{counted(len(identical), 'clip')} {'is' if one else 'are'} in the store already and "
+            f"{'was' if one else 'were'} passed over: {listed([clip['stored_as'] for clip in identical])}; "
+            f"--keep-identical adds {'it' if one else 'them'} again"
         )
-    lines.append(
-        f"{out}: {counts['clips']} clips, {counts['frames']:,} frames, {result['rows']:,} rows kept, "
-        f"{result['seconds']:.1f} s, {len(skipped)} files skipped"
-    )
+    read = f"{counted(counts['clips'], 'clip')}, {counted(counts['frames'], 'frame')}"
+    kept = f"{counted(len(store) - before, 'row')} kept"
+    lines.append(f"{out}: {read}, {kept}, {result['seconds']:.1f} s, {counted(len(skipped), 'file')} skipped")
     emit(result, "\n".join(lines), as_json=as_json)
 
 

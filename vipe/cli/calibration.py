@@ -47,6 +47,10 @@ def calibration(
     from vipe.evaluate import SearchProtocol
     from vipe.evaluate.calibration import evaluate_calibration
 
+    if picture is not None:
+        from vipe.plots.writing import check_picture
+
+        check_picture(picture)
     protocol = SearchProtocol(rig=rig, queries=queries, conditions=chosen_conditions(condition), seed=seed)
     poses = PoseStore.open(store)
     where = part_of(poses, split, part)
@@ -54,10 +58,6 @@ def calibration(
         advance = stack.enter_context(progress())
         opened = index_of(poses, index, where, stack, advance)
         report = evaluate_calibration(poses, opened, protocol=protocol, where=where, progress=advance)
-    if picture is not None:
-        from vipe.plots.reliability import save_reliability
-
-        save_reliability(picture, report)
     head, *rows = report.to_table()
     lines = [
         "expected calibration error over all galleries but the last, within 0.1: "
@@ -72,3 +72,7 @@ def calibration(
     if picture is not None:
         lines.append(f"picture: {picture}")
     emit(report.to_json(), table(head, rows), *lines, as_json=as_json)
+    if picture is not None:
+        from vipe.plots.reliability import save_reliability
+
+        save_reliability(picture, report)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vipe.cli.output import Json, Seed, emit, progress, table
+from vipe.cli.output import Json, Seed, counted, emit, progress, table
 
 
 def demo(
@@ -30,7 +30,8 @@ def demo(
     emit(
         result.to_json(),
         table(head, rows),
-        f"{result.queries:,} simulated queries against {result.gallery:,} poses nobody trained on; "
+        f"{counted(result.queries, 'simulated query', 'simulated queries')} against "
+        f"{counted(result.gallery, 'pose')} nobody trained on; "
         "95% intervals over clips; a hit is within 0.1 torso",
         "seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items()),
         f"look at {result.page} and {result.picture}",

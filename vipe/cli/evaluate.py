@@ -20,7 +20,7 @@ from vipe.cli.measuring import (
     part_of,
     primary_figure,
 )
-from vipe.cli.output import Json, Seed, emit, progress, table
+from vipe.cli.output import Json, Seed, counted, emit, progress, table
 
 
 def search(
@@ -58,6 +58,10 @@ def search(
     from vipe.evaluate import SearchProtocol, evaluate_search
     from vipe.evaluate.protocol import fitting_modes
 
+    if picture is not None:
+        from vipe.plots.writing import check_picture
+
+        check_picture(picture)
     protocol = SearchProtocol(
         rig=rig,
         distances=distance,
@@ -79,19 +83,20 @@ def search(
             where=where,
             progress=advance,
         )
-    if picture is not None:
-        from vipe.plots.curves import save_search_picture
-
-        save_search_picture(picture, report)
     head, *rows = report.to_table()
+    asked, clips = counted(report.queries, "query", "queries"), counted(report.clips, "clip")
     lines = [
-        f"{report.queries:,} queries from {report.clips} clips against {report.gallery:,} poses in "
-        f"{report.seconds:.1f} s; shares in percent, lengths in torso lengths, ms a query in a batch",
-        *primary_figure(report.primary, "mode {mode}, {queries} queries"),
+        f"{asked} from {clips} against {counted(report.gallery, 'pose')} in {report.seconds:.1f} s; "
+        "shares in percent, lengths in torso lengths, ms a query in a batch",
+        *primary_figure(report.primary, "mode {mode}, {asked}"),
     ]
     if picture is not None:
         lines.append(f"picture: {picture}")
     emit(report.to_json(), table(head, rows), *lines, as_json=as_json)
+    if picture is not None:
+        from vipe.plots.curves import save_search_picture
+
+        save_search_picture(picture, report)  # last: if the disk is full now, the figures are told at least
 
 
 def retrieval(
@@ -148,8 +153,8 @@ def retrieval(
     head, *rows = report.to_table()
     pairs = ", ".join(f"{count} of column {name!r}" for name, count in report.pairs.items())
     lines = [
-        f"{report.poses:,} poses from {report.clips} clips, ordered camera pairs: {pairs}; {report.seconds:.1f} s; "
-        "shares in percent",
-        *primary_figure(report.primary, "{matcher}, {queries} queries a pair"),
+        f"{counted(report.poses, 'pose')} from {counted(report.clips, 'clip')}, ordered camera pairs: {pairs}; "
+        f"{report.seconds:.1f} s; shares in percent",
+        *primary_figure(report.primary, "{matcher}, {asked} a pair"),
     ]
     emit(report.to_json(), table(head, rows), *lines, as_json=as_json)

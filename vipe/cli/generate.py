@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from vipe.cli.generated import Made, Recorded, checked, draw, pose_table, verdict
-from vipe.cli.output import Json, Seed, emit
+from vipe.cli.output import Json, Seed, counted, emit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +78,10 @@ def generate(
         raise VipeError(f"--alpha belongs to --mode noise, got --mode {mode}")
     if (mode == "between") != (to_frame is not None) or (to_clip is not None and mode != "between"):
         raise VipeError("--mode between, and no other, goes to a pose: give --to-frame with it, and --to-clip")
+    if page is not None:
+        from vipe.plots.writing import check_page
+
+        check_page(page)
     opened = PoseStore.open(store)
     if out.exists():
         raise VipeError(f"{out}: exists already; delete it, or choose another path")
@@ -100,7 +104,7 @@ def generate(
         "checks": checks,
         "poses": entries,
     }
-    last = f"{out}: {len(entries)} poses in {result['seconds']:.1f} s" + (f"; page: {page}" if page else "")
+    last = f"{out}: {counted(len(entries), 'pose')} in {result['seconds']:.1f} s" + (f"; page: {page}" if page else "")
     emit(result, pose_table(entries), *verdict(checks), last, as_json=as_json)
     if page is not None:
         draw(page, made, given, [origin, f"{to_clip or clip} frame {to_frame}"], entries, checks)
@@ -118,7 +122,9 @@ def _pose(store: "PoseStore", clip: str, frame: int) -> "Array":
     frames = store.table(["frame"], {"clip": clip}).column("frame").to_pylist()
     if not frames:
         known = ", ".join(repr(one["clip"]) for one in store.clips()[:3])
-        raise StoreError(f"{store.path}: has no clip {clip!r}; it has {len(store.clips())}, such as {known}")
+        raise StoreError(
+            f"{store.path}: has no clip {clip!r}; it has {counted(len(store.clips()), 'clip')}, such as {known}"
+        )
     nearest = min(frames, key=lambda one: abs(one - frame))
     raise StoreError(f"{store.path}: clip {clip!r} has no row of frame {frame}; the nearest is {nearest}")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vipe.cli.output import table
+from vipe.cli.output import counted, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,8 @@ def verdict(checks: dict[str, Any]) -> list[str]:
         said.append(f"bone lengths: those of the source to {checks['bone_length_error']:.0e}")
     if "steps" in checks:
         said.append(
-            f"distance to the source shrinks in {checks['not_monotone']} of {checks['steps']} steps away from it"
+            f"distance to the source shrinks in {checks['not_monotone']} of {counted(checks['steps'], 'step')} away "
+            "from it"
         )
     return said
 

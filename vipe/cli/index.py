@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vipe.cli.output import Json, emit, progress
+from vipe.cli.output import Json, counted, emit, progress
 
 IndexPath = Annotated[Path, Parameter(help="Folder of the index.")]
 
@@ -51,7 +51,8 @@ def build(
             progress=lambda done, total: advance("poses", done, total),
         )
     result = {**index.info(), "seconds": round(time.perf_counter() - start, 3)}
-    emit(result, f"{out}: {len(index):,} poses by {index.encoder.name} in {result['seconds']:.1f} s", as_json=as_json)
+    poses = counted(len(index), "pose")
+    emit(result, f"{out}: {poses} by {index.encoder.name} in {result['seconds']:.1f} s", as_json=as_json)
 
 
 def verify(index: Path, /, *, as_json: Json = False) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from vipe.cli.output import counted
 from vipe.cli.splits import clips_of_part
 
 if TYPE_CHECKING:
@@ -86,9 +87,13 @@ def index_of(
 
 
 def primary_figure(primary: dict[str, Any] | None, of: str) -> list[str]:
-    """The line on a report's one figure, if it has one; `of` names whose it is, with the figure's words in braces."""
+    """The line on a report's one figure, if it has one; `of` names whose it is, with the figure's words in braces.
+
+    `{asked}` there are its queries, counted.
+    """
     if primary is None:
         return []
     low, high = (100 * end for end in primary["interval"])
     share = f"{100 * primary['value']:.1f}% ({low:.1f}-{high:.1f})"
-    return [f"primary figure: {share} {primary['name']}, {of.format(**primary)}"]
+    asked = counted(primary["queries"], "query", "queries")
+    return [f"primary figure: {share} {primary['name']}, {of.format(asked=asked, **primary)}"]

@@ -1,6 +1,6 @@
 """What every command shares: one JSON object or a few lines on standard output, progress on standard error."""
 
-__all__ = ["Json", "Seed", "emit", "listed", "progress", "table"]
+__all__ = ["Json", "Seed", "counted", "emit", "listed", "progress", "table"]
 
 import json
 import sys
@@ -40,19 +40,24 @@ def emit(result: Mapping[str, Any], *shown: "str | Table", as_json: bool) -> Non
         console.print(part, soft_wrap=isinstance(part, str))
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A number and what it counts: "1 clip", "2,000 clips", "0 queries"; `many` where the plural has more than an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def listed(names: Sequence[object]) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
     return ", ".join(map(str, names[:_LISTED])) + more
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
-    """Rows of cells in columns, the first to the left, the others to the right."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, narrow: bool = False) -> "Table":
+    """Rows of cells in columns, the first to the left, the others to the right; a space less apart if `narrow`."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    laid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    laid = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=narrow)
     for number, name in enumerate(head):
         laid.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:

@@ -3,13 +3,14 @@
 __all__ = ["query"]
 
 import math
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.output import Json, emit, listed, table
+from vipe.cli.output import Json, counted, emit, listed, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,10 @@ def query(
     from vipe import query as search
     from vipe.errors import VipeError
 
+    if page is not None:
+        from vipe.plots.writing import check_page
+
+        check_page(page)
     empty: list[str | int] = []
     people = read_keypoints(keypoints, on_empty=empty.append)
     opened = PoseIndex.open(index)
@@ -83,11 +88,11 @@ def query(
             raise VipeError(f"--track and --views fit cameras: they need mode full, got {mode}")
         if track and views:
             raise VipeError("--track and --views: give one of them")
-        people, hits = (
+        people, images, hits = (
             _of_tracks(opened, people, k, fps, every, limits) if track else _of_views(opened, people, k, limits)
         )
     else:
-        hits = search(opened, people, k, mode=mode, **limits)
+        hits, images = search(opened, people, k, mode=mode, **limits), []
     if explain and hits.parts is None:
         raise VipeError(f"--explain needs mode full, got {mode}")
     seconds = time.perf_counter() - start
@@ -103,20 +108,23 @@ def query(
             for place, hit in enumerate(answer["hits"]):
                 hit["parts"] = {name: float(part[row, place]) for name, part in hits.parts.items()}
         answers.append(answer)
-    last = f"{len(answers)} people in {seconds:.2f} s" + (f"; page: {page}" if page else "")
+    asked = counted(len(answers), "query", "queries") if images else counted(len(answers), "person", "people")
+    last = f"{asked} in {seconds:.2f} s" + (f"; page: {page}" if page else "")
     # The answers come first: a page that cannot be written must not take them away.
     result = {"queries": answers, "without_people": empty, "seconds": round(seconds, 6)}
     emit(result, _table(answers), *_nobody(empty), last, as_json=as_json)
     if page is not None:
         from vipe.plots.answers import save_query_page
 
-        save_query_page(page, opened, people, hits)
+        save_query_page(page, opened, people, hits, images=images)
 
 
 def _of_tracks(
     index: "PoseIndex", people: "Keypoints", k: int, fps: float | None, every: float, limits: dict[str, Any]
-) -> "tuple[Keypoints, Hits]":
-    """One answer a piece of a track, and the person and frame that each is about."""
+) -> "tuple[Keypoints, list[Keypoints], Hits]":
+    """One answer a piece of a track: the person and frame that it is about, and all frames of the piece."""
+    import numpy as np
+
     from vipe.detections import follow, frame_numbers, pieces
     from vipe.errors import VipeError
     from vipe.retrieve import middle_rows, query_tracks
@@ -125,18 +133,28 @@ def _of_tracks(
         raise VipeError("--track needs a finite --fps above 0: the frames a second of the video")
     time = frame_numbers(people) / fps
     track = _apart(people, lambda answerable: pieces(follow(people), time, every)[answerable])
-    return people[middle_rows(track, time)], query_tracks(index, people, k, track=track, time=time, **limits)
+    hits = query_tracks(index, people, k, track=track, time=time, **limits)
+    in_time = np.argsort(time, kind="stable")
+    return people[middle_rows(track, time)], _each(people[in_time], track[in_time]), hits
 
 
-def _of_views(index: "PoseIndex", people: "Keypoints", k: int, limits: dict[str, Any]) -> "tuple[Keypoints, Hits]":
-    """One answer a person, and the view that stands for it on a page."""
+def _of_views(
+    index: "PoseIndex", people: "Keypoints", k: int, limits: dict[str, Any]
+) -> "tuple[Keypoints, list[Keypoints], Hits]":
+    """One answer a person: the view that it is drawn over on a page, and all views."""
     import numpy as np
 
     from vipe.detections import together
     from vipe.retrieve import middle_rows, query_views
 
     moment = _apart(people, lambda answerable: together(people[answerable]))
-    return people[middle_rows(moment, np.zeros(len(people)))], query_views(index, people, k, moment=moment, **limits)
+    hits = query_views(index, people, k, moment=moment, **limits)
+    return people[middle_rows(moment, np.zeros(len(people)))], _each(people, moment), hits
+
+
+def _each(people: "Keypoints", group: "Array") -> "list[Keypoints]":
+    """The people of each group, in ascending order of the groups' numbers."""
+    return [people[group == number] for number in sorted(set(group.tolist()))]
 
 
 def _apart(people: "Keypoints", groups: "Callable[[Array], Array]") -> "Array":
@@ -155,26 +173,51 @@ def _apart(people: "Keypoints", groups: "Callable[[Array], Array]") -> "Array":
 
 def _nobody(images: list[str | int]) -> list[str]:
     """A line on the images that show nobody, if there are any."""
-    return [f"nobody in {len(images):,} images: {listed(images)}"] if images else []
+    return [f"nobody in {counted(len(images), 'image')}: {listed(images)}"] if images else []
+
+
+_ADDED = {  # what adds to the log odds, in the words and the order of the table
+    "image": ("likelihood", "misfit"),
+    "usual": ("camera", "build", "prior"),
+    "agree": ("agreement",),
+    "embed": ("embedding",),
+    "calib": ("person", "calibration"),
+    "others": ("other images",),
+}
 
 
 def _table(answers: list[dict[str, Any]]) -> "Table":
     some: dict[str, Any] = next((hit for answer in answers for hit in answer["hits"]), {})
-    likely, explained = "probability" in some, list(some.get("parts", {}))
-    head = ["query", "there", "rank", "clip", "frame", "seconds", "distance", "probable", *explained]
+    known = some.get("parts", {})
+    added = {name: [part for part in parts if part in known] for name, parts in _ADDED.items()}
+    added = {name: parts for name, parts in added.items() if parts}
+    moment = ["clip", "frame"] if added else ["clip", "frame", "seconds", "distance"]
+    likely = ["probable"] if "probability" in some else []
+    head = ["query", *(["there"] if likely else []), "rank", *moment, *likely, *added]
+    # A reason is longer than any clip's name: it goes over several lines, so that the table stays within 120 columns.
+    names = [len(hit["clip"]) for answer in answers for hit in answer["hits"]]
+    wide = max([27 if added else 40, *names])
     rows = []
     for answer in answers:
         who = f"{answer['image_id']} person {answer['person']}"
-        if "skipped" in answer:
-            rows.append([who, "", "-", answer["skipped"], *[""] * (len(head) - 4)])
         there = f"{100 * answer['presence']:.0f}%" if "presence" in answer else ""
+        if "skipped" in answer:
+            cells = {"query": who, "rank": "-", "clip": textwrap.fill(answer["skipped"], wide)}
+            rows.append([cells.get(name, "") for name in head])
         for hit in answer["hits"]:
-            moment = [hit["clip"], str(hit["frame"]), f"{hit['time']:.2f}", f"{hit['distance']:.3f}"]
-            first = [who, there] if hit["rank"] == 1 else ["", ""]
-            probable = f"{100 * hit['probability']:.0f}%" if "probability" in hit else ""
-            parts = [f"{value:+.1f}" for value in hit.get("parts", {}).values()]
-            rows.append([*first, str(hit["rank"]), *moment, probable, *parts])
-    if likely:
-        return table(head, rows)
-    plain = [place for place, name in enumerate(head) if name not in ("there", "probable")]
-    return table([head[place] for place in plain], [[row[place] for place in plain] for row in rows])
+            first = hit["rank"] == 1
+            cells = {
+                "query": who if first else "",
+                "there": there if first else "",
+                "rank": str(hit["rank"]),
+                "clip": hit["clip"],
+                "frame": str(hit["frame"]),
+                "seconds": f"{hit['time']:.2f}",
+                "distance": f"{hit['distance']:.3f}",
+                "probable": f"{100 * hit['probability']:.0f}%" if likely else "",
+            }
+            for name, parts in added.items():
+                adds = sum(hit["parts"][part] for part in parts)
+                cells[name] = f"{adds:+.1f}" if abs(adds) >= 0.05 else "0"
+            rows.append([cells[name] for name in head])
+    return table(head, rows, narrow=bool(added))

@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vipe.cli.output import counted
+
 if TYPE_CHECKING:
     from vipe.store import PoseStore
 
@@ -29,5 +31,6 @@ def clips_of_part(split: Path, part: str, store: "PoseStore") -> list[str]:
         raise ReadError(f"{split}: no clip is of split {part!r}; it has {known}")
     found = [clip["clip"] for clip in store.clips() if clip["clip"] in wanted]
     if not found:
-        raise ReadError(f"{split}: store {store.path} holds none of the {len(wanted)} clips of split {part!r}")
+        clips = counted(len(wanted), "clip")
+        raise ReadError(f"{split}: split {part!r} has {clips}, none of which store {store.path} holds")
     return found

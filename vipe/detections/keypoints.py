@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from vipe.errors import ShapeError
-from vipe.skeletons import Skeleton, convert, load
+from vipe.skeletons import Skeleton, convert, known, load
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _COCO13 = load("coco13")
@@ -55,8 +55,9 @@ class Keypoints:
         for name, shape in expected.items():
             array = getattr(self, name)
             if array is not None and array.shape != shape:
+                people = "1 person" if n == 1 else f"{n} people"
                 raise ShapeError(
-                    f"keypoints: {name} must be {shape} for {n} people of {self.skeleton.name}, got {array.shape}"
+                    f"keypoints: {name} must be {shape} for {people} of {self.skeleton.name}, got {array.shape}"
                 )
         if self.mask.dtype != np.bool_:
             raise ShapeError(f"keypoints: mask must be boolean, got {self.mask.dtype}")
@@ -79,22 +80,47 @@ class Keypoints:
         object.__setattr__(self, "note", tuple(self.note) or ("",) * n)
 
     @classmethod
-    def of(cls, xy: Float[Array, "N joints 2"], mask: Bool[Array, "N joints"] | None = None) -> "Keypoints":
-        """Wrap plain arrays: full confidence, one person an image, images numbered from 0; all joints seen by default.
+    def of(
+        cls,
+        xy: Float[Array, "N joints 2"],
+        mask: Bool[Array, "N joints"] | None = None,
+        *,
+        confidence: Float[Array, "N joints"] | None = None,
+        skeleton: Skeleton | str = _COCO13,
+    ) -> "Keypoints":
+        """Wrap plain arrays as people on coco13, what is searched with: one person an image, images numbered from 0.
+
+        A detector's array (N, 17, 3) of x, y and score in COCO's order is brought by
+        `Keypoints.of(array[..., :2], array[..., 2] >= 0.2, confidence=array[..., 2], skeleton="coco17")`.
+
+        Args:
+            xy: Pixels, x right, y down.
+            mask: Which joints are seen; all by default.
+            confidence: From 0 to 1; 1 for all that are seen by default.
+            skeleton: Whose joints `xy` has, or its name: "coco17", "openpose18", "openpose25"; or one of your own with
+                a conversion to coco13.
 
         Raises:
-            ShapeError: If `xy` is not (N, 13, 2), or a seen joint is not finite.
+            ShapeError: If `xy` is not (N, joints of the skeleton, 2), or a seen joint is not finite or has a confidence
+                outside 0 to 1.
+            SkeletonError: If there is no such skeleton, or it has no conversion to coco13.
         """
+        body = load(skeleton) if isinstance(skeleton, str) else skeleton
         if xy.ndim != 3 or xy.shape[2] != 2:
-            raise ShapeError(f"keypoints must end in (J, 2), got shape {xy.shape}; were the joints flattened?")
+            raise ShapeError(f"keypoints must end in (J, 2), got shape {xy.shape}; {_advice(xy.shape)}")
+        if xy.shape[1] != len(body):
+            raise ShapeError(
+                f"keypoints: xy has {xy.shape[1]} joints, {body.name} has {len(body)}; {_whose(xy.shape[1])}"
+            )
         seen = np.ones(xy.shape[:2], dtype=bool) if mask is None else mask
         return cls(
             xy=xy.astype(np.float32),
             mask=seen,
-            confidence=seen.astype(np.float32),
+            confidence=(seen if confidence is None else confidence).astype(np.float32),
             image_id=tuple(range(len(xy))),
             person=np.zeros(len(xy), dtype=np.int64),
-        )
+            skeleton=body,
+        ).to(_COCO13)
 
     @classmethod
     def concat(cls, parts: Sequence["Keypoints"]) -> "Keypoints":
@@ -167,3 +193,26 @@ class Keypoints:
     def _set(self, name: str, array: Array) -> None:
         array.flags.writeable = False
         object.__setattr__(self, name, array)
+
+
+def _advice(shape: tuple[int, ...]) -> str:
+    """What to do with an array that does not end in (J, 2)."""
+    if len(shape) == 2 and shape[1] in (2, 3):
+        return "is it one person? give array[None]"
+    if len(shape) == 3 and shape[2] == 3:
+        named = _names(shape[1])
+        skeleton = f", skeleton={named[0]!r}" if named else ""
+        return f"x, y and score? give Keypoints.of(array[..., :2], array[..., 2] >= 0.2{skeleton})"
+    return "were the joints flattened?"
+
+
+def _whose(joints: int) -> str:
+    """Skeletons with so many joints that can be searched with."""
+    if not (named := _names(joints)):
+        return "give the skeleton whose joints they are, with a conversion to coco13: Keypoints.of(xy, skeleton=...)"
+    return f"if they are those of {' or '.join(named)}, give Keypoints.of(xy, skeleton={named[0]!r})"
+
+
+def _names(joints: int) -> list[str]:
+    skeletons = [load(name) for name in known()]
+    return [one.name for one in skeletons if len(one) == joints and _COCO13.name in one.conversions]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _GREY = "#b9c0ca"
+_IMAGES = 4  # of a query, that are drawn side by side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,7 @@ def save_query_page(
     hits: "Hits",
     most: int = 8,
     joint_offsets: Float[Array, "13 3"] | None = None,
+    images: Sequence["Keypoints"] = (),
 ) -> None:
     """Draw each person of a keypoint file with the first hits, or why there are none.
 
@@ -106,23 +108,20 @@ def save_query_page(
     Args:
         page: HTML file to write.
         index: What was searched.
-        people: The queries; of tracks and of several views the person whose image to draw, one a query.
+        people: The queries; of tracks and of several views the person over whose image to draw, one a query.
         hits: What came back.
         most: Hits drawn for each person.
         joint_offsets: As the search was given.
+        images: Of tracks and of several views all images of each query, in order; up to four are drawn, of more the
+            one in `people`.
     """
     from vipe.retrieve import fit_cameras
 
     sections = []
     for row in range(len(people)):
         one = people[row : row + 1]
-        cards = [
-            Card(
-                figure=figure_2d(people.xy[row], people.mask[row], people.skeleton),
-                title="query",
-                note=f"{int(people.mask[row].sum())} of {people.mask.shape[1]} joints seen",
-            )
-        ]
+        every = images[row] if images else one
+        cards = _asked(one, every)
         shown = hits.of(row)[:most]
         if shown:
             poses = index.poses(np.array([[hit["row"] for hit in shown]]))
@@ -137,7 +136,7 @@ def save_query_page(
                 )
                 for hit, image, body in zip(shown, fits.project()[0], fits.poses[0], strict=True)
             ]
-        who = f"image {people.image_id[row]}, person {int(people.person[row])}"
+        who = f"{_called(every)}, person {int(people.person[row])}"
         sections.append(Section(title=who, rows=[("", cards)], note=hits.skipped[row] or _presence(hits, row)))
     save_page(
         page,
@@ -145,8 +144,35 @@ def save_query_page(
         sections,
         intro="Each hit under the camera fitted to it, with the person's build, over the query's keypoints (grey), and "
         "beside it the same body, turning from that view on; drag to turn all. Blue is the person's left, orange the "
-        "right. A bar, where there is one, is the probability that the hit shows the pose.",
+        "right. A bar, where there is one, is the probability that the hit shows the pose."
+        + (" Of images that were searched with as one, hits are drawn over the one that says so." if images else ""),
     )
+
+
+def _asked(one: "Keypoints", every: "Keypoints") -> list[Card]:
+    """The images of a query, each with its place among them: all if they are few, else the one hits are drawn over."""
+    drawn = next(
+        place
+        for place in range(len(every))
+        if every.image_id[place] == one.image_id[0] and np.array_equal(every.xy[place], one.xy[0])
+    )
+    cards = []
+    for place in range(len(every)) if len(every) <= _IMAGES else [drawn]:
+        seen = f"{int(every.mask[place].sum())} of {every.mask.shape[1]} joints seen"
+        title, note = "query", seen
+        if len(every) > 1:
+            title = f"image {place + 1} of {len(every)}"
+            note = f"{every.image_id[place]}: {seen}" + ("; hits are drawn over it" if place == drawn else "")
+        cards.append(Card(figure=figure_2d(every.xy[place], every.mask[place], every.skeleton), title=title, note=note))
+    return cards
+
+
+def _called(people: "Keypoints") -> str:
+    ids = people.image_id
+    if len(ids) == 1:
+        return f"image {ids[0]}"
+    named = ", ".join(map(str, ids)) if len(ids) <= _IMAGES else f"{ids[0]} to {ids[-1]}"
+    return f"{len(ids)} images ({named})"
 
 
 def _presence(hits: "Hits", row: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from vipe.errors import MissingExtra
 from vipe.evaluate.report import ANY, SearchReport, SearchScore
 from vipe.plots.figures import colours
+from vipe.plots.writing import save_picture
 
 _COLOURS = {"affine": "left", "point": "right", "full": "hit", "raw 2D": "missing"}
 
@@ -24,6 +25,7 @@ def save_search_picture(path: Path, report: SearchReport) -> None:
 
     Raises:
         MissingExtra: If matplotlib is not installed.
+        VipeError: If the picture cannot be written; what was there stays.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -45,7 +47,9 @@ def save_search_picture(path: Path, report: SearchReport) -> None:
             shown = [score for score in report.scores if (score.distance, score.gallery) == (distance, gallery)]
             _draw(axis, shown, conditions, searches, threshold, ks)
             counted = next(score.queries[threshold] for score in shown)
-            axis.set_title(f"{gallery}, {distance:g} m: {counted:,} queries", fontsize=9)
+            axis.set_title(
+                f"{gallery}, {distance:g} m: {counted:,} {'query' if counted == 1 else 'queries'}", fontsize=9
+            )
         line[0].invert_yaxis()  # once: the panels share it
     for axis in axes[-1]:
         axis.set_xlabel(f"queries with a hit below {threshold:g} torso lengths, %", fontsize=8)
@@ -53,8 +57,10 @@ def save_search_picture(path: Path, report: SearchReport) -> None:
     legend += [Line2D([], [], color="black", marker="|", ls="", ms=8, label=f"first {k}") for k in ks[1:2]]
     legend += [Line2D([], [], color="black", ls=":", lw=1, label=f"chance, first {ks[0]}")]
     page.legend(handles=legend, loc="outside lower center", ncols=len(legend), fontsize=8, frameon=False)
-    page.suptitle(f"{report.queries:,} simulated photos against {report.gallery:,} poses", fontsize=11)
-    page.savefig(path)
+    photos = f"{report.queries:,} simulated photo" + ("" if report.queries == 1 else "s")
+    poses = f"{report.gallery:,} pose" + ("" if report.gallery == 1 else "s")
+    page.suptitle(f"{photos} against {poses}", fontsize=11)
+    save_picture(path, page)
 
 
 def _draw(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vipe.errors import MissingExtra
+from vipe.plots.writing import save_picture
 
 _LOSSES = (  # of V-VIPE, of Pr-VIPE, of the towers
     *("loss", "reconstruction", "kl", "triplet"),
@@ -32,6 +33,7 @@ def save_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
 
     Raises:
         MissingExtra: If matplotlib is not installed.
+        VipeError: If the picture cannot be written; what was there stays.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -55,4 +57,4 @@ def save_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
         above.set_yscale("log")
         below.set_xlabel("step")
         below.set_ylim(bottom=0)
-    page.savefig(path)
+    save_picture(path, page)

@@ -7,6 +7,7 @@ from pathlib import Path
 from vipe.errors import MissingExtra
 from vipe.evaluate.calibration import CalibrationReport
 from vipe.plots.figures import colours
+from vipe.plots.writing import save_picture
 
 
 def save_reliability(path: Path, report: CalibrationReport) -> None:
@@ -20,6 +21,7 @@ def save_reliability(path: Path, report: CalibrationReport) -> None:
 
     Raises:
         MissingExtra: If matplotlib is not installed.
+        VipeError: If the picture cannot be written; what was there stays.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -43,4 +45,4 @@ def save_reliability(path: Path, report: CalibrationReport) -> None:
         axis.set_aspect("equal")
         axis.grid(linewidth=0.4, alpha=0.5)
     axes[0].set_ylabel("was right", fontsize=8)
-    page.savefig(path)
+    save_picture(path, page)

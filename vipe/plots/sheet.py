@@ -8,6 +8,7 @@ from typing import Any
 
 from vipe.errors import MissingExtra
 from vipe.plots.figures import Card, colours
+from vipe.plots.writing import save_picture
 
 
 def save_sheet(path: Path, title: str, rows: Sequence[tuple[str, Sequence[Card]]]) -> None:
@@ -20,6 +21,7 @@ def save_sheet(path: Path, title: str, rows: Sequence[tuple[str, Sequence[Card]]
 
     Raises:
         MissingExtra: If matplotlib is not installed.
+        VipeError: If the picture cannot be written; what was there stays.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -37,7 +39,7 @@ def save_sheet(path: Path, title: str, rows: Sequence[tuple[str, Sequence[Card]]
         line[0].text(-0.12, 0.5, label, transform=line[0].transAxes, rotation=90, va="center", ha="center", fontsize=8)
         for axis, card in zip(line, cards, strict=False):
             _draw(axis, card)
-    page.savefig(path)
+    save_picture(path, page)
 
 
 def _draw(axis: Any, card: Card) -> None:

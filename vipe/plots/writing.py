@@ -1,0 +1,76 @@
+"""Where pages and pictures go: told before any work if they cannot be written, and there whole or not at all."""
+
+__all__ = ["check_page", "check_picture", "save_picture"]
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vipe.appearing import appearing
+from vipe.errors import MissingExtra, VipeError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def check_page(path: Path) -> None:
+    """Refuse what `save_page` could not write, without leaving a trace; folders above it need not be there.
+
+    Raises:
+        MissingExtra: If jinja2 is not installed.
+        VipeError: If there is a folder at `path`, or its folder cannot be made or written.
+    """
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra('pages need jinja2: pip install "vipe-pose[report]"') from error
+    _try_to_write(path, "page")
+
+
+def check_picture(path: Path) -> None:
+    """Refuse what `save_picture` could not write, without leaving a trace; folders above it need not be there.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+        VipeError: If the name ends in no format of pictures, there is a folder at `path`, or its folder cannot be made
+            or written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+    except ImportError as error:
+        raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
+    if path.suffix.removeprefix(".").lower() not in FigureCanvasAgg.get_supported_filetypes():
+        raise VipeError(f"{path}: ends in {path.suffix or 'nothing'}, expected the name of a picture that ends in .png")
+    _try_to_write(path, "picture")
+
+
+def save_picture(path: Path, drawn: "Figure") -> None:
+    """Write a figure in the format that the name ends in.
+
+    Args:
+        path: Where to write; replaced if it exists, its folders are made.
+        drawn: A figure of matplotlib.
+
+    Raises:
+        VipeError: If it cannot be written; what was there stays.
+    """
+    try:
+        with appearing(path, replace=True) as file:
+            drawn.savefig(file, format=path.suffix.removeprefix(".") or "png")
+    except OSError as error:
+        raise VipeError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
+
+
+class _Tried(Exception):
+    """Ends a trial of writing, so that nothing of it stays."""
+
+
+def _try_to_write(path: Path, what: str) -> None:
+    if path.is_dir():
+        raise VipeError(f"{path}: is a folder, expected a file for the {what}; give a name in it")
+    try:
+        with suppress(_Tried), appearing(path, replace=True) as file:
+            file.write_bytes(b"")
+            raise _Tried
+    except OSError as error:
+        raise VipeError(f"{path}: the {what} cannot be written: {error.strerror or error}") from error
