@@ -38,7 +38,11 @@ def test_what_a_search_takes_passes(given, number):
         ("index", Path("ix"), r"got PosixPath 'ix'; open it: vipe\.PoseIndex\.open\('ix'\)"),
         ("index", None, "index must be a PoseIndex, got None$"),
         ("keypoints", "a.json", r"must be vipe\.Keypoints, got str 'a\.json'; read the file: .*\('a\.json'\)"),
-        ("keypoints", [[1, 2]], r"got list; wrap an array \(N, 13, 2\) of pixels: vipe\.Keypoints\.of\(array\)"),
+        (
+            "keypoints",
+            [[1, 2]],
+            r"got list; wrap an array of pixels: vipe\.Keypoints\.of\(array\), with skeleton=\"coco17\"",
+        ),
         ("keypoints", np.zeros((1, 13, 2)), "got ndarray; wrap an array"),
         ("k", "3", "k must be a whole number, got str '3'"),
         ("k", 1.5, r"k must be a whole number, got float 1\.5"),

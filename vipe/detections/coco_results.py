@@ -75,7 +75,7 @@ def read(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> K
     )
 
 
-def write(path: Path, people: Keypoints) -> None:
+def write(path: str | Path, people: Keypoints) -> None:
     """Write people as a detector would: COCO results JSON, 17 keypoints each; what coco13 lacks has score 0.
 
     Args:
@@ -90,5 +90,5 @@ def write(path: Path, people: Keypoints) -> None:
         {"image_id": image, "category_id": 1, "keypoints": row.ravel().tolist(), "score": float(row[:, 2].mean())}
         for image, row in zip(people.image_id, values, strict=True)
     ]
-    with appearing(path, replace=True) as file:
+    with appearing(Path(path), replace=True) as file:
         file.write_bytes(msgspec.json.encode(results))

@@ -65,4 +65,4 @@ def _open(index: object) -> str:
 def _wrap(keypoints: object) -> str:
     if isinstance(keypoints, str | PathLike):
         return f"read the file: vipe.read_keypoints({str(keypoints)!r})"
-    return "wrap an array (N, 13, 2) of pixels: vipe.Keypoints.of(array)"
+    return 'wrap an array of pixels: vipe.Keypoints.of(array), with skeleton="coco17" if it is (N, 17, 2)'

@@ -156,7 +156,8 @@ def unanswerable(keypoints: Keypoints) -> tuple[str | None, ...]:
     seen = keypoints.mask.sum(axis=1)
     size = normalize_keypoints(keypoints)[2]
     return tuple(
-        f"{count} joints seen, at least {LEAST_SEEN} are needed" + (f": {note}" if note else "")
+        f"{count} {'joint' if count == 1 else 'joints'} seen, at least {LEAST_SEEN} are needed"
+        + (f": {note}" if note else "")
         if count < LEAST_SEEN
         else ("all seen joints are at one place" if radius == 0 else None)
         for count, radius, note in zip(seen.tolist(), size.tolist(), keypoints.note, strict=True)

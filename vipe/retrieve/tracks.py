@@ -60,7 +60,7 @@ def query_tracks(
         index: The archive.
         keypoints: N people, on coco13.
         k: How many hits a track.
-        track: The track each person belongs to, such as from `link`; those below 0 to none.
+        track: The track each person belongs to, such as from `follow`; those below 0 to none.
         time: When each was seen, seconds.
         where: Search only rows that match, as in `PoseIndex.rows`.
         max_per_clip: At most so many hits of one clip.
