@@ -16,9 +16,9 @@ cross-data is `cross`. --dataset h36m: the papers' data, for those who have them
     split  (N,) str, of --train only: "train" (subjects 1, 5, 6, 7, 8), "val" and "test" (9 and 11)
 
 Images are simulated in either case: every pose from every camera of both simulated rigs. Rows without more words are
-trained on exact keypoints, as the papers' ground-truth figures are; "noisy views" on simulated detections, with noise
-and missing joints; the `tiny` preset, its ablations among them, on these too. Pr-VIPE's cameras see the person as
-recorded, V-VIPE's from anywhere the universal skeleton (`TrainingConfig.universal`; not `tiny`).
+trained on exact keypoints, as the papers' ground-truth figures are, ablations among them; "noisy views" and the `tiny`
+preset on simulated detections, with noise and missing joints. Pr-VIPE's cameras see the person as recorded, V-VIPE's
+from anywhere the universal skeleton (`TrainingConfig.universal`; not `tiny`).
 """
 
 import argparse
@@ -112,8 +112,8 @@ def _rows(options: argparse.Namespace) -> dict[str, Preset | None]:
     rows: dict[str, Preset | None] = {RAW: None}
     for views, preset in (("", exact(full)), (AS_SEEN, full)):
         rows |= {VVIPE + views: preset, LIFT + views: None, PRVIPE + views: preset}
+    rows |= {f"{VVIPE}, {name}": ablate(exact(full), name) for name in ABLATIONS}
     rows[SMALL] = small
-    rows |= {f"{SMALL}, {name}": ablate(small, name) for name in ABLATIONS}
     return rows | {entry.split("=")[0]: None for entry in options.ours}
 
 

@@ -27,6 +27,7 @@ TINY = Preset(
         pose_steps=1200,
         keypoint_steps=3200,
         learning_rate=4e-3,
+        kl_weight=2e-4,
         triplet_weight=5e-3,
         paired=False,
         universal=False,
