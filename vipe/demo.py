@@ -7,11 +7,12 @@ import json
 import shutil
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -291,13 +292,26 @@ def _rank(
     index: PoseIndex, kept: Int[Array, " kept"], seen: _Seen, progress: Progress
 ) -> dict[str, Int[Array, "queries ranks"]]:
     depth = max(_DEPTHS)
+
+    def searched(mode: Mode) -> Int[Array, "queries ranks"]:
+        return query(index, seen.query, depth, mode=mode, where=kept).rows
+
+    def shipped() -> Int[Array, "queries ranks"]:
+        encoder = Embedder.from_pretrained("default")
+        gallery, asked = encoder.encode_poses(index.poses(kept)), encoder.encode_keypoints(seen.query)
+        return kept[faiss.knn(asked, gallery, min(depth, len(kept)))[1]]
+
+    searches: dict[str, Callable[[], Int[Array, "queries ranks"]]] = {
+        "vipe query": lambda: searched("full"),
+        "affine signature alone": lambda: searched("affine"),
+        "default embedding alone": shipped,
+        "V-VIPE, trained here": lambda: searched("point"),
+        "raw 2D": lambda: kept[rank_raw_2d(seen.query, seen.view, depth)],
+    }
     rankings = {}
-    searches: list[tuple[str, Mode]] = [("affine signature", "affine"), ("V-VIPE", "point")]
-    for number, (name, mode) in enumerate(searches, start=1):
-        rankings[name] = query(index, seen.query, depth, mode=mode, where=kept).rows
-        progress("queries", number, len(searches) + 1, name)
-    rankings["raw 2D"] = kept[rank_raw_2d(seen.query, seen.view, depth)]
-    progress("queries", len(searches) + 1, len(searches) + 1, f"{len(kept):,} each")
+    for number, (name, search) in enumerate(searches.items(), start=1):
+        rankings[name] = search()
+        progress("queries", number, len(searches), f"{name}, {len(kept):,}")
     return rankings
 
 
