@@ -130,11 +130,30 @@ def test_who_knows_the_truth_finds_everything_and_a_constant_nothing(store, perf
         assert all(rate == 1 for by_k in score.hit.values() for rate in by_k.values())
         assert all(ends == (1, 1) for by_k in score.interval.values() for ends in by_k.values())
         assert score.reciprocal_rank[0.1] == 1
-        assert report.score("blind", "ground truth", gallery).hit[0.1][20] == 0
+        assert score.over_first is None
+        nothing = report.score("blind", "ground truth", gallery)
+        assert nothing.hit[0.1][20] == 0
+        assert nothing.over_first == (-1, (-1, -1))
     assert report.primary["value"] == 1
     assert report.primary["matcher"] == "perfect"
     assert report.pairs == {"all": 12}
     assert report.left_out == 0
+
+
+def test_a_difference_is_that_of_the_figures(store):
+    def worse(query, gallery):
+        scores = query @ gallery.T
+        scores[::5] = 0  # finds nothing for every fifth person
+        return scores
+
+    matchers = [Named(numbers, worse, "worse"), Raw2D()]
+    report = evaluate_retrieval(store, matchers, protocol=EVERYTHING)
+    base, other = (report.score(name, "ground truth", GALLERIES[0]) for name in ("worse", "raw 2D"))
+    gain, (low, high) = other.over_first
+    assert gain == pytest.approx(other.hit[0.1][1] - base.hit[0.1][1], abs=1e-9)
+    assert low < gain < high
+    cell = next(row for row in report.to_table() if row[3] == "raw 2D")[-1]
+    assert cell == f"{100 * gain:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def test_the_unseen_column_pairs_a_chest_camera_with_another(store, perfect):
@@ -193,7 +212,7 @@ def test_a_report_is_plain_values(store):
     values = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert values["primary"]["name"] == "Hit@1 below 0.1 torso, ground truth, whole gallery, all camera pairs"
     found = values["results"]["raw 2D"]["2 missing"]["whole gallery"]["unseen"]
-    assert set(found) == {"queries", "hit", "interval", "reciprocal_rank"}
+    assert set(found) == {"queries", "hit", "interval", "reciprocal_rank", "over_first"}
     assert 0 <= found["hit"]["0.1"]["1"] <= found["hit"]["0.1"]["20"] <= 1
     head, *rows = report.to_table()
     assert all(len(row) == len(head) for row in rows)

@@ -36,6 +36,9 @@ RETRIEVAL_CONDITIONS: tuple[Condition, ...] = tuple(
 )
 """Those that the protocol asks for unless told otherwise; both views suffer."""
 
+Firsts = dict[tuple[str, str], tuple[str, Shaped[Array, " asked"]]]
+"""By gallery and column, the first matcher and how often each query's hit came first, or among the first k asked for."""
+
 _SCORES = 1 << 20  # at a time: they stay in a core's cache between the product and the counting
 
 
@@ -94,6 +97,7 @@ def evaluate_retrieval(
     within some seconds of the query in its clip, that pose included, and scores the queries that still have a hit.
 
     All pairs are compared, exactly. Intervals are 95%, by drawing clips again, of a query's mean over camera pairs.
+    Differences to the first matcher have intervals of their own, since all matchers are asked the same queries.
 
     Args:
         store: Poses as recorded.
@@ -122,6 +126,7 @@ def evaluate_retrieval(
     for condition in protocol.conditions:
         tell("camera pairs", done, total, f"views, {condition.name}")
         views = study.views(condition)
+        first: Firsts = {}
         for matcher in matchers:
             ranks = np.empty((len(study.pairs), len(study.questions), len(study.clips)), dtype=np.int32)
             described = [_described(matcher, view) for view in views]
@@ -129,7 +134,7 @@ def evaluate_retrieval(
                 tell("camera pairs", done, total, f"{matcher.name}, {condition.name}")
                 study.rank(matcher, described[query], described[gallery], ranks[number])
                 done += 1
-            scores += study.judge(matcher.name, condition.name, ranks)
+            scores += study.judge(matcher.name, condition.name, ranks, first)
     tell("camera pairs", total, total, "")
     scores += study.chance()
     settings = asdict(protocol) | {
@@ -244,8 +249,10 @@ class _Study:
 
         in_blocks(work, len(query), max(1, _SCORES // len(gallery)))
 
-    def judge(self, matcher: str, condition: str, ranks: Int32[Array, "pairs questions N"]) -> list[RetrievalScore]:
-        """One score a gallery and column."""
+    def judge(
+        self, matcher: str, condition: str, ranks: Int32[Array, "pairs questions N"], first: Firsts
+    ) -> list[RetrievalScore]:
+        """One score a gallery and column; `first` remembers what the first matcher found."""
         scores = []
         for gallery, name in enumerate(self.galleries):
             for cameras, which in self.columns.items():
@@ -253,6 +260,7 @@ class _Study:
                 hit: Rates = {}
                 interval: dict[float, dict[int, tuple[float, float]]] = {}
                 reciprocal: dict[float, float] = {}
+                over_first = None
                 for number, (threshold, of) in enumerate(self.questions):
                     if of != gallery:
                         continue
@@ -265,6 +273,11 @@ class _Study:
                     hit[threshold] = {k: float(rate.mean()) for k, rate in found.items()}
                     interval[threshold] = {k: self._interval(rate, asked) for k, rate in found.items()}
                     reciprocal[threshold] = float((1 / own).mean())
+                    if threshold == self.protocol.thresholds[0]:
+                        rate = found[self.protocol.ks[0]]
+                        gain = rate - first.setdefault((name, cameras), (matcher, rate))[1]
+                        if first[name, cameras][0] != matcher:
+                            over_first = (float(gain.mean()), self._interval(gain, asked))
                 scores.append(
                     RetrievalScore(
                         matcher=matcher,
@@ -275,6 +288,7 @@ class _Study:
                         hit=hit,
                         interval=interval,
                         reciprocal_rank=reciprocal,
+                        over_first=over_first,
                     )
                 )
         return scores
