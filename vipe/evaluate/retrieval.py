@@ -37,7 +37,7 @@ RETRIEVAL_CONDITIONS: tuple[Condition, ...] = tuple(
 """Those that the protocol asks for unless told otherwise; both views suffer."""
 
 Firsts = dict[tuple[str, str], tuple[str, Shaped[Array, " asked"]]]
-"""By gallery and column: the first matcher, and how often each query had a hit among the first k, k the first of `ks`."""
+"""By gallery and column: the first matcher, and how often each query had a hit among the first k."""
 
 _SCORES = 1 << 20  # at a time: they stay in a core's cache between the product and the counting
 
