@@ -282,7 +282,7 @@ def _timings(run: Run, models: list[str]) -> dict[str, Any]:
 
 def _loaded(run: Run, name: str) -> Learned | Probabilistic:
     if name == "pr-vipe":
-        return Probabilistic(PrVIPE.from_pretrained(run.out / name).network.to(run.device), run.device)
+        return Probabilistic(PrVIPE.from_pretrained(run.out / name, device=str(run.device)).model, run.device)
     return Learned(Embedder.from_pretrained(run.out / name, device=str(run.device)), run.device)
 
 

@@ -1,32 +1,37 @@
-"""Bodies in many poses, and an untrained V-VIPE, for the tests of encoders."""
+"""Bodies in many poses, and untrained encoders of every kind, for the tests of encoders."""
 
+import numpy as np
 import pytest
 import torch
 
-from vipe.embed import Embedder
+from vipe.detections import Keypoints
+from vipe.embed import AffineSignature, Embedder
+from vipe.embed.prvipe import PrVIPE, PrVIPEConfig, PrVIPENetwork
+from vipe.embed.towers import Towers, TowersConfig
 from vipe.embed.vvipe import VVIPE, VVIPEConfig
 from vipe.geometry import axis_angle, bone_vectors, from_bone_vectors, random_rotation
+from vipe.simulate import View, simulate_keypoints
 from vipe.skeletons import load
 
-PARENTS = load("h36m17").parents
+BODY = load("h36m17")
 
 
-def _bent(standing, n, seed, most=0.6):
+def _bent(standing, n, seed, most):
     """The standing person with every bone turned by up to `most` radians, facing anywhere, somewhere on the floor."""
     generator = torch.Generator().manual_seed(seed)
-    vectors = bone_vectors(torch.from_numpy(standing), PARENTS).expand(n, 16, 3)
+    vectors = bone_vectors(torch.from_numpy(standing), BODY.parents).expand(n, 16, 3)
     axes = torch.randn(n, 16, 3, generator=generator)
     turned = axis_angle(axes, most * torch.rand(n, 16, generator=generator)) @ vectors[..., None]
     up = torch.tensor([0.0, 0.0, 1.0]).expand(n, 3)
     heading = axis_angle(up, 6.28 * torch.rand(n, generator=generator))
     root = torch.rand(n, 3, generator=generator) * torch.tensor([4.0, 4.0, 0.2]) + torch.tensor([0.0, 0.0, 0.8])
-    return from_bone_vectors(turned[..., 0] @ heading.mT, PARENTS, root).float().numpy()
+    return from_bone_vectors(turned[..., 0] @ heading.mT, BODY.parents, root).float().numpy()
 
 
 @pytest.fixture(scope="session")
 def bent(standing):
-    """Makes `n` different poses from a seed."""
-    return lambda n, seed: _bent(standing, n, seed)
+    """Makes `n` different poses from a seed, bones bent by at most so many radians."""
+    return lambda n, seed, most=0.6: _bent(standing, n, seed, most)
 
 
 @pytest.fixture
@@ -47,6 +52,31 @@ def turned(poses, generator):
     return (poses @ rotation.transpose(0, 2, 1)) * 1.7 + [[[3.0, -2.0, 1.0]]]
 
 
+@pytest.fixture
+def people(poses, rng):
+    """The poses as one camera sees them, exactly."""
+    return simulate_keypoints(poses, View(name="side", azimuth=0.7, elevation=0.2), noise=0.0, generator=rng)
+
+
+@pytest.fixture(scope="session")
+def mirrored():
+    """The other side's joints, in a space whose y (canonical, world) points the other way."""
+    return lambda poses: poses[:, list(BODY.mirrored)] * np.array([1.0, -1.0, 1.0], dtype=np.float32)
+
+
+@pytest.fixture(scope="session")
+def mirrored_keypoints():
+    """The other side's keypoints, in an image whose x points the other way."""
+    swap = list(load("coco13").mirrored)
+    return lambda people: Keypoints.of(people.xy[:, swap] * np.array([-1.0, 1.0]), people.mask[:, swap])
+
+
+@pytest.fixture(scope="session")
+def encoders(embedder, towers, prvipe):
+    """One of every kind."""
+    return {"affine": AffineSignature(), "v-vipe": embedder, "towers": towers, "pr-vipe": prvipe}
+
+
 @pytest.fixture(scope="session")
 def embedder():
     """Random weights, with statistics of batch normalization that are not those it starts with."""
@@ -56,3 +86,16 @@ def embedder():
         if "running" in name:
             buffer += 0.2 * torch.rand(buffer.shape, generator=generator)
     return Embedder(model, card="# A test")
+
+
+@pytest.fixture(scope="session")
+def towers():
+    return Embedder(Towers.untrained(TowersConfig(width=64), seed=3), card="# A test")
+
+
+@pytest.fixture(scope="session")
+def prvipe():
+    network = PrVIPENetwork.untrained(PrVIPEConfig(width=32, dim=4, samples=6), seed=3)
+    with torch.no_grad():
+        network.net.output.weight *= 30  # an untrained one puts everybody at one place
+    return PrVIPE(network, card="# A test")

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from vipe.detections import Keypoints
-from vipe.embed import AffineSignature, Encoder, find_encoder
+from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.affine import COCO13_IN_H36M17, column_basis, pose_signature, view_signature
 from vipe.errors import ReadError, ShapeError
 from vipe.geometry import canonicalize_array
@@ -74,14 +74,6 @@ def test_a_perfect_fit_stays_perfect_when_the_image_is_stretched_and_sheared(sta
     np.testing.assert_allclose(product, 1, atol=1e-5)
 
 
-def test_turning_moving_or_scaling_the_person_changes_nothing(standing, rng, generator):
-    poses = bodies(standing, rng, 50)
-    rotation = random_rotation(50, generator=generator).numpy()
-    moved = 1.4 * poses @ rotation.swapaxes(1, 2) + rng.normal(size=(50, 1, 3))
-    encoder = AffineSignature()
-    np.testing.assert_allclose(encoder.encode_poses(moved), encoder.encode_poses(poses), atol=2e-5)
-
-
 def test_any_linear_map_of_the_points_leaves_their_signature(generator):
     points = torch.randn(20, 13, 3, generator=generator)
     linear = torch.randn(20, 3, 3, generator=generator) + 2 * torch.eye(3)
@@ -128,18 +120,6 @@ def test_all_joints_at_one_point_give_zeros_not_nan():
     assert view_signature(torch.ones(13, 2)).abs().sum() == 0
 
 
-def test_empty_in_empty_out():
-    assert AffineSignature().encode_poses(np.empty((0, 17, 3), dtype=np.float32)).shape == (0, 78)
-    assert AffineSignature().encode_keypoints(Keypoints.of(np.empty((0, 13, 2)))).shape == (0, 78)
-
-
-def test_a_row_does_not_depend_on_its_block(standing, rng):
-    poses = bodies(standing, rng, 2100)
-    encoder = AffineSignature()
-    some = [0, 2047, 2048]
-    np.testing.assert_allclose(encoder.encode_poses(poses)[some], encoder.encode_poses(poses[some]), atol=1e-6)
-
-
 def test_missing_joints_are_refused_and_point_to_query(rng):
     mask = np.ones((3, 13), dtype=bool)
     mask[1, 4] = False
@@ -167,23 +147,18 @@ def test_keypoints_of_another_skeleton_are_refused(rng):
         AffineSignature().encode_keypoints(people)
 
 
-@pytest.mark.refusal
-def test_flattened_or_broken_poses_are_refused(standing):
-    with pytest.raises(ShapeError, match=r"\(N, 17, 3\), got shape \(2, 51\)"):
-        AffineSignature().encode_poses(np.zeros((2, 51), dtype=np.float32))
+def test_poses_that_are_not_finite_are_refused(standing):
     poses = np.stack([standing, standing])
     poses[1, 3, 0] = np.nan
     with pytest.raises(ShapeError, match="pose 1 is not finite"):
         AffineSignature().encode_poses(poses)
 
 
-def test_it_is_an_encoder_and_its_folder_gives_the_same_one(tmp_path):
-    encoder = AffineSignature()
-    assert isinstance(encoder, Encoder)
-    encoder.save(tmp_path / "encoder")
+def test_every_copy_is_the_same_encoder(tmp_path):
+    AffineSignature().save(tmp_path / "encoder")
     again = find_encoder(tmp_path / "encoder")
     assert isinstance(again, AffineSignature)
-    assert again.fingerprint == encoder.fingerprint == find_encoder("affine").fingerprint
+    assert again.fingerprint == AffineSignature().fingerprint == find_encoder("affine").fingerprint
 
 
 def test_a_folder_made_with_other_constants_is_refused(tmp_path):

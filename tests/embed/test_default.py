@@ -1,3 +1,5 @@
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +7,8 @@ import pytest
 
 from vipe import pretrained
 from vipe.embed import Embedder, find_encoder
+from vipe.embed.towers import TowersConfig
+from vipe.embed.towers_training import TowersTrainingConfig
 from vipe.evaluate.metrics import pose_distance, without_near_duplicates
 from vipe.geometry import canonicalize_array
 from vipe.simulate import CameraRig, simulate_keypoints
@@ -30,6 +34,13 @@ def test_it_comes_with_the_library_small_and_with_a_card(default):
     assert sum(file.stat().st_size for file in Path(trained.where).iterdir()) < 8e6
     assert default.dim == 32
     assert "synthetic" in trained.card
+
+
+def test_it_was_trained_with_the_default_settings_and_its_training_is_found_again():
+    origin = pretrained.load("default").origin
+    assert list(origin) == ["network", "training", "seed", "poses", "validation"]
+    asked = {"network": asdict(TowersConfig()), "training": asdict(TowersTrainingConfig())}
+    assert json.dumps({name: origin[name] for name in asked}) == json.dumps(asked)
 
 
 def test_views_find_their_poses_and_each_other(default, recorded):

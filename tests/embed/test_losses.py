@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vipe.embed.losses import Triplets, kl_to_standard_normal, mine, pairwise_mpjpe, reconstruction, triplet
+from vipe.embed.losses import Triplets, kl_to_standard_normal, mine, mpjpe, pairwise_mpjpe, reconstruction, triplet
 
 
 def mine_slowly(distance, gap):
@@ -103,3 +103,12 @@ def test_pairwise_mpjpe_is_the_mean_joint_distance(generator):
 def test_reconstruction_is_the_mean_of_squares(generator):
     a, b = torch.randn(2, 5, 17, 3, generator=generator)
     torch.testing.assert_close(reconstruction(a, b), torch.nn.functional.mse_loss(a, b))
+
+
+def test_mpjpe_is_the_mean_joint_distance_row_by_row_with_a_finite_gradient_at_zero(generator):
+    a, b = torch.randn(2, 5, 17, 3, generator=generator)
+    both = pairwise_mpjpe(torch.cat([a, b]))
+    torch.testing.assert_close(mpjpe(a, b), both[:5, 5:].diagonal().mean())
+    a.requires_grad_()
+    mpjpe(a, a.detach().clone()).backward()
+    assert torch.isfinite(a.grad).all()

@@ -5,37 +5,17 @@ import numpy as np
 import pytest
 import torch
 
-from vipe.detections import Keypoints
-from vipe.embed import Encoder
 from vipe.embed.prvipe import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probability
 from vipe.embed.prvipe_training import PrVIPETrainingConfig, mine_negatives, train_prvipe
-from vipe.errors import ReadError, ShapeError, VipeError
+from vipe.errors import VipeError
 from vipe.evaluate.matchers import ProbabilityMatcher, find_matcher
 from vipe.geometry.canonical import canonicalize
 from vipe.geometry.procrustes import procrustes_mpjpe
-from vipe.simulate import CameraRig, simulate_keypoints
 
 NETWORK = PrVIPEConfig(width=32, dim=4, samples=6)
 SHORT = PrVIPETrainingConfig(
     steps=24, batch=32, learning_rate=1e-2, record_every=4, validate_every=8, validation_rows=20
 )
-
-
-class Interrupt(Exception):
-    pass
-
-
-@pytest.fixture(scope="module")
-def prvipe():
-    network = PrVIPENetwork.untrained(NETWORK, seed=3)
-    with torch.no_grad():
-        network.net.output.weight *= 30  # an untrained one puts everybody at one place
-    return PrVIPE(network, card="# A test")
-
-
-@pytest.fixture
-def people(bent, rng):
-    return simulate_keypoints(bent(40, seed=1), CameraRig.load("h36m"), noise=0.0, generator=rng)
 
 
 def test_probability_of_a_match_is_the_mean_over_all_pairs_of_samples():
@@ -55,7 +35,7 @@ def test_the_slope_is_above_zero_whatever_is_trained(prvipe):
 
 def test_candidates_are_ordered_by_sampled_probability_and_the_rest_by_their_means(prvipe, people):
     described = prvipe.describe(people)
-    few = PrVIPE(prvipe.network, candidates=10)
+    few = PrVIPE(prvipe.model, candidates=10)
     scores = few.compare(described[:7], described)
     mean, scale = torch.tensor(described).unbind(1)
     distance = torch.cdist(mean[:7].double(), mean.double())
@@ -65,7 +45,7 @@ def test_candidates_are_ordered_by_sampled_probability_and_the_rest_by_their_mea
         for rank, k in enumerate(nearest.tolist()):
             if rank < 10:
                 samples, others = mean[i] + scale[i] * own, mean[k] + scale[k] * theirs
-                expected = 1 + match_probability(samples, others, prvipe.network.slope, prvipe.network.offset)
+                expected = 1 + match_probability(samples, others, prvipe.model.slope, prvipe.model.offset)
             else:
                 expected = -(distance[i, k] ** 2)
             assert scores[i, k] == pytest.approx(float(expected), rel=1e-3, abs=1e-4)
@@ -73,50 +53,32 @@ def test_candidates_are_ordered_by_sampled_probability_and_the_rest_by_their_mea
     assert (np.sort(scores, axis=1)[:, :-10] <= 0).all()
 
 
-def test_it_is_an_encoder_of_keypoints_and_of_nothing_else(prvipe, people, bent):
-    assert isinstance(prvipe, Encoder)
-    embedding = prvipe.encode_keypoints(people)
-    assert embedding.shape == (40, 4)
-    moved = Keypoints.of(people.xy * 3 + 50)
-    np.testing.assert_allclose(prvipe.encode_keypoints(moved), embedding, atol=1e-4)
-    np.testing.assert_allclose(prvipe.encode_keypoints(people[3:4]), embedding[3:4], atol=1e-5)
-    with pytest.raises(VipeError, match="Pr-VIPE embeds keypoints only, so 2 poses have no embedding"):
-        prvipe.encode_poses(bent(2, seed=1))
+def test_an_embedding_is_the_mean_of_what_is_described_and_poses_have_none(prvipe, people, poses):
+    described = prvipe.describe(people)
+    assert described.shape == (60, 2, 4)
+    assert (described[:, 1] > 0).all()
+    np.testing.assert_array_equal(prvipe.encode_keypoints(people), described[:, 0])
+    with pytest.raises(VipeError, match="Pr-VIPE embeds keypoints only, so 60 poses have no embedding"):
+        prvipe.encode_poses(poses)
 
 
-def test_a_person_at_one_point_is_refused(prvipe):
-    with pytest.raises(ShapeError, match="person 0 cannot be embedded"):
-        prvipe.encode_keypoints(Keypoints.of(np.full((1, 13, 2), 7.0)))
+def test_people_are_compared_in_any_number_and_nobody_is_nobody(prvipe, people):
+    described = prvipe.describe(people)
+    together = prvipe.compare(described, described)
+    np.testing.assert_allclose(prvipe.compare(described[3:4], described), together[3:4], atol=1e-5)
+    assert prvipe.compare(described[:0], described).shape == (0, 60)
+    assert prvipe.compare(described, described[:0]).shape == (60, 0)
 
 
-def test_saved_and_loaded_it_is_the_same(prvipe, people, tmp_path):
+def test_loaded_it_compares_as_before(prvipe, people, tmp_path):
     prvipe.save(tmp_path / "model")
+    described = prvipe.describe(people)
     again = PrVIPE.from_pretrained(tmp_path / "model")
-    assert again.fingerprint == prvipe.fingerprint
-    assert again.config == NETWORK
-    np.testing.assert_array_equal(again.describe(people), prvipe.describe(people))
+    np.testing.assert_array_equal(again.compare(described[:3], described), prvipe.compare(described[:3], described))
     matcher = find_matcher(tmp_path / "model", name="mine")
     assert isinstance(matcher, ProbabilityMatcher)
     assert matcher.name == "mine"
-    described = matcher.describe(people)
     np.testing.assert_array_equal(matcher.compare(described[:3], described), prvipe.compare(described[:3], described))
-
-
-def test_what_is_no_prvipe_is_refused(prvipe, embedder, tmp_path):
-    embedder.save(tmp_path / "other")
-    with pytest.raises(ReadError, match="is a 'v-vipe', expected a 'pr-vipe'"):
-        PrVIPE.from_pretrained(tmp_path / "other")
-    prvipe.save(tmp_path / "model")
-    file = tmp_path / "model" / "config.json"
-    header = json.loads(file.read_text())
-    for config, message in (
-        ({**header["config"], "depth": 3}, "unknown setting 'depth'"),
-        ({**header["config"], "width": 0}, "width must be 1 to"),
-        ({**header["config"], "dim": "four"}, "config: "),
-    ):
-        file.write_text(json.dumps({**header, "config": config}))
-        with pytest.raises(ReadError, match=message):
-            PrVIPE.from_pretrained(tmp_path / "model")
 
 
 def test_a_negative_is_the_nearest_farther_view_of_another_pose(bent, generator):
@@ -151,33 +113,9 @@ def test_training_makes_views_of_a_pose_find_each_other(bent, tmp_path):
     assert lines[-1]["val_view_hit1"] > 0.3
 
 
-def test_interrupted_and_resumed_it_ends_with_the_weights_of_a_run_without_interrupt(bent, tmp_path):
-    arrays = bent(200, seed=1), bent(40, seed=2)
-
-    def interrupt(stage, step, steps, metrics):
-        if step == 12:
-            raise Interrupt
-
-    whole = train_prvipe(*arrays, tmp_path / "whole", network=NETWORK, config=SHORT, seed=5)
-    with pytest.raises(Interrupt):
-        train_prvipe(*arrays, tmp_path / "parts", network=NETWORK, config=SHORT, seed=5, progress=interrupt)
-    resumed = train_prvipe(*arrays, tmp_path / "parts", network=NETWORK, config=SHORT, seed=5, data="bent bodies")
-    assert resumed.fingerprint == whole.fingerprint
-    assert "200 poses (bent bodies): 24 steps of 32 pairs" in resumed.card
-    loaded = train_prvipe(*arrays, tmp_path / "parts", network=NETWORK, config=SHORT, seed=5)
-    assert loaded.fingerprint == whole.fingerprint
-    with pytest.raises(VipeError, match=r"was trained with training.ratio 2.0 \(now 3.0\)"):
-        train_prvipe(*arrays, tmp_path / "parts", network=NETWORK, config=replace(SHORT, ratio=3.0), seed=5)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"batch": 2}, {"steps": 0}, {"learning_rate": 0.0}, {"warmup": 2.0}, {"precision": "half"}, {"ratio": 1.0}],
-    ids=str,
-)
-@pytest.mark.refusal
+@pytest.mark.parametrize("changes", [{"steps": 0}, {"batch": 2}, {"ratio": 1.0}], ids=str)
 def test_settings_out_of_range_are_refused(changes):
-    with pytest.raises(VipeError, match=f"training: .*{next(iter(changes))}"):
+    with pytest.raises(VipeError, match=f"training: {next(iter(changes))} must be"):
         replace(SHORT, **changes)
 
 

@@ -1,6 +1,6 @@
 """The affine signature: 78 numbers a pose and a query, whose inner product fits a camera (torch; numpy outside)."""
 
-__all__ = ["COCO13_IN_H36M17", "AffineSignature", "column_basis", "pose_signature", "view_signature"]
+__all__ = ["COCO13_IN_H36M17", "AffineSignature", "column_basis", "pose_signature", "upper_triangle", "view_signature"]
 
 import hashlib
 import json
@@ -14,9 +14,8 @@ from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from vipe import pretrained
-from vipe.detections import Keypoints
-from vipe.detections.normalize import normalize_keypoints
-from vipe.embed.encoder import Metric
+from vipe.detections import Keypoints, normalize_keypoints
+from vipe.embed.encoder import Metric, check_rows
 from vipe.errors import ReadError, ShapeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.geometry.planes import in_blocks
@@ -64,11 +63,11 @@ def pose_signature(points: Float[Tensor, "*batch J 3"]) -> Float[Tensor, "*batch
     """Describe a 3D pose by the projector B Bᵀ onto the space of its affine images.
 
     Returns:
-        The upper triangle of the symmetric matrix, D = (J - 1) J / 2 numbers, off-diagonals times the root of two, so
-        that the inner product of two such vectors is that of the matrices. Norm sqrt(3); sqrt(2) for a flat body.
+        Its `upper_triangle`, D = (J - 1) J / 2 numbers: centring leaves J - 1 dimensions. Norm sqrt(3); sqrt(2) for a
+        flat body, and 0 for one whose joints coincide.
     """
     basis = column_basis(_centred(points))
-    return _half(basis.mT @ basis)
+    return upper_triangle(basis.mT @ basis)
 
 
 def view_signature(xy: Float[Tensor, "*batch J 2"]) -> Float[Tensor, "*batch D"]:
@@ -80,7 +79,19 @@ def view_signature(xy: Float[Tensor, "*batch J 2"]) -> Float[Tensor, "*batch D"]
     centred = _centred(xy)
     norm = centred.square().sum((-2, -1), keepdim=True).sqrt()
     unit = centred * torch.where(norm > 0, 1 / norm, 0)
-    return _half(unit @ unit.mT)
+    return upper_triangle(unit @ unit.mT)
+
+
+def upper_triangle(symmetric: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch D"]:
+    """The D = n (n + 1) / 2 numbers of a symmetric matrix, row by row.
+
+    Off-diagonals, which the matrix has twice, are weighted by the root of two: the inner product of two such vectors is
+    that of the matrices.
+    """
+    n = symmetric.shape[-1]
+    row, column = torch.triu_indices(n, n, device=symmetric.device)
+    weight = torch.where(row == column, 1.0, 2**0.5).to(symmetric)
+    return symmetric.flatten(-2).index_select(-1, row * n + column) * weight
 
 
 class AffineSignature:
@@ -134,20 +145,21 @@ class AffineSignature:
     def encode_poses(self, poses: Float[Array, "N 17 3"]) -> Float32[Array, "N 78"]:
         """Embed poses on the working skeleton, metres, any root, rotation and body size.
 
+        A pose without a canonical form has a signature like any other: the rotation, which it lacks, does not matter.
+
         Raises:
             ShapeError: If `poses` is not (N, 17, 3), or holds a value that is not finite.
         """
-        if poses.ndim != 3 or poses.shape[1:] != (17, 3):
-            raise ShapeError(f"poses must be (N, 17, 3), got shape {poses.shape}")
+        check_rows("poses", poses, (17, 3))
+        finite = np.isfinite(poses).all(axis=(1, 2))
+        if not finite.all():
+            raise ShapeError(f"pose {int(np.argmin(finite))} is not finite")
         signatures = np.empty((len(poses), self.dim), dtype=np.float32)
 
         def encode(rows: slice) -> None:
             points = canonicalize(torch.from_numpy(poses[rows].astype(np.float32))).poses
             signatures[rows] = pose_signature(points[:, COCO13_IN_H36M17]).numpy()
 
-        finite = np.isfinite(poses).all(axis=(1, 2))
-        if not finite.all():
-            raise ShapeError(f"pose {int(np.argmin(finite))} is not finite")
         in_blocks(encode, len(poses), _BLOCK)
         return signatures
 
@@ -203,13 +215,6 @@ def _helmert(joints: int) -> Float64[Array, "rows joints"]:
     rows[count - 1, count] = -count
     helmert: Float64[Array, "rows joints"] = rows / np.sqrt(count * (count + 1))[:, None]
     return helmert
-
-
-def _half(symmetric: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch D"]:
-    n = symmetric.shape[-1]
-    row, column = torch.triu_indices(n, n, device=symmetric.device)
-    weight = torch.where(row == column, 1.0, 2**0.5).to(symmetric)
-    return symmetric.flatten(-2).index_select(-1, row * n + column) * weight
 
 
 _CARD = """# Affine signature

@@ -1,6 +1,6 @@
 """What an index asks of an encoder (numpy at this edge)."""
 
-__all__ = ["Encoder", "Metric"]
+__all__ = ["Encoder", "Metric", "check_rows"]
 
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from vipe.detections import Keypoints
+from vipe.errors import ShapeError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Metric = Literal["l2", "ip"]
@@ -39,10 +40,29 @@ class Encoder(Protocol):
         """Hex digest of all that decides the map: configuration and weights."""
 
     def encode_poses(self, poses: Float[Array, "N 17 3"]) -> Float32[Array, "N D"]:
-        """Embed poses on the working skeleton, metres, any root, rotation and body size."""
+        """Embed poses on the working skeleton, metres, any root, rotation and body size.
+
+        Raises:
+            ShapeError: If they are not (N, 17, 3), or one has no embedding; names the row.
+        """
 
     def encode_keypoints(self, keypoints: Keypoints) -> Float32[Array, "N D"]:
-        """Embed 2D keypoints."""
+        """Embed people's 2D keypoints, pixels; where in the image they are and how large does not matter.
+
+        Raises:
+            ShapeError: If a person has no embedding; names the row.
+        """
 
     def save(self, path: Path) -> None:
         """Write the encoder as a folder that `vipe.pretrained.load` reads."""
+
+
+def check_rows(what: str, array: Array, row: tuple[int, ...]) -> None:
+    """Refuse an array that is not rows of one shape.
+
+    Raises:
+        ShapeError: If it is not; names it, both shapes, and what one row alone is.
+    """
+    if array.shape[1:] != row or not array.shape:
+        expected = ", ".join(str(length) for length in row)
+        raise ShapeError(f"{what} must be (N, {expected}), got shape {array.shape}; one alone is (1, {expected})")

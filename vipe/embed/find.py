@@ -11,9 +11,8 @@ from vipe.embed.encoder import Encoder
 from vipe.errors import ReadError
 
 _KINDS: dict[str, type[AffineSignature] | type[Embedder]] = {
-    "affine": AffineSignature,
-    "v-vipe": Embedder,
-    "towers": Embedder,
+    AffineSignature.name: AffineSignature,
+    **{network.kind: Embedder for network in Embedder.networks},
 }
 
 

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from vipe.embed.plausibility import JointLimits
+from vipe.embed.vvipe import VVIPE
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.bones import bone_lengths, bone_vectors, from_bone_vectors
 from vipe.geometry.canonical import REFERENCE_LENGTHS, Canonical, canonical_rotation, canonicalize
@@ -35,7 +36,11 @@ _BODY = load("h36m17")
 _BONES = [_BODY.joints[child] for _, child in _BODY.bones]
 _TORSO_METRES = 0.5  # of a body that no recording gives
 _TRIES = 32  # drawn for each one asked for, before joint limits are said to leave too few
-_TINY = 1e-6
+_TINY = 1e-6  # what float32 leaves of a zero: sines of opposite directions, differences of equal distances
+_ANCHORS = {
+    "pelvis": ("right_hip", "left_hip", "spine"),
+    "chest": ("right_shoulder", "left_shoulder", "thorax"),
+}
 
 _LEFT_ARM, _RIGHT_ARM = ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist")
 _LEFT_LEG, _RIGHT_LEG = ("left_knee", "left_ankle"), ("right_knee", "right_ankle")
@@ -230,7 +235,7 @@ def sample(
         drawn = _decoded(embedder, prior.mean + prior.directions(number, generator))[:, None]
         return _on_reference(drawn) if body is None else _placed(_held(drawn, _directions(body), moving), body)
 
-    return _drawn(make, _positive("count", count), limits, source if any(not free for free in moving) else None)[:, 0]
+    return _drawn(make, _positive("count", count), limits, None if all(moving) else source)[:, 0]
 
 
 def pose_difference(poses: Float[Array, "*batch 17 3"], source: Float[Array, "17 3"]) -> Float32[Array, "*batch"]:
@@ -260,7 +265,7 @@ def _drawn(
     limits: JointLimits | None,
     source: Float[Array, "17 3"] | None,
 ) -> Float32[Array, "count steps 17 3"]:
-    """Draw until `count` stay within the limits at all their steps."""
+    """Draw until `count` stay within the limits at all their steps; what the source has out of range is excused."""
     if limits is None:
         return make(count)
     excused = np.zeros(1, bool) if source is None else ~limits.within(source[None])
@@ -292,7 +297,7 @@ def _positive(name: str, count: int) -> int:
 
 def _prior(embedder: Generative, prior: Prior | None) -> Prior:
     if prior is None:
-        if embedder.name != "v-vipe":
+        if embedder.name != VVIPE.kind:
             raise VipeError(
                 f"an embedding of kind {embedder.name!r} was trained towards no prior; fit one to the embeddings of "
                 "poses: Prior.fit(embedder.encode_poses(poses))"
@@ -351,17 +356,15 @@ def _held(
     result = directions
     if not moving[_BONES.index("thorax")]:
         leg = torch.tensor([bone in LIMBS["legs"] for bone in _BONES])[:, None]
-        legs, rest = ((directions @ _frame(directions, part).mT) @ _frame(source, part) for part in ("pelvis", "chest"))
+        legs, rest = ((directions @ _facing(directions, part).mT) @ _facing(source, part) for part in _ANCHORS)
         result = torch.where(leg, legs, rest)
     return torch.where(torch.tensor(moving)[:, None], result, source)
 
 
-def _frame(directions: Float[Tensor, "*batch 16 3"], part: str) -> Float[Tensor, "*batch 3 3"]:
-    right, left, up = ("right_hip", "left_hip", "spine") if part == "pelvis" else (
-        "right_shoulder", "left_shoulder", "thorax"
-    )  # fmt: skip
-    bone = {name: directions[..., _BONES.index(name), :] for name in (right, left, up)}
-    return canonical_rotation(bone[right] - bone[left], bone[up])[0]
+def _facing(directions: Float[Tensor, "*batch 16 3"], part: str) -> Float[Tensor, "*batch 3 3"]:
+    """The rotation to a part of the torso's own axes."""
+    right, left, up = (directions[..., _BONES.index(bone), :] for bone in _ANCHORS[part])
+    return canonical_rotation(right - left, up)[0]
 
 
 def _on_reference(directions: Float[Tensor, "*batch 16 3"]) -> Float32[Array, "*batch 17 3"]:

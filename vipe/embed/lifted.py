@@ -1,4 +1,4 @@
-"""Lift, then align: keypoints compared through 3D poses made from them, every pair aligned exactly (numpy)."""
+"""Lift, then align: keypoints compared by 3D poses made of them, every pair aligned exactly (numpy; torch inside)."""
 
 __all__ = ["LiftedPoses", "aligned_likeness"]
 
@@ -32,7 +32,12 @@ class LiftedPoses:
         self.name = name or self.name
 
     def describe(self, keypoints: Keypoints) -> Float32[Array, "N 17 3"]:
-        """Lifted poses, centred, of unit Frobenius norm; raises as `Embedder.encode_keypoints`."""
+        """Lifted poses, centred, of unit Frobenius norm.
+
+        Raises:
+            ShapeError: If a person's seen joints are fewer than two or all at one place; names the row.
+            SkeletonError: If the skeleton does not convert to coco13.
+        """
         poses = self.embedder.decode(self.embedder.encode_keypoints(keypoints))
         poses -= poses.mean(axis=1, keepdims=True)
         norm = np.sqrt(np.einsum("njc,njc->n", poses, poses))[:, None, None]
@@ -48,8 +53,9 @@ def aligned_likeness(a: Float32[Tensor, "Q J 3"], b: Float32[Tensor, "G J 3"]) -
     """The largest trace(Rᵀ M) over rotations R, M the cross-covariance of every two centred sets of unit norm.
 
     With the best scale the squared residual of aligning the two is 1 - that², and 1 means equal up to rotation and
-    scale. The trace w is the largest root of w⁴ - 2|M|² w² - 8 det(M) w + |M|⁴ - 4|cof M|² (Theobald 2005), found by
-    Newton's method from above, where it cannot miss: w is at most 1. Nine matrix products make all covariances.
+    scale; 0 if a set is all zeros. The trace w is the largest root of w⁴ - 2|M|² w² - 8 det(M) w + |M|⁴ - 4|cof M|²
+    (Theobald 2005), found by Newton's method from above, where it cannot miss: w is at most 1. Nine matrix products
+    make all covariances.
     """
     likeness = torch.empty(len(a), len(b))
     step = max(1, _PAIRS // max(len(b), 1))

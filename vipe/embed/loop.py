@@ -1,11 +1,11 @@
 """The steps of a training, whatever is trained: rate, seeds, history, checkpoints (torch)."""
 
-__all__ = ["History", "Progress", "Schedule", "Stage", "check_schedule", "run_stages"]
+__all__ = ["History", "Progress", "Schedule", "Stage", "run_stages"]
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,68 +21,42 @@ History = list[Mapping[str, Any]]
 """A line every few steps: stage, step, losses, and what validation found."""
 
 
-@runtime_checkable
-class Schedule(Protocol):
-    """The settings of a training that its steps need."""
+class Schedule:
+    """What the steps of every training need to be told: its configuration is a dataclass with these fields."""
 
-    @property
-    def batch(self) -> int:
-        """Poses a step."""
+    batch: int  # poses a step
+    learning_rate: float  # its largest value
+    warmup: float  # share of a stage's steps over which the rate rises; then it falls to 0 as a cosine
+    weight_decay: float  # of AdamW
+    record_every: int  # steps from one line of the history to the next
+    validate_every: int  # steps from one validation, and checkpoint, to the next
+    validation_rows: int  # evenly spaced among the validation poses, at most
+    precision: Literal["float32", "bfloat16"]  # of matrix products; CPUs that lack bfloat16 emulate it, slowly
 
-    @property
-    def learning_rate(self) -> float:
-        """Its largest value."""
+    def check(self, *, steps: Sequence[str], least: int, holds: str) -> None:
+        """Refuse settings that no training can run with.
 
-    @property
-    def warmup(self) -> float:
-        """Share of a stage's steps over which the rate rises; then it falls to 0 as a cosine."""
+        Args:
+            steps: Names of the settings that count steps.
+            least: Poses that a batch needs.
+            holds: What it needs them for.
 
-    @property
-    def weight_decay(self) -> float:
-        """Of AdamW."""
-
-    @property
-    def record_every(self) -> int:
-        """Steps from one line of the history to the next."""
-
-    @property
-    def validate_every(self) -> int:
-        """Steps from one validation, and checkpoint, to the next."""
-
-    @property
-    def validation_rows(self) -> int:
-        """Poses that validate, at most."""
-
-    @property
-    def precision(self) -> Literal["float32", "bfloat16"]:
-        """Of matrix products."""
+        Raises:
+            VipeError: If one is out of its range; names it.
+        """
+        for name in (*steps, "record_every", "validate_every", "validation_rows"):
+            if getattr(self, name) < 1:
+                raise VipeError(f"training: {name} must be at least 1, got {getattr(self, name)}")
+        if self.batch < least:
+            raise VipeError(f"training: batch must be at least {least} ({holds}), got {self.batch}")
+        if not self.learning_rate > 0 or not 0 <= self.warmup <= 1:
+            rate = f"{self.learning_rate}, {self.warmup}"
+            raise VipeError(f"training: learning_rate must be above 0 and warmup 0 to 1, got {rate}")
+        if self.precision not in ("float32", "bfloat16"):
+            raise VipeError(f"training: precision must be float32 or bfloat16, got {self.precision!r}")
 
 
-def check_schedule(schedule: Schedule, *, steps: Sequence[str], least: int, holds: str) -> None:
-    """Refuse settings that no training can run with.
-
-    Args:
-        schedule: The settings.
-        steps: Names of the settings that count steps.
-        least: Poses that a batch needs.
-        holds: What it needs them for.
-
-    Raises:
-        VipeError: If one is out of its range; names it.
-    """
-    for name in (*steps, "record_every", "validate_every", "validation_rows"):
-        if getattr(schedule, name) < 1:
-            raise VipeError(f"training: {name} must be at least 1, got {getattr(schedule, name)}")
-    if schedule.batch < least:
-        raise VipeError(f"training: batch must be at least {least} ({holds}), got {schedule.batch}")
-    if not schedule.learning_rate > 0 or not 0 <= schedule.warmup <= 1:
-        rate = f"{schedule.learning_rate}, {schedule.warmup}"
-        raise VipeError(f"training: learning_rate must be above 0 and warmup 0 to 1, got {rate}")
-    if schedule.precision not in ("float32", "bfloat16"):
-        raise VipeError(f"training: precision must be float32 or bfloat16, got {schedule.precision!r}")
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Stage:
     """A part of a training with an optimizer of its own; what is not trained in it stays as it is."""
 
@@ -90,7 +64,7 @@ class Stage:
     steps: int
     trained: tuple[nn.Module, ...]
     losses: Callable[[torch.Generator], dict[str, Tensor]]  # of one batch; "loss" is what is made small
-    validate: Callable[[], dict[str, float]]  # called with the model in evaluation mode
+    validate: Callable[[], dict[str, float]]  # called without gradients, with the model in evaluation mode
 
 
 def run_stages(
@@ -99,7 +73,6 @@ def run_stages(
     schedule: Schedule,
     *,
     seed: int,
-    device: torch.device,
     folder: CheckpointFolder,
     progress: Progress | None,
 ) -> History:
@@ -111,6 +84,7 @@ def run_stages(
         ReadError: If the checkpoint is of another model.
         VipeError: If a loss is not finite.
     """
+    device = next(model.parameters()).device
     checkpoint = folder.read()
     history = list(checkpoint.history) if checkpoint else []
     for number, stage in enumerate(stages):
@@ -133,10 +107,10 @@ def run_stages(
                 where = folder.path
                 raise ReadError(f"{where}: its checkpoint does not fit; remove the folder to start anew") from error
             done = checkpoint.step
-        loop = _Loop(model, stage, number, schedule, seed, device, folder, progress)
+        loop = _Loop(model, stage, number, schedule, seed, device, folder, progress, optimizer)
         devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):  # dropout takes no generator: it has the global one, lent
-            loop.run(done, optimizer, history)
+            loop.run(done, history)
     return history
 
 
@@ -152,47 +126,51 @@ class _Loop:
     device: torch.device
     folder: CheckpointFolder
     progress: Progress | None
+    optimizer: torch.optim.Optimizer
 
-    def run(self, done: int, optimizer: torch.optim.Optimizer, history: History) -> None:
+    def run(self, done: int, history: History) -> None:
+        """The steps after those that are done; `history` grows."""
         stage, schedule = self.stage, self.schedule
         generator = torch.Generator(self.device)
         sums: dict[str, Tensor] = {}
         summed = 0
         self._train()
-        for step in range(done, stage.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate * _rate(step, stage.steps, schedule.warmup)
-            draws, dropout = np.random.SeedSequence((self.seed, self.number, step)).generate_state(2, np.uint64)
-            generator.manual_seed(int(draws >> np.uint64(1)))
-            self._lend_dropout(int(dropout >> np.uint64(1)))
-            losses = stage.losses(generator)
-            optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+        for step in range(done + 1, stage.steps + 1):
+            losses = self._step(step, generator)
             sums = {key: sums.get(key, 0) + value.detach() for key, value in losses.items()}
             summed += 1
-
-            last = step + 1 == stage.steps
-            check = last or (step + 1) % schedule.validate_every == 0
-            if check or (step + 1) % schedule.record_every == 0:
-                metrics = {key: float(value) / summed for key, value in sums.items()}
-                if not math.isfinite(metrics["loss"]):
-                    raise VipeError(
-                        f"training: loss {metrics['loss']} at step {step + 1} of {stage.name}; lower learning_rate"
-                    )
-                sums, summed = {}, 0
-                if check:
-                    self.model.eval()
+            check = step == stage.steps or step % schedule.validate_every == 0
+            if not check and step % schedule.record_every:
+                continue
+            metrics = {key: float(value) / summed for key, value in sums.items()}
+            if not math.isfinite(metrics["loss"]):
+                raise VipeError(f"training: loss {metrics['loss']} at step {step} of {stage.name}; lower learning_rate")
+            sums, summed = {}, 0
+            if check:
+                self.model.eval()
+                with torch.no_grad():
                     metrics |= stage.validate()
-                    self._train()
-                history.append({"stage": stage.name, "step": step + 1, **metrics})
-                if self.progress is not None:
-                    self.progress(stage.name, step + 1, stage.steps, metrics)
-                if check:
-                    tensors = state_tensors(self.model, optimizer)
-                    self.folder.write(
-                        Checkpoint(stage=self.number, step=step + 1, tensors=tensors, history=tuple(history))
-                    )
+                self._train()
+            history.append({"stage": stage.name, "step": step, **metrics})
+            if self.progress is not None:
+                self.progress(stage.name, step, stage.steps, metrics)
+            if check:
+                tensors = state_tensors(self.model, self.optimizer)
+                self.folder.write(Checkpoint(stage=self.number, step=step, tensors=tensors, history=tuple(history)))
+
+    def _step(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Move the weights by the losses of one batch, and return these; steps count from 1."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.learning_rate * _rate(step - 1, self.stage.steps, self.schedule.warmup)
+        # One seed for the batch and one for dropout, of this step alone: resumed, it draws what it would have drawn.
+        draws, dropout = np.random.SeedSequence((self.seed, self.number, step - 1)).generate_state(2, np.uint64)
+        generator.manual_seed(int(draws >> np.uint64(1)))
+        self._lend_dropout(int(dropout >> np.uint64(1)))
+        losses = self.stage.losses(generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return losses
 
     def _train(self) -> None:
         for module in self.stage.trained:

@@ -1,6 +1,6 @@
 """What V-VIPE is trained to make small: reconstruction, KL divergence, triplets mined by 3D distance (torch)."""
 
-__all__ = ["Triplets", "kl_to_standard_normal", "mine", "pairwise_mpjpe", "reconstruction", "triplet"]
+__all__ = ["Triplets", "kl_to_standard_normal", "mine", "mpjpe", "pairwise_mpjpe", "reconstruction", "triplet"]
 
 from dataclasses import dataclass
 
@@ -21,6 +21,11 @@ class Triplets:
 def reconstruction(decoded: Float[Tensor, "batch J 3"], target: Float[Tensor, "batch J 3"]) -> Float[Tensor, ""]:
     """Mean squared error over rows, joints and coordinates (levy2024, sec. 3.2, L_mse); torso lengths squared."""
     return (decoded - target).square().mean()
+
+
+def mpjpe(decoded: Float[Tensor, "batch J 3"], target: Float[Tensor, "batch J 3"]) -> Float[Tensor, ""]:
+    """Mean joint distance over rows and joints, in the poses' unit, without alignment."""
+    return (decoded - target).norm(dim=-1).mean()  # type: ignore[no-any-return]
 
 
 def kl_to_standard_normal(mean: Float[Tensor, "batch D"], log_variance: Float[Tensor, "batch D"]) -> Float[Tensor, ""]:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vipe.embed.affine import upper_triangle
 from vipe.skeletons import Skeleton
 
 Parts = tuple[Float[Tensor, "batch _"], Float[Tensor, "batch _"]]
@@ -82,12 +83,11 @@ def centred_parity(
 
 
 def split_square(symmetric: Float[Tensor, "batch dim s"], antisymmetric: Float[Tensor, "batch dim a"]) -> Parts:
-    """The entries of q qT, q the columns of joint combinations: products of like parity are even, of unlike odd.
+    """The entries of qᵀ q, a column of q for each combination of joints: those of like parity are even, others odd.
 
-    Off-diagonals count twice in the matrix and are weighted by the root of two, so that an inner product of two such
-    vectors is that of the matrices.
+    Each counts as in `upper_triangle`, so an inner product of two such vectors is that of the matrices.
     """
-    even = [_upper(part.mT @ part) for part in (symmetric, antisymmetric)]
+    even = [upper_triangle(part.mT @ part) for part in (symmetric, antisymmetric)]
     return torch.cat(even, dim=-1), 2**0.5 * (symmetric.mT @ antisymmetric).flatten(1)
 
 
@@ -102,7 +102,7 @@ class MirrorMLP(nn.Module):
     def __init__(self, inputs: tuple[int, int], outputs: tuple[int, int], *, width: int, blocks: int) -> None:
         super().__init__()
         half = width // 2
-        self.products = torch.float32  # precision of the blocks' matrix products; training may take bfloat16
+        self.precision = torch.float32  # of the blocks' matrix products while training; else they are float32
         self.input = _Layer(inputs, (half, half))
         self.blocks = nn.ModuleList(_Block(half) for _ in range(blocks))
         self.output = _Layer((half, half), outputs)
@@ -111,7 +111,8 @@ class MirrorMLP(nn.Module):
         """Map each row by itself."""
         x = _rectify(*self.input(even, odd))
         # Not the first and last layers: what tells poses apart is in the last digits of both ends.
-        with torch.autocast(even.device.type, self.products, enabled=self.products != torch.float32):
+        reduced = self.training and self.precision != torch.float32
+        with torch.autocast(even.device.type, self.precision, enabled=reduced):
             for block in self.blocks:
                 x = block(*x)
         parts: Parts = self.output(*_unit(*x))
@@ -152,10 +153,3 @@ def _unit(even: Float[Tensor, "batch half"], odd: Float[Tensor, "batch half"]) -
     size = torch.linalg.vector_norm(even, dim=-1, keepdim=True), torch.linalg.vector_norm(odd, dim=-1, keepdim=True)
     scale = ((size[0].square() + size[1].square()) / (2 * even.shape[-1]) + _EPS).rsqrt()
     return even * scale, odd * scale
-
-
-def _upper(symmetric: Float[Tensor, "batch n n"]) -> Float[Tensor, "batch D"]:
-    n = symmetric.shape[-1]
-    row, column = torch.triu_indices(n, n, device=symmetric.device)
-    weight = torch.where(row == column, 1.0, 2**0.5).to(symmetric)
-    return symmetric.flatten(-2).index_select(-1, row * n + column) * weight

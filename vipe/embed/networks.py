@@ -1,12 +1,43 @@
-"""The residual network of Martinez et al. 2017, which all parts of V-VIPE are made of (torch)."""
+"""What every learned network is, and the residual one of Martinez et al. 2017 (torch)."""
 
-__all__ = ["ResidualBlock", "ResidualMLP", "initialize"]
+__all__ = ["Network", "ResidualBlock", "ResidualMLP", "check_sizes", "initialize"]
+
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vipe.errors import VipeError
+
+N = TypeVar("N", bound="Network")
+
 _OUTPUT_GAIN = 0.1
+# A configuration may come from anybody's file: beyond these it asks for memory, not for a network.
+_MOST = {"dim": 4096, "width": 65536, "blocks": 64, "decoder_width": 65536, "decoder_blocks": 64, "samples": 1024}
+
+
+class Network(nn.Module):
+    """A network that its configuration rebuilds, as it is trained and saved."""
+
+    kind: ClassVar[str]  # what its folder is called by
+    config_type: ClassVar[type]  # a dataclass with `dim`, the length D of an embedding
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    def untrained(cls: type[N], config: Any, seed: int) -> N:
+        """The network with initial weights that depend on the seed alone; the global generator is left as it was."""
+        with torch.random.fork_rng(devices=[]):  # constructors of torch draw weights that are then drawn again
+            network = cls(config)
+        network.draw_weights(torch.Generator().manual_seed(seed))
+        return network
+
+    def draw_weights(self, generator: torch.Generator) -> None:
+        """Give it its initial weights."""
+        initialize(self, generator)
 
 
 class ResidualBlock(nn.Module):
@@ -41,6 +72,20 @@ class ResidualMLP(nn.Module):
         return self.output(self.layers(x))  # type: ignore[no-any-return]
 
 
+def check_sizes(what: str, config: object) -> None:
+    """Refuse sizes and a dropout that no network should have.
+
+    Raises:
+        VipeError: If a number is out of its range; names it.
+    """
+    fields = vars(config)
+    for name, most in _MOST.items():
+        if name in fields and not 1 <= fields[name] <= most:
+            raise VipeError(f"{what}: {name} must be 1 to {most}, got {fields[name]}")
+    if not 0 <= fields.get("dropout", 0.0) < 1:
+        raise VipeError(f"{what}: dropout must be at least 0 and below 1, got {fields['dropout']}")
+
+
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
     """Draw all Linear weights as He et al. 2015 (sec. 2.2) for ReLU, from `generator`; biases are zero.
 
@@ -51,7 +96,8 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=generator)
-            nn.init.zeros_(part.bias)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
     for part in module.modules():
         if isinstance(part, ResidualMLP):
             with torch.no_grad():

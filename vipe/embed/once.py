@@ -1,84 +1,93 @@
 """A training that is done once: called again it goes on where it was interrupted, or only loads what it made."""
 
-__all__ = ["origin_of", "train_once"]
+__all__ = ["Run", "train_once"]
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
+from torch import Tensor
 
 from vipe.embed.checkpoint import CheckpointFolder, refuse_other_origin
-from vipe.embed.loop import History
-from vipe.embed.recorded import digest
+from vipe.embed.learned import LearnedEncoder, check_device
+from vipe.embed.loop import History, Progress, Schedule, Stage, run_stages
+from vipe.embed.networks import Network
+from vipe.embed.recorded import digest, held_out, recorded
 from vipe.errors import VipeError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+E = TypeVar("E", bound=LearnedEncoder[Any])
 
 
 @runtime_checkable
-class Trained(Protocol):
-    """What a training makes."""
+class Run(Protocol):
+    """One training: its data and its networks."""
 
-    origin: dict[str, Any]
+    @property
+    def model(self) -> Network:
+        """The networks, on the device of the data."""
 
-    def save(self, path: str | Path, *, files: Mapping[str, str] | None = None, replace: bool = False) -> None:
-        """Write it as a folder."""
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """What is trained, in order."""
 
-
-M = TypeVar("M", bound=Trained)
-
-
-def origin_of(
-    network: Mapping[str, Any],
-    training: Mapping[str, Any],
-    seed: int,
-    poses: Float[Array, "N 17 3"],
-    validation: Float[Array, "M 17 3"],
-) -> dict[str, Any]:
-    """What decides how a training ends: settings, seed, and what its data are told by.
-
-    It is saved with checkpoints and with what was trained, and compared when they are met again, so its keys stay.
-
-    Raises:
-        VipeError: If the seed is negative.
-    """
-    if seed < 0:
-        raise VipeError(f"training: seed must not be negative, got {seed}")
-    return {
-        "network": network,
-        "training": training,
-        "seed": seed,
-        "poses": digest(poses),
-        "validation": digest(validation),
-    }
+    def finish(self, history: History) -> str:
+        """What is left to do after the last step; the model card."""
 
 
 def train_once(
+    encoder: type[E],
+    begin: Callable[[Float32[Tensor, "N 17 3"], Float32[Tensor, "M 17 3"]], Run],
+    poses: Float[Array, "N 17 3"],
+    validation: Float[Array, "M 17 3"],
     folder: str | Path,
-    origin: Mapping[str, Any],
-    load: Callable[[Path], M],
-    run: Callable[[CheckpointFolder], tuple[M, History]],
-) -> M:
+    *,
+    network: Mapping[str, Any],
+    training: Mapping[str, Any],
+    schedule: Schedule,
+    seed: int,
+    device: str,
+    progress: Progress | None,
+) -> E:
     """Run a training unless its folder is finished, and leave what it made there with its `history.jsonl`.
 
     Args:
-        folder: Of the training, and of what it makes.
-        origin: As `origin_of` gives it.
-        load: Reads what was made.
-        run: Trains, with checkpoints in the folder.
+        encoder: What is made of the trained networks.
+        begin: Makes the training of the poses and of those that validate, which are on the device.
+        poses: As recorded, metres.
+        validation: Likewise.
+        folder: Of the checkpoints, and of what is made.
+        network: Settings of the networks, as JSON values. With `training`, the seed and hashes of the data they are the
+            origin, which decides how a training ends. It is saved with checkpoints and with what was made, and
+            compared when they are met again, so its keys stay.
+        training: Settings of the training, likewise.
+        schedule: What of them the steps need.
+        seed: Decides every draw.
+        device: Where to train, as torch names it.
+        progress: Called every few steps.
 
     Raises:
-        VipeError: If the folder cannot be written, holds something else, or a training of another origin.
+        ShapeError: If poses are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
+        VipeError: If the device is not there, the seed is negative, a loss is not finite, or the folder cannot be
+            written, holds something else, or a training of another origin.
     """
+    check_device(device)
+    if seed < 0:
+        raise VipeError(f"training: seed must not be negative, got {seed}")
+    data = {"poses": digest(poses), "validation": digest(validation)}
+    origin = {"network": network, "training": training, "seed": seed, **data}
     folder = Path(folder)
     if (folder / "config.json").is_file():
-        made = load(folder)
+        made = encoder.from_pretrained(folder, device=device)
         refuse_other_origin(folder, made.origin, origin)
         return made
-    made, history = run(CheckpointFolder(folder, origin))
+    checkpoints = CheckpointFolder(folder, origin)
+    run = begin(recorded("poses", poses, device), held_out(validation, schedule.validation_rows, device))
+    history = run_stages(run.model, run.stages, schedule, seed=seed, folder=checkpoints, progress=progress)
+    made = encoder(run.model, card=run.finish(history), origin=origin)
     lines = "".join(json.dumps(line) + "\n" for line in history)
     made.save(folder, files={"history.jsonl": lines}, replace=True)
     return made

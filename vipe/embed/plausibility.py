@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
-from vipe.errors import ShapeError, VipeError
+from vipe.embed.encoder import check_rows
+from vipe.errors import VipeError
 from vipe.geometry.bones import bone_vectors
 from vipe.geometry.canonical import canonical_rotation, canonicalize_array
 from vipe.geometry.procrustes import procrustes_mpjpe
@@ -51,8 +52,7 @@ def joint_angles(poses: Float[Array, "N 17 3"]) -> Float32[Array, "N angles"]:
     Raises:
         ShapeError: If the poses are not (N, 17, 3).
     """
-    if poses.ndim != 3 or poses.shape[1:] != (17, 3):
-        raise ShapeError(f"poses must be (N, 17, 3), got shape {poses.shape}; one alone is (1, 17, 3)")
+    check_rows("poses", poses, (17, 3))
     vectors = bone_vectors(torch.tensor(poses, dtype=torch.float32), _BODY.parents)
     bones = dict(zip(_BONES, torch.nn.functional.normalize(vectors, dim=-1).unbind(-2), strict=True))
     pelvis, _ = canonical_rotation(bones["right_hip"] - bones["left_hip"], bones["spine"])

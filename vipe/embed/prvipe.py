@@ -5,32 +5,26 @@ Sun et al. 2020, "View-Invariant Probabilistic Embedding for Human Pose". `vipe.
 
 __all__ = ["PrVIPE", "PrVIPEConfig", "PrVIPENetwork", "match_probability"]
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 
-from vipe import pretrained
-from vipe.detections import Keypoints, normalize_keypoints
-from vipe.embed.encoder import Metric
-from vipe.embed.networks import ResidualMLP, initialize
-from vipe.errors import ReadError, ShapeError, VipeError
+from vipe.detections import Keypoints
+from vipe.embed.learned import LearnedEncoder
+from vipe.embed.networks import Network, ResidualMLP, check_sizes
+from vipe.errors import VipeError
 from vipe.skeletons import load
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _MAP_VERSION = 1  # part of the fingerprint: raise it when the same weights start to mean another map
-_COCO13 = load("coco13")
-_ROWS = 4096  # people at a time
+_KEYPOINTS = len(load("coco13"))
 _LEAST_SCALE = 1e-4  # of a Gaussian: ELU + 1 reaches 0
 _PAIRS = 1 << 16  # pairs whose samples are compared at a time: they stay in the cache
 
@@ -50,36 +44,26 @@ class PrVIPEConfig:
     samples: int = 20  # of each person, when two are compared
 
     def __post_init__(self) -> None:
-        for name, most in (("dim", 4096), ("width", 65536), ("blocks", 64), ("samples", 1024)):
-            if not 1 <= getattr(self, name) <= most:
-                raise VipeError(f"Pr-VIPE: {name} must be 1 to {most}, got {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise VipeError(f"Pr-VIPE: dropout must be at least 0 and below 1, got {self.dropout}")
+        check_sizes("Pr-VIPE", self)
 
 
-class PrVIPENetwork(nn.Module):
+class PrVIPENetwork(Network):
     """A Gaussian N(mean, diag scale²) of each person, and how distance becomes the probability of a match.
 
     The paper's input is 26 coordinates; `seen` beside them is what this library gives every encoder, so that a
     missing joint is not taken for one at the centroid.
     """
 
+    kind = "pr-vipe"
+    config_type = PrVIPEConfig
+
     def __init__(self, config: PrVIPEConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.net = ResidualMLP(
-            len(_COCO13) * 3, 2 * config.dim, width=config.width, blocks=config.blocks, dropout=config.dropout
+            _KEYPOINTS * 3, 2 * config.dim, width=config.width, blocks=config.blocks, dropout=config.dropout
         )
         self.raw_slope = nn.Parameter(torch.tensor(-0.65))  # the start of the paper's code
         self.offset = nn.Parameter(torch.tensor(-0.5))
-
-    @classmethod
-    def untrained(cls, config: PrVIPEConfig, seed: int) -> "PrVIPENetwork":
-        """The network with initial weights that depend on the seed alone; the global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            network = cls(config)
-        initialize(network, torch.Generator().manual_seed(seed))
-        return network
 
     @property
     def slope(self) -> Float[Tensor, ""]:
@@ -109,76 +93,22 @@ def match_probability(
     return (offset - slope * distance).sigmoid().mean((-2, -1))
 
 
-class PrVIPE:
+class PrVIPE(LearnedEncoder[PrVIPENetwork]):
     """Pr-VIPE as an encoder of keypoints, and as a way to compare two of them.
 
     An embedding is the mean of the Gaussian: 3D poses have none, since the method never sees a pose in 3D. Two people
     are compared by their sampled probability of a match (`compare`).
     """
 
-    name = "pr-vipe"
-    metric: Metric = "l2"
+    name = PrVIPENetwork.kind
+    networks = (PrVIPENetwork,)
+    constants = (_MAP_VERSION, load("coco13").joints)
 
     def __init__(
         self, network: PrVIPENetwork, *, card: str = "", origin: Mapping[str, Any] | None = None, candidates: int = 64
     ) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.card = card
-        self.origin = dict(origin or {})
+        super().__init__(network, card=card, origin=origin)
         self.candidates = candidates  # of each query, by their means, for which `compare` samples
-
-    @classmethod
-    def from_pretrained(cls, source: str | Path) -> "PrVIPE":
-        """Load a trained one from its folder.
-
-        Raises:
-            ReadError: If there is none, it is broken, or it is another kind of trained thing.
-        """
-        trained = pretrained.load(source)
-        file = trained.where / "config.json"
-        if trained.kind != cls.name:
-            raise ReadError(f"{file}: is a {trained.kind!r}, expected a {cls.name!r}")
-        if unknown := sorted(trained.config.keys() - {field.name for field in fields(PrVIPEConfig)}):
-            raise ReadError(f"{file}: unknown setting {unknown[0]!r}; was it saved by a later version of vipe?")
-        try:
-            config = msgspec.convert(trained.config, PrVIPEConfig)
-        except (msgspec.ValidationError, VipeError) as error:
-            raise ReadError(f"{file}: config: {error}") from error
-        with torch.device("meta"):
-            network = PrVIPENetwork(config)
-        trained.fill(network)
-        return cls(network, card=trained.card, origin=trained.origin)
-
-    @property
-    def config(self) -> PrVIPEConfig:
-        """What the network was built from."""
-        return self.network.config
-
-    @property
-    def dim(self) -> int:
-        """Length of an embedding."""
-        return self.config.dim
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """16 hex digits of the SHA-256 of configuration and weights."""
-        around = [self.name, _MAP_VERSION, _COCO13.joints]
-        digest = hashlib.sha256(json.dumps([around, asdict(self.config)], sort_keys=True).encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
-
-    def save(self, path: str | Path, *, files: Mapping[str, str] | None = None, replace: bool = False) -> None:
-        """Write the folder that `from_pretrained` reads; arguments as of `Embedder.save`.
-
-        Raises:
-            VipeError: If something else is there, or the folder cannot be written.
-        """
-        tensors = self.network.state_dict()
-        pretrained.save(
-            path, self.name, asdict(self.config), tensors, self.card, origin=self.origin, files=files, replace=replace
-        )
 
     def encode_poses(self, poses: Float[Array, "N 17 3"]) -> Float32[Array, "N D"]:
         """Pr-VIPE has no encoder of 3D poses.
@@ -202,19 +132,7 @@ class PrVIPE:
 
     def describe(self, keypoints: Keypoints) -> Float32[Array, "N 2 D"]:
         """Mean and scale of each person's Gaussian; raises as `encode_keypoints`."""
-        keypoints = keypoints.to(_COCO13)
-        gaussians = np.empty((len(keypoints), 2, self.dim), dtype=np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(keypoints), _ROWS):
-                part = keypoints[start : start + _ROWS]
-                xy, _, radius = normalize_keypoints(part)
-                if (radius == 0).any():
-                    row = start + int((radius == 0).argmax())
-                    why = "seen joints are fewer than two or all at one place"
-                    raise ShapeError(f"person {row} cannot be embedded: {why}; leave it out")
-                mean, scale = self.network(torch.from_numpy(xy), torch.tensor(part.mask))
-                gaussians[start : start + _ROWS] = torch.stack([mean, scale], dim=1).numpy()
-        return gaussians
+        return self._of_people(keypoints, lambda xy, seen: torch.stack(self.model(xy, seen), dim=1), 2, self.dim)
 
     def compare(self, query: Float32[Array, "Q 2 D"], gallery: Float32[Array, "G 2 D"]) -> Float32[Array, "Q G"]:
         """How alike described people are: by the distance of means, the nearest of them by sampled probability.
@@ -222,30 +140,35 @@ class PrVIPE:
         All pairs' samples would be `samples²` distances each. So the gallery is ordered by the means, and its first
         `candidates` again by the probability of a match. The draws are the same for everybody.
 
+        Args:
+            query: As `describe` gives them.
+            gallery: Likewise; may be nobody.
+
         Returns:
             Minus the squared distance of means, and 1 plus the probability for the candidates.
         """
-        mean, other = torch.from_numpy(query[:, 0]), torch.from_numpy(gallery[:, 0])
-        middle = other.mean(0)
+        (mean, scale), (other, spread) = (self._tensor(people).unbind(1) for people in (query, gallery))
+        middle = other.mean(0)  # from there squares are small and lose no digits
         mean, other = mean - middle, other - middle
         scores = -(mean.square().sum(-1)[:, None] + other.square().sum(-1) - 2 * mean @ other.T).clamp(min=0)
         count = min(self.candidates, len(gallery))
         nearest = scores.topk(count, dim=1, sorted=False).indices
         own, theirs = self._draws
-        samples = mean[:, None] + torch.from_numpy(query[:, 1])[:, None] * own
-        step = max(1, _PAIRS // (count * self.config.samples))
-        found = torch.empty(nearest.shape)
+        samples = mean[:, None] + scale[:, None] * own
+        found = torch.empty_like(nearest, dtype=scores.dtype)
+        step = max(1, _PAIRS // max(1, count * self.config.samples))
         for start in range(0, len(query), step):
             rows = nearest[start : start + step]
-            drawn = other[rows][:, :, None] + torch.from_numpy(gallery[:, 1])[rows][:, :, None] * theirs
+            drawn = other[rows][:, :, None] + spread[rows][:, :, None] * theirs
             found[start : start + step] = match_probability(
-                samples[start : start + step, None], drawn, self.network.slope, self.network.offset
+                samples[start : start + step, None], drawn, self.model.slope, self.model.offset
             )
-        return scores.scatter_(1, nearest, 1 + found).numpy()
+        return scores.scatter_(1, nearest, 1 + found).cpu().numpy()
 
     @cached_property
     def _draws(self) -> tuple[Float32[Tensor, "K D"], Float32[Tensor, "K D"]]:
         """Standard normal, of a query and of what it is compared with."""
         generator = torch.Generator().manual_seed(0)
-        own, theirs = torch.randn(2, self.config.samples, self.dim, generator=generator).unbind(0)
+        draws = torch.randn(2, self.config.samples, self.dim, generator=generator)
+        own, theirs = draws.to(self._device).unbind(0)
         return own, theirs

@@ -5,6 +5,7 @@ __all__ = ["PrVIPETrainingConfig", "train_prvipe"]
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,28 +14,23 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vipe.embed.checkpoint import CheckpointFolder
-from vipe.embed.embedder import check_device
-from vipe.embed.loop import History, Progress, Stage, check_schedule, run_stages
+from vipe.embed.loop import History, Progress, Schedule, Stage
 from vipe.embed.losses import kl_to_standard_normal
-from vipe.embed.once import origin_of, train_once
+from vipe.embed.once import train_once
 from vipe.embed.prvipe import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probability
-from vipe.embed.recorded import held_out, recorded
-from vipe.embed.validation import first_hits
+from vipe.embed.validation import first_hits, two_views, validation_generator
 from vipe.embed.views import ViewConfig, see
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
 from vipe.geometry.procrustes import procrustes_mpjpe
-from vipe.simulate.rigs import CameraRig
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_SEED = 20240709  # of the views that validate, the same for every training
 _LOOKED_AT = 16  # nearest possible negatives of an anchor whose 3D distance is asked
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrVIPETrainingConfig:
+class PrVIPETrainingConfig(Schedule):
     """How Pr-VIPE is trained: losses and weights are the paper's (sec. 4.2, 4.3, and its code).
 
     The paper's optimizer is Adagrad for millions of steps. Here it is that of V-VIPE, for as long, with V-VIPE's
@@ -54,13 +50,13 @@ class PrVIPETrainingConfig:
     prior_weight: float = 0.001
     match: float = 0.1  # kappa, torso lengths: poses nearer than this are no mismatch
     views: ViewConfig = field(default_factory=ViewConfig)
-    precision: Literal["float32", "bfloat16"] = "float32"  # of matrix products, as in `TrainingConfig`
+    precision: Literal["float32", "bfloat16"] = "float32"
     record_every: int = 50
     validate_every: int = 1000
     validation_rows: int = 1000
 
     def __post_init__(self) -> None:
-        check_schedule(self, steps=("steps",), least=3, holds="a triplet")
+        self.check(steps=("steps",), least=3, holds="a triplet")
         if not self.ratio > 1:
             raise VipeError(f"training: ratio must be above 1, got {self.ratio}")
 
@@ -77,34 +73,24 @@ def train_prvipe(
     progress: Progress | None = None,
     data: str = "",
 ) -> PrVIPE:
-    """Train Pr-VIPE and leave it in `folder`; arguments, resuming and errors as of `vipe.embed.training.train`.
+    """Train Pr-VIPE and leave it in `folder`, as `PrVIPE.from_pretrained` reads it, with its `history.jsonl`.
 
-    Wherever it was trained, what is returned is on the CPU.
+    Args, resuming and errors are those of `vipe.embed.training.train`.
     """
     network, config = network or PrVIPEConfig(), config or PrVIPETrainingConfig()
-    check_device(device)
-
-    def trained(checkpoints: CheckpointFolder) -> tuple[PrVIPE, History]:
-        run = _Run(
-            model=PrVIPENetwork.untrained(network, seed).to(device),
-            config=config,
-            recorded=recorded("poses", poses, device),
-            held_out=held_out(validation, config.validation_rows, device),
-        )
-        history = run_stages(
-            run.model,
-            [Stage(name="pairs", steps=config.steps, trained=(run.model,), losses=run.losses, validate=run.validate)],
-            config,
-            seed=seed,
-            device=run.recorded.device,
-            folder=checkpoints,
-            progress=progress,
-        )
-        card = _card(data, len(poses), config, seed, history[-1])
-        return PrVIPE(run.model.cpu(), card=card, origin=checkpoints.origin), history
-
-    origin = origin_of(asdict(network), asdict(config), seed, poses, validation)
-    return train_once(folder, origin, PrVIPE.from_pretrained, trained)
+    return train_once(
+        PrVIPE,
+        partial(_Run, network, config, seed, data),
+        poses,
+        validation,
+        folder,
+        network=asdict(network),
+        training=asdict(config),
+        schedule=config,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
 
 
 class _Run:
@@ -112,19 +98,30 @@ class _Run:
 
     def __init__(
         self,
-        *,
-        model: PrVIPENetwork,
+        network: PrVIPEConfig,
         config: PrVIPETrainingConfig,
+        seed: int,
+        data: str,
         recorded: Float[Tensor, "N 17 3"],
         held_out: Float[Tensor, "M 17 3"],
     ) -> None:
-        self.model, self.config = model, config
+        self.model = PrVIPENetwork.untrained(network, seed).to(recorded.device)
+        self.config, self.seed, self.data = config, seed, data
         self.recorded, self.canonical = recorded, canonicalize(recorded).poses
         self.held_out, self.held_out_canonical = held_out, canonicalize(held_out).poses
-        rig = [[view.azimuth, view.elevation, view.roll] for view in CameraRig.load(config.views.rig).cameras]
-        self.rig = torch.tensor(rig, dtype=torch.float32, device=recorded.device)
+        self.rig = config.views.rig_views(recorded.device)
 
-    def losses(self, generator: torch.Generator) -> dict[str, Tensor]:
+    @property
+    def stages(self) -> tuple[Stage]:
+        """All at once."""
+        steps = self.config.steps
+        return (Stage("pairs", steps, trained=(self.model,), losses=self._losses, validate=self._validate),)
+
+    def finish(self, history: History) -> str:
+        """The model card; nothing is left to do."""
+        return _card(self.data, len(self.recorded), self.config, self.seed, history[-1])
+
+    def _losses(self, generator: torch.Generator) -> dict[str, Tensor]:
         """One batch: every pose in two views, the second a positive of the first (Sun et al. 2020, eq. 4 to 6)."""
         config, device = self.config, self.recorded.device
         rows = torch.randint(len(self.recorded), (config.batch,), generator=generator, device=device)
@@ -147,14 +144,11 @@ class _Run:
         loss = ratio + config.pairwise_weight * losses["pairwise"] + config.prior_weight * losses["prior"]
         return {"loss": loss, **losses, "active": active.float().mean()}
 
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
+    def _validate(self) -> dict[str, float]:
         """Hit@1 of held-out views among another view of every held-out pose, by the means."""
-        views = self.config.views
-        middle = sum(views.noise) / 2
-        views = ViewConfig(**{**asdict(views), "random_share": 1.0, "noise": (middle, middle), "missing_share": 0.0})
-        generator = torch.Generator(self.held_out.device).manual_seed(_SEED)
-        queries, others = (self.model(*see(self.held_out, self.rig, views, generator))[0] for _ in range(2))
+        views, generator = self.config.views, validation_generator(self.held_out.device)
+        both = two_views(self.held_out, views, sum(views.noise) / 2, generator)
+        queries, others = (self.model(xy, seen)[0] for xy, seen in both)
         return {"val_view_hit1": first_hits(queries, others, self.held_out_canonical)}
 
     def _log_probability(self, a: Float[Tensor, "batch K D"], b: Float[Tensor, "batch K D"]) -> Float[Tensor, " batch"]:

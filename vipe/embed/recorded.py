@@ -49,6 +49,5 @@ def held_out(validation: Float[Array, "M 17 3"], most: int, device: str) -> Floa
 
 def digest(poses: Float[Array, "N 17 3"]) -> str:
     """16 hex digits that tell data from other data."""
-    return hashlib.sha256(f"{poses.shape}".encode() + np.ascontiguousarray(poses, np.float32).tobytes()).hexdigest()[
-        :16
-    ]
+    data = f"{poses.shape}".encode() + np.ascontiguousarray(poses, np.float32).tobytes()
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from vipe.embed.affine import COCO13_IN_H36M17, column_basis
 from vipe.embed.mirror import MirrorMLP, ParityBasis, Parts, centred_parity, split_square
+from vipe.embed.networks import Network, check_sizes
 from vipe.errors import VipeError
 from vipe.skeletons import load
 
 _BODY, _KEYPOINTS = load("h36m17"), load("coco13")
+_SMALLER = 0.3  # so that blocks start near the identity
 _ENTRY = 10.0  # brings a signature's entries, of which there are 78 to share a norm of one, to a coordinate's size
 
 
@@ -36,22 +38,20 @@ class TowersConfig:
     decoder_blocks: int = 1
 
     def __post_init__(self) -> None:
-        limits = {"dim": 4096, "width": 65536, "blocks": 64, "decoder_width": 65536, "decoder_blocks": 64}
-        for name, most in limits.items():
-            if not 1 <= getattr(self, name) <= most:
-                raise VipeError(f"towers: {name} must be 1 to {most}, got {getattr(self, name)}")
-            if "blocks" not in name and getattr(self, name) % 2:
+        check_sizes("towers", self)
+        for name in ("dim", "width", "decoder_width"):
+            if getattr(self, name) % 2:
                 raise VipeError(f"towers: {name} must be even, got {getattr(self, name)}: half is for each parity")
 
 
-class Towers(nn.Module):
+class Towers(Network):
     """Both towers and the decoder; mirroring a person negates the second half of the embedding, and no more."""
 
     kind = "towers"
+    config_type = TowersConfig
 
     def __init__(self, config: TowersConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.products = _Products()
         # Canonical space: the body's right is +y. Images: x to the right.
         self.pose_basis = ParityBasis(_BODY, (False, True, False))
@@ -64,22 +64,18 @@ class Towers(nn.Module):
         self.keypoint_tower = MirrorMLP(_add(signature, image, seen), half, width=config.width, blocks=config.blocks)
         self.decoder = MirrorMLP(half, body, width=config.decoder_width, blocks=config.decoder_blocks)
 
-    @classmethod
-    def untrained(cls, config: TowersConfig, seed: int) -> "Towers":
-        """The networks with initial weights that depend on the seed alone; the global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            model = cls(config)
-        generator = torch.Generator().manual_seed(seed)
-        for module in model.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        for tower in (model.pose_tower, model.keypoint_tower, model.decoder):
-            for name, parameter in tower.named_parameters():
-                if name.startswith("output") or ".second." in name:  # blocks start near the identity
-                    parameter.data.mul_(0.3)
-        return model
+    @property
+    def mlps(self) -> tuple[MirrorMLP, ...]:
+        """All that is trained."""
+        return self.pose_tower, self.keypoint_tower, self.decoder
+
+    def draw_weights(self, generator: torch.Generator) -> None:
+        """Draw them as He et al. 2015; the second layer of each block and the outputs are smaller."""
+        super().draw_weights(generator)
+        for mlp in self.mlps:
+            for name, parameter in mlp.named_parameters():
+                if name.startswith("output") or ".second." in name:
+                    parameter.data.mul_(_SMALLER)
 
     def encode_poses(self, canonical: Float[Tensor, "batch 17 3"]) -> Float[Tensor, "batch D"]:
         """Embed canonical poses."""

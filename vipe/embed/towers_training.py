@@ -2,7 +2,8 @@
 
 __all__ = ["TowersTrainingConfig", "train_towers"]
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,27 +13,25 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from vipe.embed.augment import AugmentConfig, PosePool, draw_poses
-from vipe.embed.checkpoint import CheckpointFolder
-from vipe.embed.embedder import Embedder, check_device
-from vipe.embed.loop import History, Progress, Stage, check_schedule, run_stages
-from vipe.embed.once import origin_of, train_once
-from vipe.embed.recorded import held_out, recorded
+from vipe.embed.embedder import Embedder
+from vipe.embed.loop import History, Progress, Schedule, Stage
+from vipe.embed.losses import mpjpe
+from vipe.embed.once import train_once
 from vipe.embed.towers import Towers, TowersConfig
+from vipe.embed.validation import first_hits, two_views, validation_generator
 from vipe.embed.views import ViewConfig, normalize, see
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
-from vipe.geometry.procrustes import procrustes_mpjpe
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_HIT = 0.1  # torso lengths (levy2024, sec. 4.2)
-_SEED = 20240709  # validation views are the same for every training, so that trainings compare
-_STANDARD_ROWS = 4096
+_STANDARD_ROWS = 4096  # poses, enough for a mean and a variance
+_ELSEWHERE = 0.5  # RMS radii: spread of a joint that is found elsewhere
 _VIEWS = ViewConfig(random_share=1.0, elevation=(-0.4, 0.8), noise=(0.0, 0.06), missing_share=0.4, missing_most=4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TowersTrainingConfig:
+class TowersTrainingConfig(Schedule):
     """How the towers are trained; the defaults are those of the model that comes with the library.
 
     Chosen by search and view invariance at rank 1 on clips and actions of real motion capture that no training saw,
@@ -45,7 +44,7 @@ class TowersTrainingConfig:
     steps: int = 7_000
     batch: int = 768
     learning_rate: float = 2e-3
-    warmup: float = 0.03  # share of the steps over which the rate rises; then it falls to 0 as a cosine
+    warmup: float = 0.03
     weight_decay: float = 1e-4
     near: float = 0.05  # torso lengths: how fast a pose stops being an answer as it differs from the asked one
     views_weight: float = 1.0  # of one view finding another, beside views finding poses and poses finding views
@@ -59,7 +58,7 @@ class TowersTrainingConfig:
     validation_rows: int = 1000
 
     def __post_init__(self) -> None:
-        check_schedule(self, steps=("steps",), least=2, holds="a pose and another")
+        self.check(steps=("steps",), least=2, holds="a pose and another")
         if not self.near > 0:
             raise VipeError(f"training: near must be above 0, got {self.near}")
 
@@ -82,49 +81,22 @@ def train_towers(
     every view for its pose among the batch's, every pose for its views, and every view for the other view of its
     pose. Poses that are almost the same count as answers too, by their 3D distance. The decoder learns beside them.
 
-    Interrupts, seeds and checkpoints are as in `vipe.embed.training.train`.
-
-    Args:
-        poses: As recorded: metres, world space, z up, own proportions. Synthetic ones do as well.
-        validation: Likewise, of other clips. They decide nothing here; their figures go into the history.
-        folder: Made if it is not there.
-        network: Sizes.
-        config: Losses, augmentation, views, steps.
-        seed: Decides initial weights, batches and views.
-        device: Where to train, as torch names it.
-        progress: Called every `record_every` steps.
-        data: What the poses are, in words, for the model card.
-
-    Raises:
-        ShapeError: If poses are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
-        VipeError: If the folder holds something else, or a training with other settings or data; if the device is not
-            there, or the loss is not finite.
+    Args, resuming and errors are those of `vipe.embed.training.train`; synthetic poses do as well as recorded ones.
     """
     network, config = network or TowersConfig(), config or TowersTrainingConfig()
-    check_device(device)
-
-    def trained(checkpoints: CheckpointFolder) -> tuple[Embedder, History]:
-        run = _Run(
-            model=Towers.untrained(network, seed).to(device),
-            config=config,
-            pool=PosePool.of(recorded("poses", poses, device)),
-            held_out=held_out(validation, config.validation_rows, device),
-        )
-        history = run_stages(
-            run.model,
-            (run.stage,),
-            config,
-            seed=seed,
-            device=run.device,
-            folder=checkpoints,
-            progress=progress,
-        )
-        run.standardize()
-        card = _card(data, len(poses), config, seed, history)
-        return Embedder(run.model, card=card, origin=checkpoints.origin), history
-
-    origin = origin_of(asdict(network), asdict(config), seed, poses, validation)
-    return train_once(folder, origin, lambda path: Embedder.from_pretrained(path, device=device), trained)
+    return train_once(
+        Embedder,
+        partial(_Run, network, config, seed, data),
+        poses,
+        validation,
+        folder,
+        network=asdict(network),
+        training=asdict(config),
+        schedule=config,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
 
 
 class _Run:
@@ -132,29 +104,37 @@ class _Run:
 
     def __init__(
         self,
-        *,
-        model: Towers,
+        network: TowersConfig,
         config: TowersTrainingConfig,
-        pool: PosePool,
+        seed: int,
+        data: str,
+        recorded: Float32[Tensor, "N 17 3"],
         held_out: Float32[Tensor, "M 17 3"],
     ) -> None:
-        self.model, self.config, self.pool, self.held_out = model, config, pool, held_out
-        self.device = held_out.device
+        self.model = Towers.untrained(network, seed).to(recorded.device)
+        for mlp in self.model.mlps:
+            mlp.precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+        self.config, self.seed, self.data = config, seed, data
+        self.pool, self.held_out, self.device = PosePool.of(recorded), held_out, held_out.device
+        self.rig = config.views.rig_views(self.device)
 
     @property
-    def stage(self) -> Stage:
+    def stages(self) -> tuple[Stage]:
         """All networks at once."""
-        return Stage(
-            name="towers",
-            steps=self.config.steps,
-            trained=(self.model,),
-            losses=self._losses,
-            validate=self._validate,
-        )
+        steps = self.config.steps
+        return (Stage("towers", steps, trained=(self.model,), losses=self._losses, validate=self._validate),)
+
+    def finish(self, history: History) -> str:
+        """Bring embeddings of the recorded poses to mean 0 and unit variance on average; the model card."""
+        rows = torch.linspace(0, len(self.pool) - 1, min(len(self.pool), _STANDARD_ROWS)).round().long()
+        self.model.eval()
+        with torch.no_grad():
+            self.model.standardize(self.model.encode_poses(self.pool.canonical(rows)))
+        return _card(self.data, len(self.pool), self.config, self.seed, history)
 
     def _losses(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """One batch of new poses in two views each: who finds whom, and how far decoded poses are off."""
         config, n = self.config, self.config.batch
-        self._set_products(torch.bfloat16 if config.precision == "bfloat16" else torch.float32)
         rows = torch.randint(len(self.pool), (n,), generator=generator, device=self.device)
         people, canonical = draw_poses(self.pool, rows, config.augment, generator)
         xy, seen = self._see(people.repeat(2, 1, 1), generator)  # two views of each
@@ -169,50 +149,34 @@ class _Run:
             "search": search,
             "answer": answer,
             "views": (forth + back) / 2,
-            "decoded": (decoded - canonical.repeat(3, 1, 1)).norm(dim=-1).mean(),
+            "decoded": mpjpe(decoded, canonical.repeat(3, 1, 1)),
         }
         loss = losses["search"] + losses["answer"] + 2 * config.views_weight * losses["views"]
         return {"loss": loss + config.decoder_weight * losses["decoded"], **losses}
 
     def _see(self, people: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        xy, seen = see(people, people.new_zeros(1, 3), self.config.views, generator)
+        """Keypoints of each person in a view of its own, as `see` gives them, some with one joint found elsewhere."""
+        xy, seen = see(people, self.rig, self.config.views, generator)
         batch, joints = seen.shape
         off = torch.rand(batch, 1, generator=generator, device=self.device) < self.config.outlier
         which = torch.randint(joints, (batch, 1), generator=generator, device=self.device)
         wrong = off & (torch.arange(joints, device=self.device) == which)
-        shift = 0.5 * torch.randn(batch, 1, 2, generator=generator, device=self.device)
+        shift = _ELSEWHERE * torch.randn(batch, 1, 2, generator=generator, device=self.device)
         return normalize(xy + shift * wrong[..., None], seen), seen
 
-    @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        """Hit@1 of search and of one view for another, and the decoder's error, clean and noisy."""
-        self._set_products(torch.float32)
+        """Hit@1 of search and of one view for another, and the decoder's error, with exact and with noisy keypoints."""
         canonical = canonicalize(self.held_out).poses
         poses = self.model.encode_poses(canonical)
-        generator = torch.Generator(self.device).manual_seed(_SEED)
+        generator = validation_generator(self.device)
         metrics = {}
         for name, noise in (("clean", 0.0), ("noisy", 0.03)):
-            views = replace(self.config.views, noise=(noise, noise), missing_share=0.0)
-            rig = self.held_out.new_zeros(1, 3)
-            one, other = (self.model.encode_keypoints(*see(self.held_out, rig, views, generator)) for _ in range(2))
-            for question, gallery in (("search", poses), ("views", other)):
-                nearest = torch.cdist(one, gallery).argmin(1)
-                hits = procrustes_mpjpe(canonical[nearest], canonical) < _HIT
-                metrics[f"val_{question}_{name}"] = float(hits.float().mean())
-            decoded = self.model.decode(one)
-            metrics[f"val_mpjpe_{name}"] = float((decoded - canonical).norm(dim=-1).mean())
+            both = two_views(self.held_out, self.config.views, noise, generator)
+            one, other = (self.model.encode_keypoints(xy, seen) for xy, seen in both)
+            metrics[f"val_search_{name}"] = first_hits(one, poses, canonical)
+            metrics[f"val_views_{name}"] = first_hits(one, other, canonical)
+            metrics[f"val_mpjpe_{name}"] = float(mpjpe(self.model.decode(one), canonical))
         return metrics
-
-    @torch.no_grad()
-    def standardize(self) -> None:
-        """Bring embeddings of the recorded poses to mean 0 and unit variance on average."""
-        self._set_products(torch.float32)
-        rows = torch.linspace(0, len(self.pool) - 1, min(len(self.pool), _STANDARD_ROWS)).round().long()
-        self.model.standardize(self.model.encode_poses(self.pool.canonical(rows)))
-
-    def _set_products(self, precision: torch.dtype) -> None:
-        for tower in (self.model.pose_tower, self.model.keypoint_tower, self.model.decoder):
-            tower.products = precision
 
 
 def _squared(a: Float[Tensor, "n D"], b: Float[Tensor, "m D"]) -> Float[Tensor, "n m"]:
@@ -220,7 +184,7 @@ def _squared(a: Float[Tensor, "n D"], b: Float[Tensor, "m D"]) -> Float[Tensor, 
 
 
 def _likeness(canonical: Float[Tensor, "batch 17 3"], near: float) -> Float[Tensor, "batch batch"]:
-    """How much of an answer each pose is to each other, by their RMS joint distance: 1 to itself."""
+    """How much of an answer each pose is to each other: exp(-d² / 2 near²), d their RMS joint distance; 1 to itself."""
     flat = canonical.flatten(1)
     squared = _squared(flat, flat).clamp(min=0) / canonical.shape[1]
     return (-squared / (2 * near**2)).exp()
@@ -231,6 +195,7 @@ def _contrast(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Cross entropy of finding b from a, and a from b; scores are negative squared distances.
 
+    InfoNCE (van den Oord et al. 2018) both ways, with answers that are right in part.
     The answers' shares of a row are its likenesses, scaled to sum to 1. With shares q and scores s a row's loss is
     logsumexp(s) - <q, s>, and <q, s> needs no matrix of its own: sum_j q_j |a - b_j|^2 is
     |a|^2 + sum_j q_j |b_j|^2 - 2 a . (sum_j q_j b_j).

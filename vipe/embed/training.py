@@ -4,7 +4,9 @@ __all__ = ["TrainingConfig", "settings", "train"]
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,23 +15,30 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from vipe.embed.checkpoint import CheckpointFolder
-from vipe.embed.embedder import Embedder, check_device
-from vipe.embed.loop import History, Progress, Stage, check_schedule, run_stages
-from vipe.embed.losses import kl_to_standard_normal, mine, pairwise_mpjpe, reconstruction, triplet
-from vipe.embed.once import origin_of, train_once
-from vipe.embed.recorded import held_out, recorded
-from vipe.embed.validation import validate_keypoints, validate_poses
+from vipe.embed.embedder import Embedder
+from vipe.embed.loop import History, Progress, Schedule, Stage
+from vipe.embed.losses import kl_to_standard_normal, mine, mpjpe, pairwise_mpjpe, reconstruction, triplet
+from vipe.embed.once import train_once
+from vipe.embed.validation import first_hits, two_views, validation_generator
 from vipe.embed.views import ViewConfig, see
 from vipe.embed.vvipe import VVIPE, VVIPEConfig
 from vipe.geometry.canonical import canonicalize
-from vipe.simulate.rigs import CameraRig
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# Settings that trainings of earlier versions lack, and how these trained: so they are found again and go on.
+_LATER = {
+    "alignment": True,
+    "pretraining": True,
+    "paired": False,
+    "universal": False,
+    "variational": True,
+    "precision": "float32",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+class TrainingConfig(Schedule):
     """How V-VIPE is trained; the paper's values where it states them (sec. 3.2, 4.1, 4.4).
 
     The paper gives all losses weight 1 and states neither batch, rate nor steps. The weights here were chosen by view
@@ -62,7 +71,7 @@ class TrainingConfig:
     keypoint_steps: int = 60_000
     batch: int = 256
     learning_rate: float = 1e-3
-    warmup: float = 0.05  # share of a stage's steps over which the rate rises; then it falls to 0 as a cosine
+    warmup: float = 0.05
     weight_decay: float = 0.0
     reconstruction_weight: float = 1.0
     kl_weight: float = 2e-5
@@ -70,27 +79,26 @@ class TrainingConfig:
     margin: float = 1.0
     gap: float = 0.1  # torso lengths: how much farther than the positive a negative is at least
     views: ViewConfig = field(default_factory=ViewConfig)
-    record_every: int = 50  # steps from one line of the history to the next
-    validate_every: int = 1000  # steps from one validation, and checkpoint, to the next
-    validation_rows: int = 1000  # evenly spaced among the validation poses
+    record_every: int = 50
+    validate_every: int = 1000
+    validation_rows: int = 1000
     alignment: bool = True
     """Targets are canonical. If not, they have the canonical body but stay turned as they were recorded."""
     pretraining: bool = True
     """The VAE comes first and its decoder is frozen. If not, the 2D encoder and the decoder are trained together, and
     the 3D encoder afterwards into their space."""
     paired: bool = True
-    """A batch holds half as many poses, each twice: as the rig sees it and, by `views`, from anywhere. They are each
-    other's positive. If not, every row is a pose of its own."""
+    """A batch holds half as many poses, each twice: where `views.random_share` is a half, as the rig sees it and from
+    anywhere. They are each other's positive. If not, every row is a pose of its own."""
     universal: bool = True
     """Cameras from anywhere see poses on the universal skeleton, with the person's torso: the paper turns and projects
     its ground truth, which has these bones (sec. 3.1, 4.4). If not, all cameras see the person as recorded."""
     variational: bool = True
     """If not, the 3D encoder and decoder are an autoencoder: no sampling, no KL divergence."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of matrix products. bfloat16 is faster on a GPU, and on CPUs that have it; others emulate it, slowly."""
 
     def __post_init__(self) -> None:
-        check_schedule(self, steps=("pose_steps", "keypoint_steps"), least=3, holds="a triplet")
+        self.check(steps=("pose_steps", "keypoint_steps"), least=3, holds="a triplet")
 
 
 def train(
@@ -129,29 +137,25 @@ def train(
             there, or the loss is not finite.
     """
     network, config = network or VVIPEConfig(), config or TrainingConfig()
-    check_device(device)
+    return train_once(
+        Embedder,
+        partial(_Run, network, config, seed, data),
+        poses,
+        validation,
+        folder,
+        network=asdict(network),
+        training=settings(config),
+        schedule=config,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
 
-    def trained(checkpoints: CheckpointFolder) -> tuple[Embedder, History]:
-        run = _Run(
-            model=VVIPE.untrained(network, seed).to(device),
-            config=config,
-            recorded=recorded("poses", poses, device),
-            held_out=held_out(validation, config.validation_rows, device),
-        )
-        history = run_stages(
-            run.model,
-            run.stages,
-            config,
-            seed=seed,
-            device=run.recorded.device,
-            folder=checkpoints,
-            progress=progress,
-        )
-        card = _card(data, len(poses), config, seed, history)
-        return Embedder(run.model, card=card, origin=checkpoints.origin), history
 
-    origin = origin_of(asdict(network), settings(config), seed, poses, validation)
-    return train_once(folder, origin, lambda path: Embedder.from_pretrained(path, device=device), trained)
+def settings(config: TrainingConfig) -> dict[str, Any]:
+    """What the origin of a training says of its settings: later ones only where they are not as before they existed."""
+    fields = asdict(config)
+    return {name: value for name, value in fields.items() if name not in _LATER or value != _LATER[name]}
 
 
 class _Run:
@@ -159,18 +163,19 @@ class _Run:
 
     def __init__(
         self,
-        *,
-        model: VVIPE,
+        network: VVIPEConfig,
         config: TrainingConfig,
+        seed: int,
+        data: str,
         recorded: Float32[Tensor, "N 17 3"],
         held_out: Float32[Tensor, "M 17 3"],
     ) -> None:
-        self.model, self.config = model, config
+        self.model = VVIPE.untrained(network, seed).to(recorded.device)
+        self.config, self.seed, self.data = config, seed, data
         self.recorded, self.targets = recorded, self._targets(recorded)
         self.universal = _on_universal_skeleton(recorded) if config.universal else recorded
         self.held_out, self.held_out_targets = held_out, self._targets(held_out)
-        rig = [[view.azimuth, view.elevation, view.roll] for view in CameraRig.load(config.views.rig).cameras]
-        self.rig = torch.tensor(rig, dtype=torch.float32, device=recorded.device)
+        self.rig = config.views.rig_views(recorded.device)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -193,6 +198,10 @@ class _Run:
             validate=self._validate_keypoints,
         )
         return (poses, keypoints) if config.pretraining else (keypoints, poses)
+
+    def finish(self, history: History) -> str:
+        """The model card; nothing is left to do."""
+        return _card(self.data, len(self.recorded), self.config, self.seed, history)
 
     def _targets(self, recorded: Float32[Tensor, "N 17 3"]) -> Float32[Tensor, "N 17 3"]:
         canonical = canonicalize(recorded)
@@ -235,15 +244,36 @@ class _Run:
         return torch.cat([self.recorded[rows[:seen_by_rig]], self.universal[rows[seen_by_rig:]]])
 
     def _validate_poses(self) -> dict[str, float]:
-        return validate_poses(self.model, self.held_out_targets)
+        """Error of poses decoded from their own embedding."""
+        return self._errors(self.model.encode_poses(self.held_out_targets))
 
     def _validate_keypoints(self) -> dict[str, float]:
-        return validate_keypoints(self.model, self.held_out, self.held_out_targets, self.rig, self.config.views)
+        """Error of poses decoded from one view each, and Hit@1 of searching for these views.
+
+        `val_hit1` searches among the 3D embeddings, `val_view_hit1` among those of another view of every pose; with the
+        middle of the training's noise.
+        """
+        views, canonical = self.config.views, self.held_out_targets
+        generator = validation_generator(canonical.device)
+        both = two_views(self.held_out, views, sum(views.noise) / 2, generator)
+        queries, others = (self.model.encode_keypoints(xy, seen) for xy, seen in both)
+        return {
+            **self._errors(queries),
+            "val_hit1": first_hits(queries, self.model.encode_poses(canonical), canonical),
+            "val_view_hit1": first_hits(queries, others, canonical),
+        }
 
     def _validate_all(self) -> dict[str, float]:
         return {**self._validate_keypoints(), "val_pose_mpjpe": self._validate_poses()["val_mpjpe"]}
 
-    def _precision(self) -> torch.autocast:
+    def _errors(self, z: Float[Tensor, "M D"]) -> dict[str, float]:
+        decoded, target = self.model.decode(z), self.held_out_targets
+        return {
+            "val_reconstruction": float(reconstruction(decoded, target)),
+            "val_mpjpe": float(mpjpe(decoded, target)),
+        }
+
+    def _precision(self) -> AbstractContextManager[Any]:
         """Matrix products in the chosen precision; weights, losses and all that is summed stay float32."""
         enabled = self.config.precision == "bfloat16"
         return torch.autocast(self.recorded.device.type, torch.bfloat16, enabled=enabled)
@@ -269,22 +299,6 @@ def _on_universal_skeleton(recorded: Float32[Tensor, "N 17 3"]) -> Float32[Tenso
     """The poses where and as they were recorded, with the universal skeleton's bones and the person's torso; metres."""
     canonical = canonicalize(recorded)
     return canonical.poses @ canonical.rotation * canonical.scale[:, None, None] + canonical.root[:, None]
-
-
-def settings(config: TrainingConfig) -> dict[str, Any]:
-    """What the origin of a training says of its settings: later ones only where they are not as before they existed."""
-    fields = asdict(config)
-    return {name: value for name, value in fields.items() if name not in _LATER or value != _LATER[name]}
-
-
-_LATER = {
-    "alignment": True,
-    "pretraining": True,
-    "paired": False,
-    "universal": False,
-    "variational": True,
-    "precision": "float32",
-}
 
 
 def _card(data: str, n: int, config: TrainingConfig, seed: int, history: History) -> str:

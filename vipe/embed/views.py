@@ -16,7 +16,7 @@ from torch import Tensor
 from vipe.embed.affine import COCO13_IN_H36M17
 from vipe.errors import VipeError
 from vipe.geometry.cameras import look_at, project
-from vipe.simulate import DetectorNoise
+from vipe.simulate import CameraRig, DetectorNoise
 from vipe.skeletons import load
 
 _COCO13 = load("coco13")
@@ -59,6 +59,11 @@ class ViewConfig:
                 raise VipeError(f"views: {name} must be 0 to 1, got {getattr(self, name)}")
         if not 0 <= self.missing_most <= len(_SOMETIMES_MISSING):
             raise VipeError(f"views: missing_most must be 0 to {len(_SOMETIMES_MISSING)}, got {self.missing_most}")
+
+    def rig_views(self, device: torch.device) -> Float[Tensor, "views 3"]:
+        """Azimuth, elevation and roll of the rig's cameras, radians."""
+        views = [[view.azimuth, view.elevation, view.roll] for view in CameraRig.load(self.rig).cameras]
+        return torch.tensor(views, device=device)
 
 
 def see(

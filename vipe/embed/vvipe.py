@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vipe.embed.networks import ResidualMLP, initialize
-from vipe.errors import VipeError
+from vipe.embed.networks import Network, ResidualMLP, check_sizes
 from vipe.skeletons import load
 
 _JOINTS = len(load("h36m17"))
@@ -34,11 +33,7 @@ class VVIPEConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, most in (("dim", 4096), ("width", 65536), ("blocks", 64)):
-            if not 1 <= getattr(self, name) <= most:
-                raise VipeError(f"V-VIPE: {name} must be 1 to {most}, got {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise VipeError(f"V-VIPE: dropout must be at least 0 and below 1, got {self.dropout}")
+        check_sizes("V-VIPE", self)
 
 
 class PoseEncoder(nn.Module):
@@ -89,25 +84,17 @@ class KeypointEncoder(nn.Module):
         return self.net(torch.cat([xy, seen[..., None].to(xy.dtype)], dim=-1).flatten(-2))  # type: ignore[no-any-return]
 
 
-class VVIPE(nn.Module):
+class VVIPE(Network):
     """The three networks together, as they are trained and saved."""
 
     kind = "v-vipe"
+    config_type = VVIPEConfig
 
     def __init__(self, config: VVIPEConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.pose_encoder = PoseEncoder(config)
         self.pose_decoder = PoseDecoder(config)
         self.keypoint_encoder = KeypointEncoder(config)
-
-    @classmethod
-    def untrained(cls, config: VVIPEConfig, seed: int) -> "VVIPE":
-        """The networks with initial weights that depend on the seed alone; the global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):  # constructors of torch draw weights that are then drawn again
-            model = cls(config)
-        initialize(model, torch.Generator().manual_seed(seed))
-        return model
 
     def encode_poses(self, canonical: Float[Tensor, "batch 17 3"]) -> Float[Tensor, "batch D"]:
         """Embed canonical poses: the mean of q(z | pose)."""
