@@ -97,7 +97,7 @@ def test_archives_are_read_added_and_told(run, tmp_path, mocap):
     assert (added["clips"], added["rows"]) == (0, 0)
     assert added["identical"] == [{"clip": "run", "source": "run.bvh", "stored_as": "walk"}]
     _, out, _ = run("ingest", *again)
-    assert "1 clip is in the store already and was passed over: walk; --keep-identical adds it again" in out
+    assert "1 clip is in the store already and was passed over: run (as walk); --keep-identical adds it again" in out
     assert ingested(run, *again, "--keep-identical")["rows"] == 2
     assert "goes with --append or several paths" in refused(run, *again[:-1], "--keep-identical")
     assert "15 frames/s" in refused(run, *again, "--fps", 15)

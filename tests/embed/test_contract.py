@@ -9,7 +9,7 @@ import torch
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed import Embedder, Encoder, find_encoder
 from vipe.embed.prvipe import PrVIPE
-from vipe.errors import ReadError, ShapeError, SkeletonError, VipeError
+from vipe.errors import ArgumentError, ReadError, ShapeError, SkeletonError, VipeError
 from vipe.skeletons import Skeleton, load
 
 KINDS = ["affine", "v-vipe", "towers", "pr-vipe"]
@@ -39,6 +39,26 @@ def test_it_is_an_encoder_of_float32_rows(encoder, encoders, poses, people):
         assert embedding.shape == (len(poses), encoder.dim)
         assert embedding.dtype == np.float32
         assert embedding.std(axis=0).min() > 1e-3  # it does tell poses apart
+
+
+@every(KINDS)
+@pytest.mark.refusal
+def test_what_are_no_keypoints_or_no_array_is_told(encoder, people, poses):
+    with pytest.raises(
+        ArgumentError, match=r"must be vipe\.Keypoints, got ndarray; wrap an array with vipe\.Keypoints\.of"
+    ):
+        encoder.encode_keypoints(people.xy)
+    if encoder.name in OF_POSES:
+        with pytest.raises(ArgumentError, match="poses must be a numpy array, got list"):
+            encoder.encode_poses(poses.tolist())
+
+
+@every(DECODING)
+def test_latents_that_are_not_finite_are_refused(encoder):
+    z = np.zeros((3, encoder.dim), dtype=np.float32)
+    z[1, 2] = np.nan
+    with pytest.raises(ShapeError, match="latents: row 1 is not finite"):
+        encoder.decode(z)
 
 
 @every(OF_POSES)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from vipe.embed import loop
 from vipe.embed.checkpoint import CheckpointFolder
 from vipe.embed.loop import Stage, run_stages
 from vipe.embed.prvipe import PrVIPEConfig
@@ -99,6 +100,17 @@ def test_interrupted_and_resumed_it_ends_with_the_weights_of_a_run_without_inter
     lines = [(line["stage"], line["step"]) for line in map(json.loads, history[0].splitlines())]
     checkpoints = [told for told in lines[: lines.index(place)] if told[1] % 8 == 0]
     assert told == lines[lines.index(checkpoints[-1]) + 1 if checkpoints else 0 :]
+
+
+def test_a_checkpoint_does_not_wait_long_for_a_validation(kind, data, tmp_path, monkeypatch):
+    whole = run(kind, data, tmp_path / "whole")
+    monkeypatch.setattr(loop, "_KEPT_EVERY", 0.0)
+    stage = {"v-vipe": "poses", "towers": "towers", "pr-vipe": "pairs"}[kind]
+    with pytest.raises(Interrupt):
+        run(kind, data, tmp_path / "parts", progress=interrupt(stage, 8))  # told before its checkpoint is written
+    told = []
+    assert same(run(kind, data, tmp_path / "parts", progress=lambda _, step, *__: told.append(step)), whole)
+    assert told[0] == 8  # the steps up to 4 were kept
 
 
 def test_what_is_left_is_a_model_with_its_history_and_card_that_is_not_trained_again(kind, data, people, tmp_path):

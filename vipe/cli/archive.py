@@ -138,7 +138,7 @@ def ingest(
         one = len(identical) == 1
         lines.append(
             f"{counted(len(identical), 'clip')} {'is' if one else 'are'} in the store already and "
-            f"{'was' if one else 'were'} passed over: {listed([clip['stored_as'] for clip in identical])}; "
+            f"{'was' if one else 'were'} passed over: {listed([_known(clip) for clip in identical])}; "
             f"--keep-identical adds {'it' if one else 'them'} again"
         )
     read = f"{counted(counts['clips'], 'clip')}, {counted(counts['frames'], 'frame')}"
@@ -172,3 +172,8 @@ def skeletons(*, as_json: Json = False) -> None:
     ]
     result = {name: {"joints": one.joints, "converts_to": list(one.conversions)} for name, one in found.items()}
     emit(result, table(["skeleton", "joints", "unit", "converts to"], rows), as_json=as_json)
+
+
+def _known(clip: dict[str, str]) -> str:
+    """A clip that is stored already, and as what."""
+    return clip["clip"] if clip["clip"] == clip["stored_as"] else f"{clip['clip']} (as {clip['stored_as']})"

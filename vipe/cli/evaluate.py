@@ -154,7 +154,7 @@ def retrieval(
     pairs = ", ".join(f"{count} of column {name!r}" for name, count in report.pairs.items())
     lines = [
         f"{counted(report.poses, 'pose')} from {counted(report.clips, 'clip')}, ordered camera pairs: {pairs}; "
-        f"{report.seconds:.1f} s; shares in percent",
+        f"{report.seconds:.1f} s; shares in percent; last column: Hit@1 less that of the first, query by query",
         *primary_figure(report.primary, "{matcher}, {asked} a pair"),
     ]
     emit(report.to_json(), table(head, rows), *lines, as_json=as_json)

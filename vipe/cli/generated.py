@@ -161,7 +161,8 @@ def draw(
         "Generated poses",
         rows,
         given=source,
-        intro=". ".join(line[0].upper() + line[1:] for line in verdict(checks)) + ". Distances are in torso lengths.",
+        intro=". ".join(line[0].upper() + line[1:] for line in verdict(checks))
+        + ". Distances are in torso lengths. Blue is the person's left, orange the right.",
     )
 
 

@@ -31,7 +31,7 @@ def embedding(
     out: Annotated[Path, Parameter(help="Folder of the trained embedder; an unfinished training there goes on.")],
     preset: Annotated[
         Literal["tiny", "faithful", "base"],
-        Parameter(help="`tiny`: about 90 s on 2 cores. `faithful`: the paper's networks in minutes. `base`: in hours."),
+        Parameter(help="`tiny`: 75 s on 2 quiet cores. `faithful`: the paper's networks in minutes. `base`: in hours."),
     ] = "tiny",
     method: Annotated[
         Literal["v-vipe", "towers", "pr-vipe"],

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vipe import pretrained
 from vipe.detections import Keypoints, normalize_keypoints
-from vipe.embed.encoder import Metric, check_rows
+from vipe.embed.encoder import Metric, check_people, check_rows
 from vipe.errors import ReadError, ShapeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.geometry.planes import in_blocks
@@ -169,6 +169,7 @@ class AffineSignature:
         Raises:
             ShapeError: If the keypoints are not on coco13, a person lacks a joint, or all joints of one coincide.
         """
+        check_people(keypoints)
         if keypoints.skeleton.name != "coco13":
             raise ShapeError(f"keypoints must be on skeleton coco13, got {keypoints.skeleton.name}")
         if not keypoints.mask.all():

@@ -16,6 +16,7 @@ from vipe.embed.generate import vary
 from vipe.embed.learned import LearnedEncoder, blocks, refuse_rows
 from vipe.embed.towers import Towers
 from vipe.embed.vvipe import VVIPE
+from vipe.errors import ShapeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.skeletons import load
 
@@ -82,9 +83,12 @@ class Embedder(LearnedEncoder[VVIPE | Towers]):
         """Canonical poses of latents: pelvis at the origin, torso about 1, bones about the reference skeleton's.
 
         Raises:
-            ShapeError: If they are not (N, dim).
+            ShapeError: If they are not (N, dim), or not finite; names the row.
         """
         check_rows("latents", z, (self.dim,))
+        finite = np.isfinite(z).all(axis=1)
+        if not finite.all():
+            raise ShapeError(f"latents: row {int(finite.argmin())} is not finite; leave it out")
         poses = np.empty((len(z), 17, 3), dtype=np.float32)
         with torch.inference_mode():
             for rows in blocks(len(z)):

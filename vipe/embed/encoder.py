@@ -1,6 +1,6 @@
 """What an index asks of an encoder (numpy at this edge)."""
 
-__all__ = ["Encoder", "Metric", "check_rows"]
+__all__ = ["Encoder", "Metric", "check_people", "check_rows"]
 
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from vipe.detections import Keypoints
-from vipe.errors import ShapeError
+from vipe.errors import ArgumentError, ShapeError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Metric = Literal["l2", "ip"]
@@ -61,8 +61,24 @@ def check_rows(what: str, array: Array, row: tuple[int, ...]) -> None:
     """Refuse an array that is not rows of one shape.
 
     Raises:
-        ShapeError: If it is not; names it, both shapes, and what one row alone is.
+        ArgumentError: If it is no array.
+        ShapeError: If it has another shape; names it, both shapes, and what one row alone is.
     """
+    if not isinstance(array, np.ndarray):
+        raise ArgumentError(f"{what} must be a numpy array, got {type(array).__name__}")
     if array.shape[1:] != row or not array.shape:
         expected = ", ".join(str(length) for length in row)
         raise ShapeError(f"{what} must be (N, {expected}), got shape {array.shape}; one alone is (1, {expected})")
+
+
+def check_people(keypoints: Keypoints) -> None:
+    """Refuse what are no keypoints.
+
+    Raises:
+        ArgumentError: If they are of another kind; says how to make them.
+    """
+    if not isinstance(keypoints, Keypoints):
+        raise ArgumentError(
+            f"keypoints must be vipe.Keypoints, got {type(keypoints).__name__}; wrap an array with vipe.Keypoints.of, "
+            "read a file with vipe.read_keypoints"
+        )

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vipe.embed.plausibility import JointLimits
 from vipe.embed.vvipe import VVIPE
-from vipe.errors import ShapeError, VipeError
+from vipe.errors import ArgumentError, ShapeError, VipeError
 from vipe.geometry.bones import bone_lengths, bone_vectors, from_bone_vectors
 from vipe.geometry.canonical import REFERENCE_LENGTHS, Canonical, canonical_rotation, canonicalize
 from vipe.geometry.procrustes import procrustes_mpjpe
@@ -283,6 +283,8 @@ def _drawn(
 
 
 def _moving(limbs: Sequence[str]) -> list[bool]:
+    if isinstance(limbs, str):
+        raise ArgumentError(f"limbs must be a sequence of names, got {limbs!r}; give ({limbs!r},)")
     if unknown := [limb for limb in limbs if limb not in LIMBS]:
         raise VipeError(f"there is no limb {unknown[0]!r}; limbs are {', '.join(LIMBS)}")
     free = {bone for limb in limbs for bone in LIMBS[limb]}

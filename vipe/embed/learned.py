@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vipe import pretrained
 from vipe.detections import Keypoints, normalize_keypoints
-from vipe.embed.encoder import Metric
+from vipe.embed.encoder import Metric, check_people
 from vipe.embed.networks import Network
 from vipe.errors import ReadError, ShapeError, VipeError
 from vipe.skeletons import load
@@ -28,6 +28,7 @@ N = TypeVar("N", bound=Network)
 E = TypeVar("E", bound="LearnedEncoder[Any]")
 
 _COCO13 = load("coco13")
+_NOBODY = "seen joints are fewer than two or all at one place"
 _ROWS = 512  # a block of work: what a layer makes of it stays near the core
 
 
@@ -128,16 +129,18 @@ class LearnedEncoder(Generic[N]):
         """What a network makes of everybody's normalized keypoints and of which of them are seen.
 
         Raises:
+            ArgumentError: If they are no `Keypoints`.
             ShapeError: If a person's seen joints are fewer than two or all at one place; names the row.
             SkeletonError: If the skeleton does not convert to coco13.
         """
+        check_people(keypoints)
         keypoints = keypoints.to(_COCO13)
         found = np.empty((len(keypoints), *row), dtype=np.float32)
         with torch.inference_mode():
             for rows in blocks(len(keypoints)):
                 part = keypoints[rows]
                 xy, _, radius = normalize_keypoints(part)
-                refuse_rows(radius == 0, rows.start, "person", "seen joints are fewer than two or all at one place")
+                refuse_rows(radius == 0, rows.start, "person", _NOBODY, ": keypoints[keypoints.mask.sum(axis=1) >= 6]")
                 seen = torch.tensor(part.mask, device=self._device)
                 found[rows] = describe(self._tensor(xy), seen).cpu().numpy()
         return found
@@ -168,15 +171,22 @@ def blocks(n: int) -> list[slice]:
     return [slice(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS)]
 
 
-def refuse_rows(bad: Bool[Array, " batch"], start: int, what: str, why: str) -> None:
+def refuse_rows(bad: Bool[Array, " batch"], start: int, what: str, why: str, how: str = "") -> None:
     """Refuse a block, whose first row is `start`, for the first of its rows that has no embedding.
+
+    Args:
+        bad: Which rows.
+        start: The block's first row, as the caller counts.
+        what: A row of them is.
+        why: They have none.
+        how: To leave them out, after a colon.
 
     Raises:
         ShapeError: If any is bad; names the row.
     """
     if bad.any():
         row = start + int(bad.argmax())
-        raise ShapeError(f"{what} {row} cannot be embedded: {why}; leave it out")
+        raise ShapeError(f"{what} {row} cannot be embedded: {why}; leave it out{how}")
 
 
 def _smallest(tensor: Tensor) -> Tensor:

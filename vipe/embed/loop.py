@@ -3,6 +3,7 @@
 __all__ = ["History", "Progress", "Schedule", "Stage", "run_stages"]
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from vipe.embed.checkpoint import Checkpoint, CheckpointFolder, restore_state, state_tensors
 from vipe.errors import ReadError, VipeError
+
+_KEPT_EVERY = 60.0  # seconds: a checkpoint is written at the next record, if there was none for so long
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 """Told of (stage, steps done, steps of the stage, latest metrics) every few steps."""
@@ -134,6 +137,7 @@ class _Loop:
         generator = torch.Generator(self.device)
         sums: dict[str, Tensor] = {}
         summed = 0
+        written = time.monotonic()
         self._train()
         for step in range(done + 1, stage.steps + 1):
             losses = self._step(step, generator)
@@ -154,9 +158,10 @@ class _Loop:
             history.append({"stage": stage.name, "step": step, **metrics})
             if self.progress is not None:
                 self.progress(stage.name, step, stage.steps, metrics)
-            if check:
+            if check or time.monotonic() - written > _KEPT_EVERY:
                 tensors = state_tensors(self.model, self.optimizer)
                 self.folder.write(Checkpoint(stage=self.number, step=step, tensors=tensors, history=tuple(history)))
+                written = time.monotonic()
 
     def _step(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Move the weights by the losses of one batch, and return these; steps count from 1."""
