@@ -39,6 +39,7 @@ MODELS = {"v-vipe": 3.0, "towers": 3.0, "towers-synthetic": 3.0, "pr-vipe": 2.0}
 RIGS = ("mpi_inf_3dhp", "h36m")
 _PROBED = 30  # steps that tell how long one takes
 _EVALUATING = 0.15  # of the time, for measuring
+_LEARNS = 200  # steps; with fewer the figures say only that all of it runs
 _SLACK = 0.85  # of a training's time is planned: others may use the machine too
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
@@ -207,7 +208,8 @@ def _trained(run: Run, name: str, budget: float, last: float) -> dict[str, Any]:
     if plan is None:
         plan = _plan(run, name, budget) | {"preset": run.preset, "seed": run.seed, "training_seconds": 0.0}
         _write(note, plan)
-    print(f"{name}: {plan['steps']} steps, {budget:.0f} s to go", flush=True)
+    few = "; too few to learn from, more --minutes and another --out" if min(plan["steps"].values()) < _LEARNS else ""
+    print(f"{name}: {plan['steps']} steps, {budget:.0f} s to go{few}", flush=True)
     before, start, shown = plan["training_seconds"], time.monotonic(), [time.monotonic()]
 
     def tell(stage: str, step: int, steps: int, metrics: Mapping[str, float]) -> None:

@@ -87,7 +87,7 @@ def search(
     asked, clips = counted(report.queries, "query", "queries"), counted(report.clips, "clip")
     lines = [
         f"{asked} from {clips} against {counted(report.gallery, 'pose')} in {report.seconds:.1f} s; "
-        "shares in percent, lengths in torso lengths, ms a query in a batch",
+        "shares in percent, lengths in torso lengths, m from camera to person, ms a query in a batch; queries by threshold",
         *primary_figure(report.primary, "mode {mode}, {asked}"),
     ]
     if picture is not None:
@@ -154,7 +154,8 @@ def retrieval(
     pairs = ", ".join(f"{count} of column {name!r}" for name, count in report.pairs.items())
     lines = [
         f"{counted(report.poses, 'pose')} from {counted(report.clips, 'clip')}, ordered camera pairs: {pairs}; "
-        f"{report.seconds:.1f} s; shares in percent; last column: Hit@1 less that of the first, query by query",
+        f"{report.seconds:.1f} s; shares in percent; queries by threshold; last column: Hit@1 less that of the "
+        "first, query by query",
         *primary_figure(report.primary, "{matcher}, {asked} a pair"),
     ]
     emit(report.to_json(), table(head, rows), *lines, as_json=as_json)
