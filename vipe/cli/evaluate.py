@@ -87,7 +87,8 @@ def search(
     asked, clips = counted(report.queries, "query", "queries"), counted(report.clips, "clip")
     lines = [
         f"{asked} from {clips} against {counted(report.gallery, 'pose')} in {report.seconds:.1f} s; "
-        "shares in percent, lengths in torso lengths, m from camera to person, ms a query in a batch; queries by threshold",
+        "shares in percent, lengths in torso lengths, m from camera to person, ms a query in a batch, "
+        "queries by threshold",
         *primary_figure(report.primary, "mode {mode}, {asked}"),
     ]
     if picture is not None:
