@@ -1,11 +1,11 @@
 """Files and folders that appear whole or not at all."""
 
-__all__ = ["appearing"]
+__all__ = ["appearing", "try_to_appear"]
 
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -38,6 +38,24 @@ def appearing(path: Path, *, replace: bool = False) -> Iterator[Path]:
         for folder in made:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def try_to_appear(path: Path, *, folder: bool = False) -> None:
+    """See before long work whether a file, or a folder, could appear at a path; nothing of the trial stays.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    with suppress(_Tried), appearing(path, replace=True) as beside:
+        if folder:
+            beside.mkdir()
+        else:
+            beside.write_bytes(b"")
+        raise _Tried
+
+
+class _Tried(Exception):
+    """Ends a trial, so that nothing appears."""
 
 
 def _rename(beside: Path, path: Path) -> None:

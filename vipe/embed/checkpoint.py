@@ -9,7 +9,6 @@ __all__ = ["Checkpoint", "CheckpointFolder", "refuse_other_origin", "restore_sta
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from vipe.appearing import appearing
+from vipe.appearing import appearing, try_to_appear
 from vipe.errors import ReadError, VipeError
 
 _FORMAT = 1
@@ -159,20 +158,12 @@ def refuse_other_origin(path: Path, found: Mapping[str, Any], wanted: Mapping[st
         raise VipeError(f"{path}: was trained with {shown}; give another path or remove it")
 
 
-class _Tried(Exception):
-    """Ends a trial of writing, so that nothing of it stays."""
-
-
 def _refuse_unwritable(path: Path) -> None:
     """Checkpoints are written into the folder; what is trained is written beside it and takes its place."""
     try:
-        with suppress(_Tried), appearing(path) as beside:
-            beside.mkdir()
-            raise _Tried
+        try_to_appear(path, folder=True)
         if path.is_dir():
-            with suppress(_Tried), appearing(path / "state.json") as file:
-                file.write_bytes(b"")
-                raise _Tried
+            try_to_appear(path / "state.json")
     except OSError as error:
         raise VipeError(
             f"{path}: cannot be written: {error.strerror or error}; a training needs a folder, and room beside it"

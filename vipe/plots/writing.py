@@ -2,11 +2,10 @@
 
 __all__ = ["check_page", "check_picture", "save_picture"]
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipe.appearing import appearing
+from vipe.appearing import appearing, try_to_appear
 from vipe.errors import MissingExtra, VipeError
 
 if TYPE_CHECKING:
@@ -61,16 +60,10 @@ def save_picture(path: Path, drawn: "Figure") -> None:
         raise VipeError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
 
 
-class _Tried(Exception):
-    """Ends a trial of writing, so that nothing of it stays."""
-
-
 def _try_to_write(path: Path, what: str) -> None:
     if path.is_dir():
         raise VipeError(f"{path}: is a folder, expected a file for the {what}; give a name in it")
     try:
-        with suppress(_Tried), appearing(path, replace=True) as file:
-            file.write_bytes(b"")
-            raise _Tried
+        try_to_appear(path)
     except OSError as error:
         raise VipeError(f"{path}: the {what} cannot be written: {error.strerror or error}") from error
