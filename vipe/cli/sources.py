@@ -2,7 +2,6 @@
 
 __all__ = ["Sources"]
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os.path import commonpath
@@ -47,6 +46,7 @@ class Sources:
         """
         from vipe.readers import read
         from vipe.skeletons import load
+        from vipe.store.identical import motion_digest
 
         working = load("h36m17")
         for path, above in zip(self._paths, _above(self._paths), strict=True):
@@ -61,8 +61,7 @@ class Sources:
                     continue
                 clip = replace(clip, source=above + clip.source)
                 if self._once:
-                    rate = repr(clip.fps).encode()
-                    self._digest = hashlib.sha256(rate + body.positions.tobytes()).digest()
+                    self._digest = motion_digest(body)
                     if self._digest in self._earlier:
                         self._passed_over.append((clip.name, clip.source, self._earlier[self._digest]))
                         continue

@@ -1,6 +1,6 @@
 """Clips that a store holds already, told by what they hold and not by name (numpy and Arrow)."""
 
-__all__ = ["Known"]
+__all__ = ["Known", "motion_digest"]
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -35,12 +35,17 @@ class Known:
 
     def has(self, clip: Clip, stored: Clip) -> bool:
         """Whether the store holds a clip, given as it came and as it would be stored."""
-        digest = _digest(clip.fps)
-        digest.update(np.ascontiguousarray(stored.positions, dtype=np.float32))
-        name = self._names.get(digest.digest())
+        name = self._names.get(motion_digest(stored))
         if name is not None and self._tell is not None:
             self._tell(clip, name)
         return name is not None
+
+
+def motion_digest(stored: Clip) -> bytes:
+    """What tells a clip's motion, as a store holds it, from any other: its rate, and every pose to the last bit."""
+    digest = _digest(stored.fps)
+    digest.update(np.ascontiguousarray(stored.positions, dtype=np.float32))
+    return bytes(digest.digest())
 
 
 def _digest(fps: float) -> Any:
