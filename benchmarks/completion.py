@@ -23,15 +23,15 @@ from gallery_size import ASKED, asked_rows, grown_index
 
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
-from vipe.embed.affine import COCO13_IN_H36M17
-from vipe.evaluate.conditions import CONDITIONS, see
+from vipe.evaluate.conditions import CONDITIONS, simulate_condition
 from vipe.evaluate.metrics import hits_at, pose_distance
 from vipe.index import PoseIndex
 from vipe.index.recipes import RECIPES
-from vipe.retrieve.completion import completed_candidates
-from vipe.retrieve.scan import Gallery, scan
+from vipe.retrieve.candidates.completion import completed_candidates
+from vipe.retrieve.candidates.scan import PreparedGallery, scan
 from vipe.simulate import CameraRig
 from vipe.simulate.detector import GROUND_TRUTH
+from vipe.skeletons.working import COCO13_IN_H36M17
 
 DEPTH = 200
 MISSING = ("1 missing", "2 missing", "4 missing", "an arm out", "legs out")
@@ -56,7 +56,7 @@ def main() -> None:
     store, flat = grown_index(options.work, options.real, options.poses, "flat")
     asked = asked_rows(flat, options.queries)
     truth, world = flat.poses(asked), store.poses({"subject": [ASKED]})[asked]
-    gallery = Gallery.prepare(torch.from_numpy(flat.canonical[:, COCO13_IN_H36M17]))
+    gallery = PreparedGallery.prepare(torch.from_numpy(flat.canonical[:, COCO13_IN_H36M17]))
 
     def scanned(person: Keypoints) -> np.ndarray:
         seen = person.mask[0]
@@ -79,7 +79,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for condition in [*conditions, *map(exact, conditions)]:
         rig, generator = CameraRig.load("mpi_inf_3dhp"), np.random.default_rng(2)
-        people = see(world, rig, condition, distance=4.0, generator=generator)
+        people = simulate_condition(world, rig, condition, distance=4.0, generator=generator)
         reference = None
         for name, search in searches.items():
             search(people[:1])

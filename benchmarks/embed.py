@@ -17,7 +17,7 @@ import torch
 
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
-from vipe.embed.vvipe import VVIPE
+from vipe.embed.vvipe.network import VVIPE
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.motion import synthesize
 from vipe.skeletons import load

@@ -19,23 +19,23 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from vipe.detections import Keypoints, normalize_keypoints
-from vipe.embed.affine import COCO13_IN_H36M17
 from vipe.geometry import canonicalize_array
-from vipe.retrieve import BONE_GROUPS, FitConfig, fit_cameras
-from vipe.retrieve.scan import scan
-from vipe.retrieve.solver import JOINTS, Problem, Solution, mirrored_starts
+from vipe.retrieve import BONE_GROUPS, CameraPrior, fit_cameras
+from vipe.retrieve.camera.gauss_newton import JOINTS, Problem, Solution, mirrored_starts
+from vipe.retrieve.candidates.scan import scan
 from vipe.simulate import random_views, simulate_keypoints
 from vipe.simulate.motion import synthesize
 from vipe.skeletons import load
+from vipe.skeletons.working import COCO13_IN_H36M17
 
 BODY = load("h36m17")
 SEEN = list(COCO13_IN_H36M17)
 ORDER = [load("coco13").index(joint) for joint in JOINTS]
-ALL = FitConfig(student=None, steps=8, further_steps=0)
+ALL = CameraPrior(student=None, steps=8, further_steps=0)
 
 
-def residuals_of(pose: np.ndarray, unit: np.ndarray, config: FitConfig):
-    """The model of `fit_cameras`, Gaussian noise: of rotation vector, log scale, closeness, shift and bones."""
+def residuals_of(pose: np.ndarray, unit: np.ndarray, config: CameraPrior):
+    """The model of `fit_cameras`, Gaussian noise: of rotation vector, log scale, inverse_depth, shift and bones."""
     names = [BODY.joints[child].removeprefix("left_").removeprefix("right_") for _, child in BODY.bones]
     group = [BONE_GROUPS.index(name) if name in BONE_GROUPS else len(BONE_GROUPS) for name in names]
     carries = np.zeros((17, 16))  # which bones lead to each joint
@@ -49,7 +49,7 @@ def residuals_of(pose: np.ndarray, unit: np.ndarray, config: FitConfig):
         factor = np.append(p[7:], 0)[group]
         Y = carries @ (vectors * (1 + factor[:, None])) @ Rotation.from_rotvec(p[:3]).as_matrix().T
         image = np.exp(p[3]) * Y[:, :2] / (1 + p[4] * Y[:, 2:]) + p[5:7]
-        prior = [(p[4] - config.closeness) / config.closeness_spread, *(p[7:] / config.bone_spread)]
+        prior = [(p[4] - config.inverse_depth) / config.inverse_depth_spread, *(p[7:] / config.bone_spread)]
         return np.concatenate([((image - unit) / np.hypot(config.noise, config.misfit)).ravel(), prior])
 
     return residuals
@@ -77,7 +77,7 @@ def main() -> None:
     poses = gallery[rows.numpy()]
     fits = poses.shape[0] * poses.shape[1]
 
-    settings = {"as in a search": FitConfig(), "every candidate, 8 steps": ALL}
+    settings = {"as in a search": CameraPrior(), "every candidate, 8 steps": ALL}
     cores = torch.get_num_threads()
     rate: dict[str, float] = {}
     cpu: dict[str, float] = {}  # time on all cores together: says the same when other programs use the machine
@@ -112,7 +112,7 @@ def main() -> None:
         best = np.inf
         for state in starts:
             turn = Rotation.from_matrix(state[Solution.ROTATION, 0].reshape(3, 3).numpy()).as_rotvec()
-            first = [*turn, np.log(max(float(state[Solution.SCALE, 0]), 1e-3)), ALL.closeness, 0, 0, *np.zeros(9)]
+            first = [*turn, np.log(max(float(state[Solution.SCALE, 0]), 1e-3)), ALL.inverse_depth, 0, 0, *np.zeros(9)]
             best = min(best, 2 * least_squares(residuals, first).cost)
         seconds += time.perf_counter() - start
         reached += cost[q, k] <= best * 1.001 + 1e-3

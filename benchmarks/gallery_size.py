@@ -27,7 +27,7 @@ from vipe.geometry import canonicalize_array
 from vipe.index import PoseIndex
 from vipe.index.recipes import RECIPES, recipe_name
 from vipe.readers import read
-from vipe.retrieve import query
+from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.skeletons import load
 from vipe.store import PoseStore

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from vipe.embed import Embedder
-from vipe.embed.generate import Prior, between, not_monotone, pose_difference, sample, vary
-from vipe.embed.plausibility import JointLimits, nearest_poses
+from vipe.embed.generation.plausibility import JointLimits, nearest_poses
+from vipe.embed.generation.variations import Prior, between, not_monotone, pose_difference, sample, vary
 from vipe.store import PoseStore
 
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    learned, held = (recorded(options.store, options.split, part) for part in ("train", "val"))
+    learned, held = (poses_of(options.store, options.split, part) for part in ("train", "val"))
     limits, compared = JointLimits.learn(learned), learned[::2]
     rng = np.random.default_rng(options.seed)
     sources = held[rng.choice(len(held), size=options.sources, replace=False)]
@@ -70,7 +70,7 @@ def main() -> None:
         row(name, "samples", sample(model, 400, generator=np.random.default_rng(options.seed), prior=prior))
 
 
-def recorded(store: Path, split: Path, part: str) -> np.ndarray:
+def poses_of(store: Path, split: Path, part: str) -> np.ndarray:
     with split.open(encoding="utf-8", newline="") as file:
         wanted = {line["clip"] for line in csv.DictReader(file) if line["split"] == part}
     opened = PoseStore.open(store)

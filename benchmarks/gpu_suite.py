@@ -25,14 +25,14 @@ import torch
 from gpu_data import SYNTHETIC, TRAINING, Part, load_data, make_data
 from gpu_measure import CONDITIONS, Learned, Probabilistic, measure_search, measure_views, time_geometry, time_model
 
-from vipe.appearing import appearing
+from vipe.atomic_write import atomic_write
 from vipe.embed import Embedder
 from vipe.embed.presets import BASE, TINY, prvipe_like
-from vipe.embed.prvipe import PrVIPE
-from vipe.embed.prvipe_training import train_prvipe
-from vipe.embed.towers import TowersConfig
-from vipe.embed.towers_training import TowersTrainingConfig, train_towers
-from vipe.embed.training import train
+from vipe.embed.prvipe.network import PrVIPE
+from vipe.embed.prvipe.training import train_prvipe
+from vipe.embed.towers.network import TowersConfig
+from vipe.embed.towers.training import TowersTrainingConfig, train_towers
+from vipe.embed.vvipe.training import train
 from vipe.errors import VipeError
 
 MODELS = {"v-vipe": 3.0, "towers": 3.0, "towers-synthetic": 3.0, "pr-vipe": 2.0}  # with their shares of the time
@@ -322,7 +322,7 @@ def _read(path: Path) -> Any:
 
 
 def _write(path: Path, value: Any) -> None:
-    with appearing(path, replace=True) as file:
+    with atomic_write(path, replace=True) as file:
         file.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 

@@ -28,7 +28,7 @@ from vipe.embed import Embedder
 from vipe.evaluate import CONDITIONS
 from vipe.evaluate.conditions import see
 from vipe.evaluate.metrics import hits_at, pose_distance, without_near_duplicates
-from vipe.evaluate.search import bootstrap_interval
+from vipe.evaluate.ranking_score import bootstrap_interval
 from vipe.geometry import canonicalize_array
 from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.simulate import CameraRig

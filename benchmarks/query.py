@@ -21,7 +21,8 @@ from gallery_size import asked_rows, grown_index, people_of
 
 from vipe.detections import Keypoints
 from vipe.index import PoseIndex
-from vipe.retrieve import query, search
+from vipe.retrieve import search
+from vipe.retrieve.query import query
 
 LIMBS = [3, 4, 5, 6, 11, 12, 9, 10]  # coco13: these go missing, in this order
 WARM_UP = 5
@@ -31,7 +32,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "poses gathered": (PoseIndex, "poses"),
     "cameras fitted": (search, "fit_cameras"),
     "described": (search, "describe"),
-    "put in order": (search, "in_order"),
+    "put in order": (search, "coverage_order"),
     "table of hits": (PoseIndex, "hits"),
 }
 

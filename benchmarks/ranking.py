@@ -1,4 +1,4 @@
-"""Learn the odds that rank and calibrate searches (vipe/retrieve/ranking.json) from simulated views of `val` clips.
+"""Learn how searches are ranked and calibrated (retrieve/ranking/ranking.json) from simulated views of `val` clips.
 
     python benchmarks/ranking.py ../shared/mocap --split ../shared/mocap/clips.csv --out out/ranking.json
 
@@ -22,18 +22,27 @@ from scipy.special import expit
 import vipe
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
-from vipe.embed.affine import COCO13_IN_H36M17
 from vipe.evaluate import CONDITIONS
-from vipe.evaluate.calibration import auroc, expected_calibration_error
-from vipe.evaluate.conditions import see
+from vipe.evaluate.conditions import simulate_condition
 from vipe.evaluate.metrics import pose_distance, without_near_duplicates
+from vipe.evaluate.protocols.calibration import auroc, expected_calibration_error
 from vipe.geometry.canonical import canonicalize_array
-from vipe.retrieve.fit import Fits, fit_cameras
-from vipe.retrieve.odds import CALIBRATED_BY, Judgement, Odds, RankingModel, calibration_values
-from vipe.retrieve.ranking import PARTS, PERSON_PARTS, VOTERS, Described, Embedded, Shortlist, describe, in_order
-from vipe.retrieve.scan import Gallery, scan
+from vipe.retrieve.camera.perspective import Fits, fit_cameras
+from vipe.retrieve.candidates.scan import PreparedGallery, scan
+from vipe.retrieve.ranking.features import (
+    PARTS,
+    PERSON_PARTS,
+    VOTERS,
+    CandidateFeatures,
+    EmbeddingFeatures,
+    FittedCandidates,
+    compute_features,
+    coverage_order,
+)
+from vipe.retrieve.ranking.model import CALIBRATED_BY, HitModel, LogisticModel, RankingModel, calibration_values
 from vipe.simulate import CameraRig
 from vipe.skeletons import load
+from vipe.skeletons.working import COCO13_IN_H36M17
 
 CANDIDATES, DEEP = 200, 2000
 LEFT_OUT = ("nothing", "4 s", "4 s and 0.065", "0.1")
@@ -47,13 +56,15 @@ class Cell:
 
     name: tuple[str, str, str]
     action: np.ndarray  # (Q,), what the clip of each query shows, as a word
-    known: Described
+    known: CandidateFeatures
     distance: np.ndarray  # (Q, S) to the truth
     present: np.ndarray  # (Q,)
 
     def of(self, some: np.ndarray) -> "Cell":
         """Some of its queries."""
-        known = Described(**{one.name: getattr(self.known, one.name)[some] for one in fields(Described)})
+        known = CandidateFeatures(
+            **{one.name: getattr(self.known, one.name)[some] for one in fields(CandidateFeatures)}
+        )
         return Cell(self.name, self.action[some], known, self.distance[some], self.present[some])
 
     def without(self, word: str) -> "Cell":
@@ -119,10 +130,12 @@ def examples(arguments: argparse.Namespace):
     for number, (gallery, (searched, rows)) in enumerate(galleries.items()):
         rng = np.random.default_rng([arguments.seed, number])
         copy = np.cumsum(np.diff(rows, prepend=0) < 0)  # a bent copy of a clip is a clip of its own
-        prepared = Gallery.prepare(torch.from_numpy(searched[:, COCO13_IN_H36M17]))
+        prepared = PreparedGallery.prepare(torch.from_numpy(searched[:, COCO13_IN_H36M17]))
         for condition in CONDITIONS:
             asked = np.sort(rng.choice(few, min(arguments.queries, len(few)), replace=False))
-            people = see(poses[asked], rig, condition, distance=float(rng.choice([2.5, 4, 4, 4, 8])), generator=rng)
+            people = simulate_condition(
+                poses[asked], rig, condition, distance=float(rng.choice([2.5, 4, 4, 4, 8])), generator=rng
+            )
             people = replace(people, confidence=people.mask.astype(np.float32), covariance=None)
             near, residual = nearest(prepared, people, min(DEEP, len(searched)))
             distance = np.stack(
@@ -157,7 +170,7 @@ def bent(poses: np.ndarray, rng: np.random.Generator, degrees: float = 7.0) -> n
     return result
 
 
-def nearest(gallery: Gallery, people: Keypoints, depth: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(gallery: PreparedGallery, people: Keypoints, depth: int) -> tuple[np.ndarray, np.ndarray]:
     near, residual = np.empty((len(people), depth), np.int64), np.empty((len(people), depth), np.float32)
     unit = normalize_keypoints(people)[0]
     for mask in np.unique(people.mask, axis=0):
@@ -180,15 +193,15 @@ def cell(name, action, searched, clip, people, near, residual, distance, kept) -
 
     kept_fits = Fits(**{one.name: taken(getattr(fits, one.name)) for one in fields(Fits)})
     poses = taken(searched[rows])
-    shortlist = Shortlist(
+    shortlist = FittedCandidates(
         poses=poses,
         fits=kept_fits,
         affine_residual=taken(left),
         clip=taken(clip[rows]),
-        embedded=Embedded.of(poses, people),
+        embedded=EmbeddingFeatures.of(poses, people),
     )
     present = (np.where(kept, distance, np.inf) < 0.1).any(axis=1)
-    return Cell(name, action, describe(shortlist, people), taken(off), present).of(enough)
+    return Cell(name, action, compute_features(shortlist, people), taken(off), present).of(enough)
 
 
 def learned(cells: list[Cell]) -> RankingModel:
@@ -200,21 +213,21 @@ def learned(cells: list[Cell]) -> RankingModel:
     rest = 8 + rng.permuted(np.tile(np.arange(VOTERS - 8), (len(parts), 1)), axis=1)[:, :8]
     picked = np.concatenate([np.tile(np.arange(8), (len(parts), 1)), rest], axis=1)
     counts = np.tile(np.repeat([1.0, (VOTERS - 8) / 8], 8), len(parts))
-    there = Odds.learned(PERSON_PARTS, person, present, mix, falling=worse(PERSON_PARTS))
+    there = LogisticModel.learned(PERSON_PARTS, person, present, mix, falling=worse(PERSON_PARTS))
     judgements = {}
     for name, threshold in (("near", 0.1), ("close", 0.05)):
         some, right = np.take_along_axis(parts, picked[..., None], axis=1), np.take_along_axis(distance, picked, axis=1)
         right = right.ravel() < threshold
-        odds = Odds.learned(PARTS, some.reshape(-1, len(PARTS)), right, counts, falling=worse(PARTS))
+        odds = LogisticModel.learned(PARTS, some.reshape(-1, len(PARTS)), right, counts, falling=worse(PARTS))
         values = odds(parts)
         top = np.argsort(-values, axis=1)[:, :15]
         known = np.take_along_axis(calibration_values(values, there(person)), top[..., None], axis=1)
         right = np.take_along_axis(distance, top, axis=1).ravel() < threshold
         weight = np.repeat(mix, 15) * np.tile([12.0, *[1.0] * 14], len(parts))  # the first hit matters most
-        calibrated = Odds.learned(
+        calibrated = LogisticModel.learned(
             CALIBRATED_BY, known.reshape(-1, len(CALIBRATED_BY)), right, weight, CALIBRATED_BY[:2]
         )
-        judgements[name] = Judgement(odds=odds, calibrated=calibrated)
+        judgements[name] = HitModel(odds=odds, calibrated=calibrated)
     made = "benchmarks/ranking.py: logistic regressions on simulated views of validation clips (Bandai Namco)"
     return RankingModel(present=there, made=made, **judgements)
 
@@ -230,7 +243,7 @@ def report(judged: list[tuple[RankingModel, Cell]], short: bool = False) -> None
     for model, one in judged:
         presence = model.present(one.known.person)
         odds, log_odds = model.near.log_odds(one.known.parts, presence)
-        order = in_order(odds, one.known, 20)
+        order = coverage_order(odds, one.known, 20)
         distance = np.take_along_axis(one.distance, order, axis=1)
         by_name.setdefault(one.name, []).append(np.concatenate([one.distance[:, :10], distance], axis=1)[one.present])
         if one.name[2] in LEFT_OUT[:2]:

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vipe.embed.affine import COCO13_IN_H36M17, pose_signature, view_signature
+from vipe.embed.affine import pose_signature, view_signature
 from vipe.evaluate import without_near_duplicates
-from vipe.evaluate.search import score_ranking
+from vipe.evaluate.ranking_score import score_ranking
 from vipe.geometry import REFERENCE_LENGTHS, canonicalize_array, with_bone_lengths
 from vipe.readers import read
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.skeletons import load
+from vipe.skeletons.working import COCO13_IN_H36M17
 from vipe.store.parts import thin
 
 SKELETON = load("h36m17")

@@ -17,10 +17,10 @@ import torch
 
 from vipe.embed import Embedder
 from vipe.embed.presets import TINY
-from vipe.embed.vvipe import VVIPE
+from vipe.embed.vvipe.network import VVIPE
 from vipe.evaluate import Condition, RetrievalProtocol, evaluate_retrieval, without_near_duplicates
-from vipe.evaluate.matchers import EmbeddingMatcher, Matcher, Raw2D
-from vipe.evaluate.retrieval import RETRIEVAL_CONDITIONS
+from vipe.evaluate.baselines.matchers import EmbeddingMatcher, Matcher, Raw2D
+from vipe.evaluate.protocols.view_invariance import RETRIEVAL_CONDITIONS
 from vipe.geometry import canonicalize_array
 from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore

@@ -33,13 +33,13 @@ import numpy as np
 
 from vipe.clips import Clip
 from vipe.embed import Embedder
-from vipe.embed.lifted import LiftedPoses
 from vipe.embed.presets import ABLATIONS, FAITHFUL, TINY, Preset, ablate, exact, prvipe_like
-from vipe.embed.prvipe_training import train_prvipe
-from vipe.embed.training import train
+from vipe.embed.prvipe.training import train_prvipe
+from vipe.embed.vvipe.training import train
 from vipe.evaluate import CONDITIONS, RetrievalProtocol, evaluate_retrieval
-from vipe.evaluate.matchers import Matcher, Raw2D, find_matcher
-from vipe.evaluate.retrieval import RETRIEVAL_CONDITIONS
+from vipe.evaluate.baselines.lift_then_align import LiftedPoses
+from vipe.evaluate.baselines.matchers import Matcher, Raw2D, find_matcher
+from vipe.evaluate.protocols.view_invariance import RETRIEVAL_CONDITIONS
 from vipe.readers import read
 from vipe.skeletons import load
 from vipe.store import PoseStore

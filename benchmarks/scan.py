@@ -14,11 +14,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from vipe.embed.affine import COCO13_IN_H36M17
 from vipe.geometry import canonicalize_array
 from vipe.geometry.planes import in_blocks
-from vipe.retrieve.scan import Gallery, affine_residual, scan
+from vipe.retrieve.candidates.scan import PreparedGallery, affine_residual, scan
 from vipe.simulate.motion import synthesize
+from vipe.skeletons.working import COCO13_IN_H36M17
 
 LIMBS_FIRST = [3, 4, 5, 6, 11, 12, 9, 10]  # coco13: elbows, wrists, ankles, knees go missing in this order
 
@@ -63,7 +63,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     poses = archive(options.poses, np.random.default_rng(0))
     start = time.perf_counter()
-    gallery = Gallery.prepare(poses)
+    gallery = PreparedGallery.prepare(poses)
     prepared = time.perf_counter() - start
     people = views(poses[torch.randint(len(poses), (options.queries,), generator=generator)], generator)
     rows, torch_threads = [], torch.get_num_threads()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vipe.embed.towers_training import TowersTrainingConfig, train_towers
+from vipe.embed.towers.training import TowersTrainingConfig, train_towers
 from vipe.geometry import canonicalize_array
 from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
@@ -46,7 +46,7 @@ def main() -> None:
     if options.what == "mocap":
         if options.store is None or options.split is None:
             parser.error("mocap needs --store and --split")
-        real = [recorded(options.store, options.split, part) for part in ("train", "val")]
+        real = [poses_of(options.store, options.split, part) for part in ("train", "val")]
         poses, validation = np.concatenate([real[0]] * 6 + [poses[::2]]), real[1]
         data = f"{len(real[0])} poses of motion capture, six times, and synthetic motion"
     config = TowersTrainingConfig(
@@ -75,7 +75,7 @@ def synthetic(minutes: float, seed: int) -> np.ndarray:
     return poses[~canonicalize_array(poses).degenerate]
 
 
-def recorded(store: Path, split: Path, part: str) -> np.ndarray:
+def poses_of(store: Path, split: Path, part: str) -> np.ndarray:
     with split.open(encoding="utf-8", newline="") as file:
         clips = sorted(row["clip"] for row in csv.DictReader(file) if row["split"] == part)
     poses = PoseStore.open(store).poses({"clip": clips})

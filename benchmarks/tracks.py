@@ -1,7 +1,7 @@
 """Several images of one person against one: tracks of nine frames and up to four cameras of a moment.
 
     python benchmarks/tracks.py STORE --split CLIPS.csv --part test [--among train val test] [--queries 150] [--json]
-    python benchmarks/tracks.py STORE --split CLIPS.csv --learn vipe/retrieve/fusion.json
+    python benchmarks/tracks.py STORE --split CLIPS.csv --learn vipe/retrieve/sequences/fusion.json
 
 Queries are frames of clips of `--part` with four more at 10 frames/s on either side, seen from 4 m by cameras of the
 simulated 3DHP rig: by one for a single image and a track, by four for several cameras. The gallery is every pose of
@@ -36,17 +36,19 @@ from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed import AffineSignature
 from vipe.evaluate import CONDITIONS
-from vipe.evaluate.calibration import auroc, expected_calibration_error
 from vipe.evaluate.metrics import hits_at, pose_distance
-from vipe.evaluate.protocol import recorded
-from vipe.evaluate.search import bootstrap_interval
-from vipe.index import Hits, PoseIndex
-from vipe.retrieve import CANDIDATES, TrackConfig, query, query_tracks, query_views
-from vipe.retrieve.fusion import Change, Changes, Fusion, Said, fuse, said
-from vipe.retrieve.odds import RankingModel
-from vipe.retrieve.ranking import VOTERS, in_order
-from vipe.retrieve.sequence import Sequence
-from vipe.retrieve.timeline import Timeline
+from vipe.evaluate.protocols.calibration import auroc, expected_calibration_error
+from vipe.evaluate.protocols.search import recorded_poses
+from vipe.evaluate.ranking_score import bootstrap_interval
+from vipe.index import PoseIndex
+from vipe.retrieve import CANDIDATES, TrackConfig, query_tracks, query_views
+from vipe.retrieve.hits import Hits
+from vipe.retrieve.query import query
+from vipe.retrieve.ranking.features import VOTERS, coverage_order
+from vipe.retrieve.ranking.model import RankingModel
+from vipe.retrieve.sequences.alignment import Sequence
+from vipe.retrieve.sequences.fusion import Change, Changes, Fusion, SequenceEvidence, fuse, said
+from vipe.retrieve.sequences.timeline import Timeline
 from vipe.simulate import CameraRig, DetectorNoise, project_keypoints
 from vipe.skeletons import load
 from vipe.store import PoseStore
@@ -97,7 +99,7 @@ class Asked:
         rows = np.sort(np.random.default_rng([seed, 0]).choice(fits, min(count, len(fits)), replace=False))
         distance = np.stack([pose_distance(index.canonical[among], index.canonical[row][None]) for row in rows])
         tracks = rows[:, None] + np.arange(-MIDDLE, MIDDLE + 1)
-        return cls(index, recorded(store, index, np.arange(len(index))), clip, seconds, among, tracks, distance)
+        return cls(index, recorded_poses(store, index, np.arange(len(index))), clip, seconds, among, tracks, distance)
 
     def kept(self, number: int, absent: bool = False) -> np.ndarray:
         """Which of the gallery's rows a query is searched in."""
@@ -302,7 +304,7 @@ class Example:
     """What images say of one query, and what is true."""
 
     group: tuple[str, float, int]  # condition, carried over, cameras; 0 for a track
-    known: Said
+    known: SequenceEvidence
     distance: np.ndarray  # (S,)
     present: bool
     absent: bool
@@ -375,7 +377,7 @@ def learned(some: list[Example]) -> Fusion:
 def changes(some: list[Example], model: RankingModel, fusion: Fusion) -> Changes:
     """How much surer the images are than the calibration of one image says, from the first ten hits of each query."""
     fused = [fuse(one.known, model, fusion) for one in some]
-    order = [in_order(one.odds[None], one.described, 10)[0] for one in fused]
+    order = [coverage_order(one.odds[None], one.described, 10)[0] for one in fused]
     off = np.stack([one.distance[places] for one, places in zip(some, order, strict=True)])
     images = np.array([one.known.images for one in some])
     mix = np.array([0.5 if one.absent else 1.0 for one in some])

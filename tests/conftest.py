@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from vipe.embed import Embedder
+from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
+from vipe.geometry import axis_angle, bone_vectors, from_bone_vectors
+from vipe.skeletons import load
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -62,3 +67,32 @@ def standing():
         ],
         dtype=np.float32,
     )
+
+
+@pytest.fixture(scope="session")
+def bent(standing):
+    """Makes `n` different poses from a seed, bones bent by at most so many radians."""
+    return lambda n, seed, most=0.6: _bent(standing, n, seed, most)
+
+
+@pytest.fixture(scope="session")
+def embedder():
+    """Random weights, with statistics of batch normalization that are not those it starts with."""
+    model = VVIPE.untrained(VVIPEConfig(width=48), seed=3)
+    generator = torch.Generator().manual_seed(4)
+    for name, buffer in model.named_buffers():
+        if "running" in name:
+            buffer += 0.2 * torch.rand(buffer.shape, generator=generator)
+    return Embedder(model, card="# A test")
+
+
+def _bent(standing, n, seed, most):
+    """The standing person with every bone turned by up to `most` radians, facing anywhere, somewhere on the floor."""
+    generator = torch.Generator().manual_seed(seed)
+    vectors = bone_vectors(torch.from_numpy(standing), load("h36m17").parents).expand(n, 16, 3)
+    axes = torch.randn(n, 16, 3, generator=generator)
+    turned = axis_angle(axes, most * torch.rand(n, 16, generator=generator)) @ vectors[..., None]
+    up = torch.tensor([0.0, 0.0, 1.0]).expand(n, 3)
+    heading = axis_angle(up, 6.28 * torch.rand(n, generator=generator))
+    root = torch.rand(n, 3, generator=generator) * torch.tensor([4.0, 4.0, 0.2]) + torch.tensor([0.0, 0.0, 0.8])
+    return from_bone_vectors(turned[..., 0] @ heading.mT, load("h36m17").parents, root).float().numpy()

@@ -9,8 +9,8 @@ import vipe
 from vipe import demo
 from vipe.demo import DemoConfig
 from vipe.embed.presets import PRESETS, Preset
-from vipe.embed.training import TrainingConfig
-from vipe.embed.vvipe import VVIPEConfig
+from vipe.embed.vvipe.network import VVIPEConfig
+from vipe.embed.vvipe.training import TrainingConfig
 from vipe.errors import ReadError, StoreError
 from vipe.simulate.motion import synthesize
 

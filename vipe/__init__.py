@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from vipe.errors import VipeError
     from vipe.geometry import CanonicalArrays as Canonical
     from vipe.geometry import canonicalize_array as canonicalize
-    from vipe.index import Hits, PoseIndex
+    from vipe.index import PoseIndex
     from vipe.readers import read
-    from vipe.retrieve import query
+    from vipe.retrieve.hits import Hits
+    from vipe.retrieve.query import query
     from vipe.skeletons import Skeleton
     from vipe.store import PoseStore
 
@@ -40,14 +41,14 @@ _HOME = {
     "Canonical": "vipe.geometry:CanonicalArrays",
     "Clip": "vipe.clips:Clip",
     "Embedder": "vipe.embed:Embedder",
-    "Hits": "vipe.index:Hits",
+    "Hits": "vipe.retrieve.hits:Hits",
     "Keypoints": "vipe.detections:Keypoints",
     "PoseIndex": "vipe.index:PoseIndex",
     "PoseStore": "vipe.store:PoseStore",
     "Skeleton": "vipe.skeletons:Skeleton",
     "VipeError": "vipe.errors:VipeError",
     "canonicalize": "vipe.geometry:canonicalize_array",
-    "query": "vipe.retrieve:query",
+    "query": "vipe.retrieve.query:query",
     "read": "vipe.readers:read",
     "read_keypoints": "vipe.detections:read_keypoints",
 }

@@ -16,20 +16,21 @@ import faiss
 import numpy as np
 from jaxtyping import Float, Int
 
-from vipe.appearing import appearing
+from vipe.atomic_write import atomic_write
 from vipe.clips import Clip
 from vipe.detections import Keypoints, write_coco_results
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
-from vipe.embed.training import train
+from vipe.embed.vvipe.training import train
 from vipe.errors import ReadError, StoreError, VipeError
 from vipe.evaluate import HIT_THRESHOLD, chance_at, pose_distance, without_near_duplicates
-from vipe.evaluate.protocol import Progress, recorded
-from vipe.evaluate.search import RankingScore, rank_raw_2d, score_ranking
+from vipe.evaluate.protocols.search import Progress, recorded_poses
+from vipe.evaluate.ranking_score import RankingScore, rank_raw_2d, score_ranking
 from vipe.index import PoseIndex
 from vipe.plots.answers import Answer, Found, save_answers
 from vipe.readers import read
-from vipe.retrieve import Mode, affine_camera, query
+from vipe.retrieve import Mode, affine_camera
+from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
@@ -167,7 +168,7 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
     save_answers(page, picture, title, answers, intro=_intro(config, kept), table=result.to_table())
     write_coco_results(out / "queries.json", seen.query[chosen])
     clock.lap("page")
-    with appearing(out / "demo.json", replace=True) as file:
+    with atomic_write(out / "demo.json", replace=True) as file:
         file.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
     return result
 
@@ -199,7 +200,7 @@ class _Seen:
         config: DemoConfig,
         generator: np.random.Generator,
     ) -> "_Seen":
-        people = recorded(store, index, kept)  # the camera sees the person as recorded, never the canonical body
+        people = recorded_poses(store, index, kept)  # the camera sees the person as recorded, never the canonical body
         rig = CameraRig.load(config.rig)
         settings: dict[str, Any] = {"distance": config.distance, "generator": generator}
         return cls(
@@ -224,7 +225,7 @@ def _claim(file: Path, config: DemoConfig) -> None:
                 if found.get(name) != value
             )
             raise StoreError(f"{file.parent}: holds a demo with {other}; choose another --out or delete it")
-    with appearing(file, replace=True) as beside:
+    with atomic_write(file, replace=True) as beside:
         beside.write_text(json.dumps(wanted), encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """A trained thing as a folder: config.json (what to build), weights.safetensors (its numbers), card.md (what it is)."""
 
-__all__ = ["FORMAT", "Trained", "load", "names", "save"]
+__all__ = ["FORMAT", "Trained", "check_device", "load", "names", "save"]
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from vipe.appearing import appearing
+from vipe.atomic_write import atomic_write
 from vipe.errors import ReadError, VipeError
 
 FORMAT = 1  # of the folder; what a kind writes into `config` is that kind's business
@@ -114,7 +114,7 @@ def save(
         **{name: text.encode() for name, text in (files or {}).items()},
     }
     try:
-        with appearing(path, replace=True) as folder:
+        with atomic_write(path, replace=True) as folder:
             folder.mkdir()
             for name, data in contents.items():
                 (folder / name).write_bytes(data)
@@ -211,3 +211,16 @@ def _replaceable(path: Path) -> bool:
     except ReadError:
         return False
     return True
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        VipeError: If torch cannot use it; says why.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise VipeError(f"device {device!r} cannot be used: {reason}") from error

@@ -88,8 +88,8 @@ SIDES = ("--rig", "h36m", "--poses", "40")
 def models(folder):
     """Untrained models of either kind."""
     from vipe import Embedder
-    from vipe.embed.prvipe import PrVIPE, PrVIPEConfig, PrVIPENetwork
-    from vipe.embed.vvipe import VVIPE, VVIPEConfig
+    from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork
+    from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 
     Embedder(VVIPE.untrained(VVIPEConfig(width=16), seed=0)).save(folder / "v")
     PrVIPE(PrVIPENetwork.untrained(PrVIPEConfig(width=16), seed=0)).save(folder / "p")

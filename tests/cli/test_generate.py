@@ -8,7 +8,7 @@ import pytest
 from vipe import PoseStore, canonicalize
 from vipe.cli.app import main
 from vipe.embed import Embedder
-from vipe.embed.vvipe import VVIPE, VVIPEConfig
+from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 
 
 @pytest.fixture(scope="module")

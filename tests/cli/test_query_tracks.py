@@ -115,10 +115,10 @@ def test_a_page_shows_every_view_if_they_are_few(run, folder, tmp_path):
 
 def test_every_part_of_the_odds_has_its_column():
     from vipe.cli.query import _ADDED
-    from vipe.retrieve.fusion import OTHER_IMAGES
-    from vipe.retrieve.odds import EXPLAINED
+    from vipe.retrieve.ranking.model import CONTRIBUTIONS
+    from vipe.retrieve.sequences.fusion import OTHER_IMAGES
 
-    assert sorted(part for parts in _ADDED.values() for part in parts) == sorted([*EXPLAINED, OTHER_IMAGES])
+    assert sorted(part for parts in _ADDED.values() for part in parts) == sorted([*CONTRIBUTIONS, OTHER_IMAGES])
 
 
 def test_photos_are_no_video(run, folder):

@@ -25,9 +25,9 @@ def folder(tmp_path_factory):
 def quick(monkeypatch):
     """The preset's name with a training of seconds."""
     from vipe.embed.presets import PRESETS, TOWERS, Preset
-    from vipe.embed.towers_training import TowersTrainingConfig
-    from vipe.embed.training import TrainingConfig
-    from vipe.embed.vvipe import VVIPEConfig
+    from vipe.embed.towers.training import TowersTrainingConfig
+    from vipe.embed.vvipe.network import VVIPEConfig
+    from vipe.embed.vvipe.training import TrainingConfig
 
     training = TrainingConfig(
         pose_steps=4, keypoint_steps=4, batch=16, record_every=2, validate_every=4, validation_rows=20

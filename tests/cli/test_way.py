@@ -9,8 +9,8 @@ import vipe
 from vipe.cli.app import main
 from vipe.detections import write_coco_results
 from vipe.embed.presets import PRESETS, Preset
-from vipe.embed.training import TrainingConfig
-from vipe.embed.vvipe import VVIPEConfig
+from vipe.embed.vvipe.network import VVIPEConfig
+from vipe.embed.vvipe.training import TrainingConfig
 from vipe.simulate import CameraRig, simulate_keypoints
 
 MICRO = Preset(

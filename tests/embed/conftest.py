@@ -6,32 +6,13 @@ import torch
 
 from vipe.detections import Keypoints
 from vipe.embed import AffineSignature, Embedder
-from vipe.embed.prvipe import PrVIPE, PrVIPEConfig, PrVIPENetwork
-from vipe.embed.towers import Towers, TowersConfig
-from vipe.embed.vvipe import VVIPE, VVIPEConfig
-from vipe.geometry import axis_angle, bone_vectors, from_bone_vectors, random_rotation
+from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork
+from vipe.embed.towers.network import Towers, TowersConfig
+from vipe.geometry import random_rotation
 from vipe.simulate import View, simulate_keypoints
 from vipe.skeletons import load
 
 BODY = load("h36m17")
-
-
-def _bent(standing, n, seed, most):
-    """The standing person with every bone turned by up to `most` radians, facing anywhere, somewhere on the floor."""
-    generator = torch.Generator().manual_seed(seed)
-    vectors = bone_vectors(torch.from_numpy(standing), BODY.parents).expand(n, 16, 3)
-    axes = torch.randn(n, 16, 3, generator=generator)
-    turned = axis_angle(axes, most * torch.rand(n, 16, generator=generator)) @ vectors[..., None]
-    up = torch.tensor([0.0, 0.0, 1.0]).expand(n, 3)
-    heading = axis_angle(up, 6.28 * torch.rand(n, generator=generator))
-    root = torch.rand(n, 3, generator=generator) * torch.tensor([4.0, 4.0, 0.2]) + torch.tensor([0.0, 0.0, 0.8])
-    return from_bone_vectors(turned[..., 0] @ heading.mT, BODY.parents, root).float().numpy()
-
-
-@pytest.fixture(scope="session")
-def bent(standing):
-    """Makes `n` different poses from a seed, bones bent by at most so many radians."""
-    return lambda n, seed, most=0.6: _bent(standing, n, seed, most)
 
 
 @pytest.fixture
@@ -75,17 +56,6 @@ def mirrored_keypoints():
 def encoders(embedder, towers, prvipe):
     """One of every kind."""
     return {"affine": AffineSignature(), "v-vipe": embedder, "towers": towers, "pr-vipe": prvipe}
-
-
-@pytest.fixture(scope="session")
-def embedder():
-    """Random weights, with statistics of batch normalization that are not those it starts with."""
-    model = VVIPE.untrained(VVIPEConfig(width=48), seed=3)
-    generator = torch.Generator().manual_seed(4)
-    for name, buffer in model.named_buffers():
-        if "running" in name:
-            buffer += 0.2 * torch.rand(buffer.shape, generator=generator)
-    return Embedder(model, card="# A test")
 
 
 @pytest.fixture(scope="session")

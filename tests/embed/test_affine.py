@@ -4,11 +4,12 @@ import torch
 
 from vipe.detections import Keypoints
 from vipe.embed import AffineSignature, find_encoder
-from vipe.embed.affine import COCO13_IN_H36M17, column_basis, pose_signature, view_signature
+from vipe.embed.affine import column_basis, pose_signature, view_signature
 from vipe.errors import ReadError, ShapeError
 from vipe.geometry import canonicalize_array
 from vipe.geometry.rotations import random_rotation
 from vipe.skeletons import convert, load
+from vipe.skeletons.working import COCO13_IN_H36M17
 
 
 def bodies(standing, rng, n):

@@ -8,7 +8,7 @@ import torch
 
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed import Embedder, Encoder, find_encoder
-from vipe.embed.prvipe import PrVIPE
+from vipe.embed.prvipe.network import PrVIPE
 from vipe.errors import ArgumentError, ReadError, ShapeError, SkeletonError, VipeError
 from vipe.skeletons import Skeleton, load
 

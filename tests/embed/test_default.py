@@ -7,8 +7,8 @@ import pytest
 
 from vipe import pretrained
 from vipe.embed import Embedder, find_encoder
-from vipe.embed.towers import TowersConfig
-from vipe.embed.towers_training import TowersTrainingConfig
+from vipe.embed.towers.network import TowersConfig
+from vipe.embed.towers.training import TowersTrainingConfig
 from vipe.evaluate.metrics import pose_distance, without_near_duplicates
 from vipe.geometry import canonicalize_array
 from vipe.simulate import CameraRig, simulate_keypoints

@@ -13,10 +13,12 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from vipe.embed import prvipe_training, towers_training, training
 from vipe.embed.presets import ABLATIONS, TINY, ablate, prvipe_like
-from vipe.embed.towers import TowersConfig
-from vipe.embed.towers_training import TowersTrainingConfig
+from vipe.embed.prvipe import training as prvipe_training
+from vipe.embed.towers import training as towers_training
+from vipe.embed.towers.network import TowersConfig
+from vipe.embed.towers.training import TowersTrainingConfig
+from vipe.embed.vvipe import training
 
 META = torch.device("meta")
 # Rows of the CPU may index, and a module's weights may move.

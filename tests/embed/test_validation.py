@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vipe.embed.validation import first_hits, two_views, validation_generator
-from vipe.embed.views import ViewConfig
+from vipe.embed.validation import hit_at_1, two_views, validation_generator
 from vipe.geometry import canonicalize
+from vipe.training.views import ViewConfig
 
 CPU = torch.device("cpu")
 
@@ -28,4 +28,4 @@ def test_a_hit_is_a_pose_within_a_tenth_of_the_torso(poses):
     canonical[3] = canonical[2] + 0.01  # as good as the same pose
     gallery = torch.arange(4.0)[:, None]
     queries = torch.tensor([[0.1], [0.2], [2.9], [2.1]])  # nearest to 0, 0, 3 and 2
-    assert first_hits(queries, gallery, canonical) == 3 / 4
+    assert hit_at_1(queries, gallery, canonical) == 3 / 4

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vipe.evaluate import chance_at, hits_at, pose_distance, without_near_duplicates
-from vipe.evaluate.search import bootstrap_interval, rank_raw_2d, score_ranking
+from vipe.evaluate.ranking_score import bootstrap_interval, rank_raw_2d, score_ranking
 
 
 def turned(poses, angle):

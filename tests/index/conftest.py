@@ -5,7 +5,7 @@ import pytest
 
 from vipe.clips import Clip
 from vipe.embed import AffineSignature, Embedder
-from vipe.embed.vvipe import VVIPE, VVIPEConfig
+from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 from vipe.index import PoseIndex
 from vipe.skeletons import load
 from vipe.store import PoseStore

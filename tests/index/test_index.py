@@ -9,7 +9,7 @@ import pytest
 
 from vipe.clips import Clip
 from vipe.embed import AffineSignature, Embedder
-from vipe.embed.vvipe import VVIPE, VVIPEConfig
+from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, StoreError, VipeError
 from vipe.geometry import canonicalize_array
 from vipe.index import PoseIndex, verify
@@ -67,36 +67,18 @@ def test_faiss_is_left_with_the_settings_it_had(index):
     assert (faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold) == before
 
 
-def test_hits_say_which_moment(index):
-    hits = index.search(np.asarray(index.embeddings[[45]]), 90)
-    first = hits.of(0)[0] if index.manifest.encoder.metric == "l2" else hits.of(0)[int(np.argmax(hits.rows[0] == 45))]
-    assert (first["row"], first["clip"], first["frame"], first["time"]) == (45, "sit", 5, 0.5)
-    assert (first["subject"], first["action"]) == ("s2", "sitting")
-    assert json.loads(json.dumps(hits.of(0)))[3]["rank"] == 4
+def test_an_index_says_which_moment_a_row_is(index):
+    rows = np.array([[45, -1]])
+    looked_up = {column: index.look_up(column, rows, blank).tolist() for column, blank in (("clip", ""), ("frame", -1))}
+    assert looked_up == {"clip": [["sit", ""]], "frame": [[5, -1]]}
+    assert index.times[45] == 0.5
+    codes = index.clip_codes
+    assert len(set(codes[40:70])) == 1 and len(set(codes)) == 3
 
 
-def test_table_has_one_row_a_hit(index, rng):
-    hits = index.search(queries(index, rng, 3), 4)
-    table = hits.table()
-    assert table.column_names == [
-        *("query", "rank", "row", "id", "clip", "frame", "time", "subject", "action", "distance"),
-    ]
-    assert table["query"].to_pylist() == [0] * 4 + [1] * 4 + [2] * 4
-    assert table["rank"].to_pylist() == [1, 2, 3, 4] * 3
-    assert table["clip"].to_pylist() == hits.clip.reshape(-1).tolist()
-    assert len(hits) == 3
-    assert hits.skipped == (None, None, None)
-
-
-def test_empty_places_are_not_hits(index):
-    rows = np.array([[3, -1], [-1, -1]])
-    hits = index.hits(rows, np.array([[0.5, np.inf], [np.inf, np.inf]], dtype=np.float32), (None, "no joints"))
-    assert [len(hits.of(0)), len(hits.of(1))] == [1, 0]
-    assert hits.table().num_rows == 1
-    assert hits.clip[0, 1] == "" and np.isnan(hits.time[0, 1]) and hits.ids[0, 1] == -1
-    assert hits.skipped == (None, "no joints")
+def test_empty_places_have_no_pose(index):
     with pytest.raises(ShapeError, match=r"rows must lie in 0 ... 89, got -1 ... 3"):
-        index.poses(hits.rows)
+        index.poses(np.array([[3, -1]]))
 
 
 def test_k_above_the_number_of_poses_gives_them_all(index):
@@ -161,8 +143,7 @@ def test_embeddings_of_another_length_or_not_finite_are_refused(index):
 
 def test_no_queries_give_no_hits(index):
     hits = index.search(np.empty((0, index.manifest.encoder.dim), dtype=np.float32), 3)
-    assert len(hits) == 0
-    assert hits.table().num_rows == 0
+    assert len(hits.rows) == 0
 
 
 def test_poses_are_the_canonical_ones_in_the_order_of_the_store(index, store):
@@ -181,11 +162,11 @@ def test_embeddings_are_the_encoder_s(index, store, encoder):
 
 def test_an_index_needs_nothing_but_its_folder(index, encoder, tmp_path, rng):
     z = queries(index, rng)
-    expected = index.search(z, 5).ids
+    expected = index.search(z, 5).rows
     opened = PoseIndex.open(shutil.move(tmp_path / "index", tmp_path / "elsewhere"))
     assert opened.encoder.fingerprint == encoder.fingerprint
     assert type(opened.encoder) is type(encoder)
-    np.testing.assert_array_equal(opened.search(z, 5).ids, expected)
+    np.testing.assert_array_equal(opened.search(z, 5).rows, expected)
     assert len(opened) == 90
 
 

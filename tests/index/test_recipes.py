@@ -4,7 +4,7 @@ import pytest
 
 from vipe.clips import Clip
 from vipe.embed import AffineSignature, Embedder
-from vipe.embed.vvipe import VVIPE, VVIPEConfig
+from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 from vipe.errors import IndexFormatError, VipeError
 from vipe.index import PoseIndex
 from vipe.index import recipes as recipes_module

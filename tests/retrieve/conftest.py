@@ -6,10 +6,10 @@ import pytest
 from vipe.clips import Clip
 from vipe.detections import Keypoints
 from vipe.embed import AffineSignature, Embedder
-from vipe.embed.affine import COCO13_IN_H36M17
-from vipe.embed.vvipe import VVIPE, VVIPEConfig
+from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 from vipe.index import PoseIndex
 from vipe.skeletons import load
+from vipe.skeletons.working import COCO13_IN_H36M17
 from vipe.store import PoseStore
 
 

@@ -45,7 +45,7 @@ def calibration(
     """
     from vipe import PoseStore
     from vipe.evaluate import SearchProtocol
-    from vipe.evaluate.calibration import evaluate_calibration
+    from vipe.evaluate.protocols.calibration import evaluate_calibration
 
     if picture is not None:
         from vipe.plots.writing import check_picture

@@ -39,7 +39,7 @@ def search(
         4.0,
     ),
     condition: Conditions = (),
-    told: Annotated[
+    observed: Annotated[
         Literal["keypoints", "scores", "covariance"],
         Parameter(help="What of the simulated detector reaches the search; scores know how far off a joint is."),
     ] = "keypoints",
@@ -56,7 +56,7 @@ def search(
     """
     from vipe import PoseStore
     from vipe.evaluate import SearchProtocol, evaluate_search
-    from vipe.evaluate.protocol import fitting_modes
+    from vipe.evaluate.protocols.search import fitting_modes
 
     if picture is not None:
         from vipe.plots.writing import check_picture
@@ -67,7 +67,7 @@ def search(
         distances=distance,
         queries=queries,
         conditions=chosen_conditions(condition),
-        told=told,
+        observed=observed,
         seed=seed,
     )
     poses = PoseStore.open(store)
@@ -131,10 +131,10 @@ def retrieval(
         Folder of the store.
     """
     from vipe import Embedder, PoseStore
-    from vipe.embed.lifted import LiftedPoses
     from vipe.evaluate import RetrievalProtocol, evaluate_retrieval
-    from vipe.evaluate.matchers import Matcher, Raw2D, find_matcher
-    from vipe.evaluate.retrieval import RETRIEVAL_CONDITIONS
+    from vipe.evaluate.baselines.lift_then_align import LiftedPoses
+    from vipe.evaluate.baselines.matchers import Matcher, Raw2D, find_matcher
+    from vipe.evaluate.protocols.view_invariance import RETRIEVAL_CONDITIONS
 
     protocol = RetrievalProtocol(
         rig=rig,

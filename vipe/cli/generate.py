@@ -68,7 +68,7 @@ def generate(
 ) -> None:
     """Make new poses with a learned embedding, and say how plausible they are."""
     from vipe import Embedder, PoseStore
-    from vipe.embed.plausibility import JointLimits
+    from vipe.embed.generation.plausibility import JointLimits
     from vipe.errors import VipeError
 
     start = time.perf_counter()
@@ -148,7 +148,7 @@ def _make(
 ) -> Made:
     import numpy as np
 
-    from vipe.embed.generate import Prior, between, sample, vary
+    from vipe.embed.generation.variations import Prior, between, sample, vary
 
     if mode == "between":
         way = between(model, given[0], given[1], count, limbs=options["limbs"])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vipe import Clip
-    from vipe.embed.plausibility import JointLimits
+    from vipe.embed.generation.plausibility import JointLimits
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -57,8 +57,8 @@ def checked(
     """What is known of each pose, and of all together."""
     import numpy as np
 
-    from vipe.embed.generate import bone_length_error, not_monotone, pose_difference
-    from vipe.embed.plausibility import nearest_poses
+    from vipe.embed.generation.plausibility import nearest_poses
+    from vipe.embed.generation.variations import bone_length_error, not_monotone, pose_difference
 
     flat = made.poses.reshape(-1, 17, 3)
     broken = limits.broken(flat)
@@ -170,7 +170,7 @@ def _recorded_nearest(recorded: Recorded) -> "Array":
     """How far recorded poses lie from those of other clips; none if there is one clip only."""
     import numpy as np
 
-    from vipe.embed.plausibility import nearest_poses
+    from vipe.embed.generation.plausibility import nearest_poses
 
     clips = np.array(recorded.clips)
     rows = np.unique(np.linspace(0, len(clips) - 1, _REAL).round().astype(np.int64))

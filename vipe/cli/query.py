@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vipe import Keypoints, PoseIndex
-    from vipe.index import Hits
+    from vipe.retrieve.hits import Hits
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -69,8 +69,8 @@ def query(
         Folder of the index.
     """
     from vipe import PoseIndex, read_keypoints
-    from vipe import query as search
     from vipe.errors import VipeError
+    from vipe.retrieve.query import query as search
 
     if page is not None:
         from vipe.plots.writing import check_page
@@ -161,9 +161,9 @@ def _apart(people: "Keypoints", groups: "Callable[[Array], Array]") -> "Array":
     """Number the groups of people who can be searched for together, from 0; everybody else is a group alone."""
     import numpy as np
 
-    from vipe.retrieve.search import unanswerable
+    from vipe.retrieve.query import skip_reasons
 
-    answerable = np.array([reason is None for reason in unanswerable(people)], dtype=bool)
+    answerable = np.array([reason is None for reason in skip_reasons(people)], dtype=bool)
     group = np.full(len(people), -1)
     group[answerable] = groups(answerable)
     alone = group < 0  # those of whom a tracker did not say who they are, too

@@ -73,9 +73,9 @@ def embedding(
 
     from vipe.cli.splits import clips_of_part
     from vipe.embed.presets import PRESETS, TOWERS, ablate, exact, prvipe_like
-    from vipe.embed.prvipe_training import train_prvipe
-    from vipe.embed.towers_training import train_towers
-    from vipe.embed.training import train
+    from vipe.embed.prvipe.training import train_prvipe
+    from vipe.embed.towers.training import train_towers
+    from vipe.embed.vvipe.training import train
     from vipe.errors import MissingExtra, StoreError, VipeError
     from vipe.plots.history import save_history
     from vipe.store import PoseStore

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from vipe.appearing import appearing
+from vipe.atomic_write import atomic_write
 from vipe.detections.decode import decode
 from vipe.detections.keypoints import Keypoints
 from vipe.detections.rows import (
@@ -90,5 +90,5 @@ def write(path: str | Path, people: Keypoints) -> None:
         {"image_id": image, "category_id": 1, "keypoints": row.ravel().tolist(), "score": float(row[:, 2].mean())}
         for image, row in zip(people.image_id, values, strict=True)
     ]
-    with appearing(Path(path), replace=True) as file:
+    with atomic_write(Path(path), replace=True) as file:
         file.write_bytes(msgspec.json.encode(results))

@@ -3,6 +3,6 @@
 from vipe.embed.affine import AffineSignature
 from vipe.embed.embedder import Embedder
 from vipe.embed.encoder import Encoder, Metric
-from vipe.embed.find import find_encoder
+from vipe.embed.registry import find_encoder
 
 __all__ = ["AffineSignature", "Embedder", "Encoder", "Metric", "find_encoder"]

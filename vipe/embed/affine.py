@@ -1,6 +1,6 @@
 """The affine signature: 78 numbers a pose and a query, whose inner product fits a camera (torch; numpy outside)."""
 
-__all__ = ["COCO13_IN_H36M17", "AffineSignature", "column_basis", "pose_signature", "upper_triangle", "view_signature"]
+__all__ = ["AffineSignature", "column_basis", "pose_signature", "view_signature"]
 
 import hashlib
 import json
@@ -19,12 +19,10 @@ from vipe.embed.encoder import Metric, check_people, check_rows
 from vipe.errors import ReadError, ShapeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.geometry.planes import in_blocks
-from vipe.skeletons import load
+from vipe.geometry.symmetric import upper_triangle
+from vipe.skeletons.working import COCO13, COCO13_IN_H36M17
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-COCO13_IN_H36M17 = tuple(load("h36m17").index(joint) for joint in load("coco13").joints)
-"""Where the working skeleton holds the keypoints' joints: each has its namesake there."""
 
 # A direction in which a body extends less than this share of its size is rounding, not anatomy: an orthonormal basis
 # computed in float32 is off by about 6e-8 / 1e-4 there.
@@ -80,18 +78,6 @@ def view_signature(xy: Float[Tensor, "*batch J 2"]) -> Float[Tensor, "*batch D"]
     norm = centred.square().sum((-2, -1), keepdim=True).sqrt()
     unit = centred * torch.where(norm > 0, 1 / norm, 0)
     return upper_triangle(unit @ unit.mT)
-
-
-def upper_triangle(symmetric: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch D"]:
-    """The D = n (n + 1) / 2 numbers of a symmetric matrix, row by row.
-
-    Off-diagonals, which the matrix has twice, are weighted by the root of two: the inner product of two such vectors is
-    that of the matrices.
-    """
-    n = symmetric.shape[-1]
-    row, column = torch.triu_indices(n, n, device=symmetric.device)
-    weight = torch.where(row == column, 1.0, 2**0.5).to(symmetric)
-    return symmetric.flatten(-2).index_select(-1, row * n + column) * weight
 
 
 class AffineSignature:
@@ -196,7 +182,7 @@ class AffineSignature:
 def _constants() -> dict[str, Any]:
     return {
         "version": _MAP_VERSION,
-        "joints": list(load("coco13").joints),
+        "joints": list(COCO13.joints),
         "flat": _FLAT,
         "reference_lengths": [round(length, 6) for length in REFERENCE_LENGTHS],
     }

@@ -12,10 +12,10 @@ from jaxtyping import Float, Float32
 
 from vipe.detections import Keypoints
 from vipe.embed.encoder import check_rows
-from vipe.embed.generate import vary
+from vipe.embed.generation.variations import vary
 from vipe.embed.learned import LearnedEncoder, blocks, refuse_rows
-from vipe.embed.towers import Towers
-from vipe.embed.vvipe import VVIPE
+from vipe.embed.towers.network import Towers
+from vipe.embed.vvipe.network import VVIPE
 from vipe.errors import ShapeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.skeletons import load
@@ -106,6 +106,6 @@ class Embedder(LearnedEncoder[VVIPE | Towers]):
     ) -> Float32[Array, "count alphas 17 3"]:
         """Variations of a pose along `count` directions, on its body and at its place, metres.
 
-        Args and errors are those of `vipe.embed.generate.vary`; ways between poses and samples are made beside it.
+        Args and errors are those of `vipe.embed.generation.variations.vary`.
         """
         return vary(self, source, alphas, count, generator=generator, **options)

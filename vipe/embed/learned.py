@@ -1,6 +1,6 @@
 """What every learned encoder is: a network with a card and an origin, kept as a folder (numpy; torch inside)."""
 
-__all__ = ["LearnedEncoder", "blocks", "check_device", "refuse_rows"]
+__all__ = ["LearnedEncoder", "blocks", "refuse_rows"]
 
 import hashlib
 import json
@@ -19,8 +19,8 @@ from torch import Tensor
 from vipe import pretrained
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.encoder import Metric, check_people
-from vipe.embed.networks import Network
 from vipe.errors import ReadError, ShapeError, VipeError
+from vipe.networks.residual import Network
 from vipe.skeletons import load
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -58,7 +58,7 @@ class LearnedEncoder(Generic[N]):
             ReadError: If there is none, it is broken, or it is another kind of trained thing.
             VipeError: If the device is not there.
         """
-        check_device(device)
+        pretrained.check_device(device)
         trained = pretrained.load(source)
         file = trained.where / "config.json"
         kinds: dict[str, Any] = {network.kind: network for network in cls.networks}
@@ -151,19 +151,6 @@ class LearnedEncoder(Generic[N]):
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.tensor(array, dtype=torch.float32, device=self._device)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        VipeError: If torch cannot use it; says why.
-    """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise VipeError(f"device {device!r} cannot be used: {reason}") from error
 
 
 def blocks(n: int) -> list[slice]:

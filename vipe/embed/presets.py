@@ -5,11 +5,11 @@ __all__ = ["ABLATIONS", "BASE", "FAITHFUL", "PRESETS", "TINY", "Preset", "TOWERS
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from vipe.embed.prvipe import PrVIPEConfig
-from vipe.embed.prvipe_training import PrVIPETrainingConfig
-from vipe.embed.towers_training import TowersTrainingConfig
-from vipe.embed.training import TrainingConfig
-from vipe.embed.vvipe import VVIPEConfig
+from vipe.embed.prvipe.network import PrVIPEConfig
+from vipe.embed.prvipe.training import PrVIPETrainingConfig
+from vipe.embed.towers.training import TowersTrainingConfig
+from vipe.embed.vvipe.network import VVIPEConfig
+from vipe.embed.vvipe.training import TrainingConfig
 from vipe.errors import VipeError
 
 

@@ -1,6 +1,6 @@
 """How an encoder in training does on poses it does not learn from (torch)."""
 
-__all__ = ["first_hits", "two_views", "validation_generator"]
+__all__ = ["hit_at_1", "two_views", "validation_generator"]
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vipe.embed.views import ViewConfig, see
 from vipe.geometry.procrustes import procrustes_mpjpe
+from vipe.training.views import ViewConfig, random_views
 
 _HIT = 0.1  # torso lengths (levy2024, sec. 4.2)
 _SEED = 20240709
@@ -23,7 +23,7 @@ def validation_generator(device: torch.device) -> torch.Generator:
 def two_views(
     recorded: Float[Tensor, "M 17 3"], views: ViewConfig, noise: float, generator: torch.Generator
 ) -> list[tuple[Float[Tensor, "M 13 2"], Bool[Tensor, "M 13"]]]:
-    """Each pose as two cameras from anywhere see it: keypoints as `see` gives them, every joint seen.
+    """Each pose as two cameras from anywhere see it: keypoints as `random_views` gives them, every joint seen.
 
     Args:
         recorded: Poses, metres, world space.
@@ -33,12 +33,10 @@ def two_views(
     """
     views = replace(views, random_share=1.0, noise=(noise, noise), missing_share=0.0)
     rig = views.rig_views(recorded.device)
-    return [see(recorded, rig, views, generator) for _ in range(2)]
+    return [random_views(recorded, rig, views, generator) for _ in range(2)]
 
 
-def first_hits(
-    queries: Float[Tensor, "M D"], gallery: Float[Tensor, "M D"], canonical: Float[Tensor, "M 17 3"]
-) -> float:
+def hit_at_1(queries: Float[Tensor, "M D"], gallery: Float[Tensor, "M D"], canonical: Float[Tensor, "M 17 3"]) -> float:
     """Hit@1: share of queries whose nearest row of the gallery is of a pose within 0.1 torso of their own.
 
     Distances of poses are those after similarity alignment (levy2024, sec. 4.2).

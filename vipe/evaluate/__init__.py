@@ -2,10 +2,10 @@
 
 from vipe.evaluate.conditions import CONDITIONS, Condition
 from vipe.evaluate.metrics import HIT_THRESHOLD, chance_at, hits_at, pose_distance, without_near_duplicates
-from vipe.evaluate.protocol import SearchProtocol, evaluate_search
-from vipe.evaluate.report import SearchReport, SearchScore
-from vipe.evaluate.retrieval import RetrievalProtocol, evaluate_retrieval
-from vipe.evaluate.retrieval_report import RetrievalReport, RetrievalScore
+from vipe.evaluate.protocols.search import SearchProtocol, evaluate_search
+from vipe.evaluate.protocols.search_report import SearchReport, SearchScore
+from vipe.evaluate.protocols.view_invariance import RetrievalProtocol, evaluate_retrieval
+from vipe.evaluate.protocols.view_invariance_report import RetrievalReport, RetrievalScore
 
 __all__ = [
     "CONDITIONS",

@@ -1,6 +1,6 @@
 """What a photo does to keypoints, as named conditions under which a search is measured (numpy)."""
 
-__all__ = ["CONDITIONS", "Condition", "see"]
+__all__ = ["CONDITIONS", "Condition", "simulate_condition"]
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,7 +60,7 @@ CONDITIONS: tuple[Condition, ...] = (
 """The search protocol's conditions; noise is in RMS radii, and all but the first and third have 0.03 of it."""
 
 
-def see(
+def simulate_condition(
     poses: Float[Array, "N 17 3"],
     rig: CameraRig,
     condition: Condition,

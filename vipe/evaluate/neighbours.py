@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from vipe.evaluate.leaving_out import LeaveOut
+from vipe.evaluate.leave_out import LeaveOut
 from vipe.evaluate.metrics import pose_distance
 
 Array = np.ndarray[Any, np.dtype[Any]]

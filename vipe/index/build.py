@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 
-from vipe.appearing import appearing
+from vipe.atomic_write import atomic_write
 from vipe.embed.encoder import Encoder
 from vipe.errors import IndexFormatError, ShapeError, StoreError
 from vipe.geometry.canonical import canonicalize_array
@@ -99,7 +99,7 @@ def _new_folder(path: Path) -> Iterator[Path]:
     if path.exists():
         raise IndexFormatError(f"{path}: is there already; give another path or remove it")
     try:
-        with appearing(path) as folder:
+        with atomic_write(path) as folder:
             folder.mkdir()
             yield folder
     except OSError as error:

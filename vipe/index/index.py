@@ -12,15 +12,15 @@ import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float, Float32, Int64, Integer, Shaped
+from jaxtyping import Float, Float32, Float64, Int64, Integer, Shaped
 
-from vipe.embed import find_encoder
+from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
 from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, VipeError
 from vipe.index.build import Progress, write_index
 from vipe.index.frames import Where, matching_rows, read_labels, read_poses
-from vipe.index.hits import Hits
 from vipe.index.manifest import Manifest, verify
+from vipe.index.neighbours import Neighbours
 from vipe.index.recipes import RECIPES, padded
 from vipe.store import PoseStore
 
@@ -144,13 +144,44 @@ class PoseIndex:
         return {name: self.labels[name].to_numpy() for name in self.labels.column_names}
 
     @cached_property
+    def clip_codes(self) -> Int64[Array, " N"]:
+        """A number for the clip of each row, equal for rows of one clip."""
+        codes: Int64[Array, " N"] = self._columns["clip"][0].astype(np.int64)
+        return codes
+
+    @cached_property
+    def times(self) -> Float64[Array, " N"]:
+        """When each row is in its source clip, seconds."""
+        return self._columns["time"][0]
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the embeddings are learned, so that keypoints and poses compare by their distance."""
+        return self.manifest.encoder.name != AffineSignature.name
+
+    def holds(self, encoder: Encoder) -> bool:
+        """Whether the embeddings are this very encoder's."""
+        return self.manifest.encoder.fingerprint == encoder.fingerprint
+
+    def look_up(self, column: str, rows: Int64[Array, "*any"], blank: object) -> Shaped[Array, "*any"]:
+        """One column of `frames()` at some rows, and `blank` where a row is -1."""
+        values, words = self._columns[column]
+        empty = rows < 0
+        taken = values[np.where(empty, 0, rows)]
+        if words is None:
+            return np.where(empty, np.array(blank, dtype=values.dtype), taken)
+        found = words[taken]
+        found[empty] = blank
+        return found
+
+    @cached_property
     def _columns(self) -> dict[str, tuple[Shaped[Array, " N"], Shaped[Array, " words"] | None]]:
-        """Each column as one array, or for names as numbers and what they stand for: a look-up is an index then."""
+        """Each column as one array; names as codes and the words they mean, so that a look-up is cheap."""
         columns: dict[str, tuple[Shaped[Array, " N"], Shaped[Array, " words"] | None]] = {}
         for name in self.labels.column_names:
             whole = self.labels[name].unify_dictionaries().combine_chunks()
             if pa.types.is_dictionary(whole.type):
-                words = np.append(whole.dictionary.to_numpy(zero_copy_only=False), "").astype(object)
+                words = whole.dictionary.to_numpy(zero_copy_only=False).astype(object)
                 columns[name] = (whole.indices.to_numpy(), words)
             else:
                 columns[name] = (whole.to_numpy(), None)
@@ -193,7 +224,7 @@ class PoseIndex:
         """
         return matching_rows(self.labels, where)
 
-    def search(self, z: Float[Array, "*Q D"], k: int, where: Where | None = None) -> Hits:
+    def search(self, z: Float[Array, "*Q D"], k: int, where: Where | None = None) -> Neighbours:
         """Find the rows nearest to embeddings.
 
         One query runs on one core, several on all: FAISS's threads cost a single query more than they bring.
@@ -208,16 +239,13 @@ class PoseIndex:
             VipeError: If `k` is below 1, or `where` names what is not there.
         """
         allowed = None if where is None else self.rows(where)
-        rows, distance = self.nearest(z, k, allowed)
-        return self.hits(rows, distance)
+        return self.nearest(z, k, allowed)
 
-    def nearest(
-        self, z: Float[Array, "*Q D"], k: int, allowed: Int64[Array, " M"] | None = None
-    ) -> tuple[Int64[Array, "Q K"], Float32[Array, "Q K"]]:
-        """Rows and distances of `search`, among `allowed` rows, without looking up what the rows are.
+    def nearest(self, z: Float[Array, "*Q D"], k: int, allowed: Int64[Array, " M"] | None = None) -> Neighbours:
+        """The neighbours of `search` among `allowed` rows.
 
         Returns:
-            Rows, and distances: Euclidean for an encoder of metric l2; sqrt(1 - inner product) for ip, which for the
+            Distances are Euclidean for an encoder of metric l2; sqrt(1 - inner product) for ip, which for the
             affine signature is the relative residual of the best affine camera.
         """
         queries = np.atleast_2d(np.ascontiguousarray(z, dtype=np.float32))
@@ -231,7 +259,9 @@ class PoseIndex:
             raise VipeError(f"k must be at least 1, got {k}")
         k = min(k, len(self) if allowed is None else len(allowed))
         if k == 0 or not len(queries):
-            return np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
+            return Neighbours(
+                np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
+            )
         recipe = RECIPES[self.manifest.recipe]
         depth = min(recipe.depth(k), len(self) if allowed is None else len(allowed))
         if recipe.lists and allowed is not None and len(allowed) <= _FEW:
@@ -254,16 +284,14 @@ class PoseIndex:
             squared = self._squared(queries, rows)
             order = np.argsort(squared, axis=1, kind="stable")[:, :k]
             rows, squared = np.take_along_axis(rows, order, axis=1), np.take_along_axis(squared, order, axis=1)
-        return rows, np.sqrt(np.maximum(squared, 0), dtype=np.float32)
+        return Neighbours(rows, np.sqrt(np.maximum(squared, 0), dtype=np.float32))
 
-    def _exactly(
-        self, queries: Float32[Array, "Q D"], allowed: Int64[Array, " M"], k: int
-    ) -> tuple[Int64[Array, "Q K"], Float32[Array, "Q K"]]:
+    def _exactly(self, queries: Float32[Array, "Q D"], allowed: Int64[Array, " M"], k: int) -> Neighbours:
         """The nearest of some rows, each compared."""
         squared = self._squared(queries, np.broadcast_to(allowed, (len(queries), len(allowed))))
         order = np.argsort(squared, axis=1, kind="stable")[:, :k]
         nearest = np.maximum(np.take_along_axis(squared, order, axis=1), 0)
-        return allowed[order], np.sqrt(nearest, dtype=np.float32)
+        return Neighbours(allowed[order], np.sqrt(nearest, dtype=np.float32))
 
     def _squared(self, queries: Float32[Array, "Q D"], rows: Int64[Array, "Q K"]) -> Float32[Array, "Q K"]:
         """Squared distances by the embeddings themselves."""
@@ -275,34 +303,6 @@ class PoseIndex:
             else:
                 squared[query] = np.square(vectors - own).sum(axis=1)
         return squared
-
-    def hits(
-        self,
-        rows: Int64[Array, "Q K"],
-        distance: Float32[Array, "Q K"],
-        skipped: tuple[str | None, ...] | None = None,
-    ) -> Hits:
-        """Say which moments rows are. Row -1 is an empty place."""
-        empty = rows < 0
-        taken = np.where(empty, 0, rows)
-
-        def column(name: str, blank: object) -> Shaped[Array, "Q K"]:
-            values, words = self._columns[name]
-            if words is None:
-                return np.where(empty, np.array(blank, dtype=values.dtype), values[taken])
-            return np.asarray(words[np.where(empty, len(words) - 1, values[taken])])
-
-        return Hits(
-            rows=rows,
-            ids=column("id", -1),
-            distance=np.where(empty, np.float32(np.inf), distance),
-            clip=column("clip", ""),
-            frame=column("frame", -1).astype(np.int64),
-            time=column("time", np.nan),
-            subject=column("subject", ""),
-            action=column("action", ""),
-            skipped=(None,) * len(rows) if skipped is None else skipped,
-        )
 
     def info(self) -> dict[str, Any]:
         """What the manifest says, in plain values: encoder, recipe, counts, bytes."""

@@ -17,7 +17,8 @@ from vipe.skeletons import load
 
 if TYPE_CHECKING:
     from vipe.detections import Keypoints
-    from vipe.index import Hits, PoseIndex
+    from vipe.index import PoseIndex
+    from vipe.retrieve.hits import Hits
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _GREY = "#b9c0ca"

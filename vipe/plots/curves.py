@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vipe.errors import MissingExtra
-from vipe.evaluate.report import ANY, SearchReport, SearchScore
+from vipe.evaluate.protocols.search_report import ANY, SearchReport, SearchScore
 from vipe.plots.figures import colours
 from vipe.plots.writing import save_picture
 

@@ -5,7 +5,7 @@ __all__ = ["save_reliability"]
 from pathlib import Path
 
 from vipe.errors import MissingExtra
-from vipe.evaluate.calibration import CalibrationReport
+from vipe.evaluate.protocols.calibration import CalibrationReport
 from vipe.plots.figures import colours
 from vipe.plots.writing import save_picture
 

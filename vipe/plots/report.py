@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from vipe.appearing import appearing
+from vipe.atomic_write import atomic_write
 from vipe.errors import MissingExtra, VipeError
 from vipe.plots.figures import Card, Figure, colours
 
@@ -58,7 +58,7 @@ def save_page(
         viewer=Markup(folder.joinpath("viewer.js").read_text(encoding="utf-8")),
     )
     try:
-        with appearing(path, replace=True) as file:
+        with atomic_write(path, replace=True) as file:
             file.write_text(html, encoding="utf-8")
     except OSError as error:
         raise VipeError(f"{path}: the page cannot be written: {error.strerror or error}") from error

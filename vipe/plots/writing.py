@@ -5,7 +5,7 @@ __all__ = ["check_page", "check_picture", "save_picture"]
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipe.appearing import appearing, try_to_appear
+from vipe.atomic_write import atomic_write, check_writable
 from vipe.errors import MissingExtra, VipeError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def save_picture(path: Path, drawn: "Figure") -> None:
         VipeError: If it cannot be written; what was there stays.
     """
     try:
-        with appearing(path, replace=True) as file:
+        with atomic_write(path, replace=True) as file:
             drawn.savefig(file, format=path.suffix.removeprefix(".") or "png")
     except OSError as error:
         raise VipeError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
@@ -64,6 +64,6 @@ def _try_to_write(path: Path, what: str) -> None:
     if path.is_dir():
         raise VipeError(f"{path}: is a folder, expected a file for the {what}; give a name in it")
     try:
-        try_to_appear(path)
+        check_writable(path)
     except OSError as error:
         raise VipeError(f"{path}: the {what} cannot be written: {error.strerror or error}") from error

@@ -1,19 +1,20 @@
 """From keypoints to ranked hits: candidates from the index, checked by geometry."""
 
-from vipe.retrieve.camera import AffineCamera, affine_camera
-from vipe.retrieve.fit import BONE_GROUPS, Build, FitConfig, Fits, fit_cameras
-from vipe.retrieve.offsets import fit_offsets
-from vipe.retrieve.person import shared_build
-from vipe.retrieve.search import CANDIDATES, Mode, query
-from vipe.retrieve.sequence import TrackConfig
-from vipe.retrieve.tracks import middle_rows, query_tracks, query_views
+from vipe.retrieve.camera.affine import AffineCamera, affine_camera
+from vipe.retrieve.camera.body import BONE_GROUPS
+from vipe.retrieve.camera.conventions import fit_offsets
+from vipe.retrieve.camera.perspective import BodyProportions, CameraPrior, Fits, fit_cameras
+from vipe.retrieve.camera.shared_proportions import shared_proportions
+from vipe.retrieve.query import CANDIDATES, Mode
+from vipe.retrieve.sequences.alignment import TrackConfig
+from vipe.retrieve.sequences.tracks import middle_rows, query_tracks, query_views
 
 __all__ = [
     "BONE_GROUPS",
     "CANDIDATES",
     "AffineCamera",
-    "Build",
-    "FitConfig",
+    "BodyProportions",
+    "CameraPrior",
     "Fits",
     "Mode",
     "TrackConfig",
@@ -21,8 +22,7 @@ __all__ = [
     "fit_cameras",
     "fit_offsets",
     "middle_rows",
-    "query",
     "query_tracks",
     "query_views",
-    "shared_build",
+    "shared_proportions",
 ]

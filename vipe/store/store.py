@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from jaxtyping import Float32, Int64
 
-from vipe.appearing import appearing
+from vipe.atomic_write import atomic_write
 from vipe.clips import Clip
 from vipe.errors import StoreError
 from vipe.store.identical import Known
@@ -85,7 +85,7 @@ class PoseStore:
         _check_fps(fps)
         if path.exists():
             raise StoreError(f"{path}: exists already; append to it, delete it, or choose another path")
-        with telling(path), appearing(path) as folder:
+        with telling(path), atomic_write(path) as folder:
             folder.mkdir()
             write_part(folder / part_name(0), clips, fps, licence, set(), on_clip, path)
         return cls.open(path)
@@ -145,7 +145,7 @@ class PoseStore:
         names = {clip["clip"] for clip in now.clips()}
         part = self.path / part_name(1 + int(now._parts[-1].stem.removeprefix("part-")))
         known = None if keep_identical else Known(now._scan(["clip", "fps", "pose"], None, GROUP_ROWS), on_identical)
-        with suppress(_NothingNew), telling(part), appearing(part) as file:
+        with suppress(_NothingNew), telling(part), atomic_write(part) as file:
             if not write_part(file, clips, now.fps, "", names, on_clip, self.path, known):
                 raise _NothingNew
         return PoseStore.open(self.path)

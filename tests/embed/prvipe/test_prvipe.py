@@ -1,0 +1,125 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probability
+from vipe.embed.prvipe.training import PrVIPETrainingConfig, mine_negatives, train_prvipe
+from vipe.errors import VipeError
+from vipe.evaluate.baselines.matchers import ProbabilityMatcher, find_matcher
+from vipe.geometry.canonical import canonicalize
+from vipe.geometry.procrustes import procrustes_mpjpe
+
+NETWORK = PrVIPEConfig(width=32, dim=4, samples=6)
+SHORT = PrVIPETrainingConfig(
+    steps=24, batch=32, learning_rate=1e-2, record_every=4, validate_every=8, validation_rows=20
+)
+
+
+def test_probability_of_a_match_is_the_mean_over_all_pairs_of_samples():
+    a, b = torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[0.0, 0.0]])
+    slope, offset = torch.tensor(0.5), torch.tensor(-0.25)
+    expected = (torch.sigmoid(offset) + torch.sigmoid(-0.5 * torch.tensor(5.0) + offset)) / 2
+    torch.testing.assert_close(match_probability(a, b, slope, offset), expected, atol=1e-6, rtol=0)
+
+
+def test_the_slope_is_above_zero_whatever_is_trained(prvipe):
+    network = PrVIPENetwork.untrained(NETWORK, seed=0)
+    assert float(network.slope.detach()) == pytest.approx(0.522, abs=1e-3)  # the start of the paper's code
+    with torch.no_grad():
+        network.raw_slope.fill_(-9.0)
+    assert float(network.slope.detach()) > 0
+
+
+def test_candidates_are_ordered_by_sampled_probability_and_the_rest_by_their_means(prvipe, people):
+    described = prvipe.describe(people)
+    few = PrVIPE(prvipe.model, candidates=10)
+    scores = few.compare(described[:7], described)
+    mean, scale = torch.tensor(described).unbind(1)
+    distance = torch.cdist(mean[:7].double(), mean.double())
+    own, theirs = few._draws
+    for i in range(7):
+        nearest = distance[i].argsort()
+        for rank, k in enumerate(nearest.tolist()):
+            if rank < 10:
+                samples, others = mean[i] + scale[i] * own, mean[k] + scale[k] * theirs
+                expected = 1 + match_probability(samples, others, prvipe.model.slope, prvipe.model.offset)
+            else:
+                expected = -(distance[i, k] ** 2)
+            assert scores[i, k] == pytest.approx(float(expected), rel=1e-3, abs=1e-4)
+    assert (np.sort(scores, axis=1)[:, -10:] > 1).all()
+    assert (np.sort(scores, axis=1)[:, :-10] <= 0).all()
+
+
+def test_an_embedding_is_the_mean_of_what_is_described_and_poses_have_none(prvipe, people, poses):
+    described = prvipe.describe(people)
+    assert described.shape == (60, 2, 4)
+    assert (described[:, 1] > 0).all()
+    np.testing.assert_array_equal(prvipe.encode_keypoints(people), described[:, 0])
+    with pytest.raises(VipeError, match="Pr-VIPE embeds keypoints only, so 60 poses have no embedding"):
+        prvipe.encode_poses(poses)
+
+
+def test_people_are_compared_in_any_number_and_nobody_is_nobody(prvipe, people):
+    described = prvipe.describe(people)
+    together = prvipe.compare(described, described)
+    np.testing.assert_allclose(prvipe.compare(described[3:4], described), together[3:4], atol=1e-5)
+    assert prvipe.compare(described[:0], described).shape == (0, 60)
+    assert prvipe.compare(described, described[:0]).shape == (60, 0)
+
+
+def test_loaded_it_compares_as_before(prvipe, people, tmp_path):
+    prvipe.save(tmp_path / "model")
+    described = prvipe.describe(people)
+    again = PrVIPE.from_pretrained(tmp_path / "model")
+    np.testing.assert_array_equal(again.compare(described[:3], described), prvipe.compare(described[:3], described))
+    matcher = find_matcher(tmp_path / "model", name="mine")
+    assert isinstance(matcher, ProbabilityMatcher)
+    assert matcher.name == "mine"
+    np.testing.assert_array_equal(matcher.compare(described[:3], described), prvipe.compare(described[:3], described))
+
+
+def test_a_negative_is_the_nearest_farther_view_of_another_pose(bent, generator):
+    """The slow twin, by loops."""
+    canonical = canonicalize(torch.from_numpy(bent(30, seed=1))).poses
+    canonical[7] = canonical[3] + 0.001  # as good as the same pose: no mismatch of each other
+    anchor, positive = torch.randn(2, 30, 3, generator=generator)
+    rows, active = mine_negatives(anchor, positive, canonical, 0.1)
+    for i in range(30):
+        distance = (positive - anchor[i]).norm(dim=-1)
+        allowed = [
+            k
+            for k in range(30)
+            if distance[k] > distance[i] and float(procrustes_mpjpe(canonical[k], canonical[i])) >= 0.1
+        ]
+        looked = [k for k in distance.argsort().tolist() if distance[k] > distance[i]][:16]
+        expected = [k for k in looked if k in allowed]
+        assert bool(active[i]) == bool(expected)
+        if expected:
+            assert int(rows[i]) == expected[0]
+    assert active.any()
+
+
+def test_training_makes_views_of_a_pose_find_each_other(bent, tmp_path):
+    config = replace(SHORT, steps=120, record_every=20, validate_every=60)
+    few = np.tile(bent(12, seed=1), (5, 1, 1))
+    train_prvipe(few, few, tmp_path / "model", network=replace(NETWORK, dropout=0.0), config=config)
+    lines = [json.loads(line) for line in (tmp_path / "model" / "history.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [20, 40, 60, 80, 100, 120]
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert {"ratio", "pairwise", "prior", "active"} <= lines[0].keys()
+    assert lines[-1]["val_view_hit1"] > 0.3
+
+
+@pytest.mark.parametrize("changes", [{"steps": 0}, {"batch": 2}, {"ratio": 1.0}], ids=str)
+def test_settings_out_of_range_are_refused(changes):
+    with pytest.raises(VipeError, match=f"training: {next(iter(changes))} must be"):
+        replace(SHORT, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"dim": 0}, {"width": 0}, {"samples": 0}, {"dropout": 1.0}], ids=str)
+def test_sizes_out_of_range_are_refused(changes):
+    with pytest.raises(VipeError, match=f"Pr-VIPE: {next(iter(changes))}"):
+        replace(NETWORK, **changes)

@@ -1,0 +1,122 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vipe.embed.vvipe.losses import (
+    Triplets,
+    kl_to_standard_normal,
+    mine,
+    mpjpe,
+    pairwise_mpjpe,
+    reconstruction,
+    triplet,
+)
+
+
+def mine_slowly(distance, gap):
+    """The paper's words, one row after the other."""
+    rows = []
+    for i in range(len(distance)):
+        others = sorted((distance[i][j], j) for j in range(len(distance)) if j != i)
+        nearest, positive = others[0] if others else (math.inf, None)
+        far = [j for d, j in others[1:] if d >= nearest + gap]
+        rows.append((positive, far[0]) if far else None)
+    return rows
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.3, 2.0], ids=["all alike", "mixed", "all apart"])
+def test_mining_agrees_with_a_loop_over_the_papers_words(spread, generator):
+    poses = torch.randn(40, 17, 3, generator=generator) * 0.1
+    poses += spread * torch.randn(40, 1, 1, generator=generator)
+    distance = pairwise_mpjpe(poses)
+    found = mine(distance, gap=0.1)
+    for i, expected in enumerate(mine_slowly(distance.tolist(), 0.1)):
+        assert bool(found.valid[i]) == (expected is not None)
+        if expected is not None:
+            assert (int(found.positive[i]), int(found.negative[i])) == expected
+
+
+def test_the_same_frame_twice_is_its_own_best_positive(generator):
+    poses = torch.randn(6, 17, 3, generator=generator)
+    poses[4] = poses[1]
+    found = mine(pairwise_mpjpe(poses))
+    assert (int(found.positive[1]), int(found.positive[4])) == (4, 1)
+    assert found.valid[[1, 4]].all()
+
+
+@pytest.mark.parametrize("rows", [1, 2], ids=["one row", "two rows"])
+def test_a_batch_too_small_for_a_triplet_has_no_loss_and_no_gradient(rows, generator):
+    embedding = torch.randn(rows, 8, generator=generator, requires_grad=True)
+    found = mine(pairwise_mpjpe(torch.randn(rows, 17, 3, generator=generator)))
+    assert not found.valid.any()
+    loss = triplet(embedding, found)
+    loss.backward()
+    assert loss == 0
+    assert torch.equal(embedding.grad, torch.zeros_like(embedding))
+
+
+def test_where_all_poses_are_alike_no_row_has_a_negative(generator):
+    poses = torch.randn(1, 17, 3, generator=generator) + 0.001 * torch.randn(12, 17, 3, generator=generator)
+    assert not mine(pairwise_mpjpe(poses)).valid.any()
+
+
+def test_rows_without_a_negative_count_in_no_mean():
+    # Rows 0 and 1 are near, 2 is far: its nearest is 1, and nothing is farther by 10.
+    distance = torch.tensor([[0.0, 1.0, 12.0], [1.0, 0.0, 11.5], [12.0, 11.5, 0.0]])
+    found = mine(distance, gap=10.0)
+    assert found.valid.tolist() == [True, True, False]
+    embedding = torch.tensor([[0.0], [3.0], [1.0]])
+    # Row 0: 3 - 1 + 1; row 1: 3 - 2 + 1.
+    assert triplet(embedding, found) == pytest.approx((3 + 2) / 2)
+
+
+def test_the_triplet_loss_pulls_the_positive_and_pushes_the_negative():
+    row, positive, negative = torch.tensor([0, 1, 2]), torch.tensor([1, 0, 0]), torch.tensor([2, 2, 1])
+    embedding = torch.tensor([[0.0], [1.0], [-1.0]], requires_grad=True)
+    triplet(embedding, Triplets(positive=positive, negative=negative, valid=row == 0)).backward()
+    assert embedding.grad[1] > 0  # a step down the gradient moves it towards row 0
+    assert embedding.grad[2] > 0  # and this one away
+
+
+def test_the_triplet_loss_is_zero_beyond_the_margin():
+    distance = torch.tensor([[0.0, 1.0, 5.0], [1.0, 0.0, 5.0], [5.0, 5.0, 0.0]])
+    embedding = torch.tensor([[0.0], [0.5], [100.0]])
+    assert triplet(embedding, mine(distance), margin=1.0) == 0
+
+
+def test_gradients_are_finite_where_two_embeddings_coincide(generator):
+    embedding = torch.zeros(5, 8, requires_grad=True)
+    triplet(embedding, mine(pairwise_mpjpe(torch.randn(5, 17, 3, generator=generator)))).backward()
+    assert torch.isfinite(embedding.grad).all()
+
+
+def test_kl_agrees_with_torch_distributions_and_vanishes_at_the_prior(generator):
+    mean = torch.randn(30, 8, generator=generator, dtype=torch.float64)
+    log_variance = torch.randn(30, 8, generator=generator, dtype=torch.float64)
+    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    p = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
+    expected = torch.distributions.kl_divergence(q, p).sum(-1).mean()
+    torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), expected)
+    assert kl_to_standard_normal(torch.zeros(3, 4), torch.zeros(3, 4)) == 0
+
+
+def test_pairwise_mpjpe_is_the_mean_joint_distance(generator):
+    poses = torch.randn(9, 17, 3, generator=generator)
+    slow = np.linalg.norm(poses.numpy()[:, None] - poses.numpy()[None], axis=-1).mean(-1)
+    np.testing.assert_allclose(pairwise_mpjpe(poses).numpy(), slow, rtol=1e-5, atol=1e-6)
+
+
+def test_reconstruction_is_the_mean_of_squares(generator):
+    a, b = torch.randn(2, 5, 17, 3, generator=generator)
+    torch.testing.assert_close(reconstruction(a, b), torch.nn.functional.mse_loss(a, b))
+
+
+def test_mpjpe_is_the_mean_joint_distance_row_by_row_with_a_finite_gradient_at_zero(generator):
+    a, b = torch.randn(2, 5, 17, 3, generator=generator)
+    both = pairwise_mpjpe(torch.cat([a, b]))
+    torch.testing.assert_close(mpjpe(a, b), both[:5, 5:].diagonal().mean())
+    a.requires_grad_()
+    mpjpe(a, a.detach().clone()).backward()
+    assert torch.isfinite(a.grad).all()

@@ -1,0 +1,192 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vipe.embed.presets import ABLATIONS, BASE, FAITHFUL, PRESETS, TINY, Preset, ablate, exact, prvipe_like
+from vipe.embed.vvipe import training
+from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
+from vipe.embed.vvipe.training import TrainingConfig, settings, train
+from vipe.errors import VipeError
+from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
+
+NETWORK = VVIPEConfig(width=32, dim=8)
+SHORT = TrainingConfig(
+    pose_steps=24, keypoint_steps=24, batch=32, learning_rate=1e-2, record_every=4, validate_every=8, validation_rows=20
+)
+
+
+class Interrupt(Exception):
+    pass
+
+
+def run(arrays, folder, **changes):
+    return train(*arrays, folder, **{"network": NETWORK, "config": SHORT, "seed": 5, **changes})
+
+
+def weights(embedder):
+    return embedder.model.state_dict()
+
+
+def history(folder):
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def test_losses_and_validation_errors_fall(bent, tmp_path):
+    config = replace(SHORT, pose_steps=120, keypoint_steps=120, record_every=20, validate_every=60)
+    few = np.tile(bent(8, seed=1), (10, 1, 1))
+    run((few, few), tmp_path / "model", config=config)
+    lines = history(tmp_path / "model")
+    for stage in ("poses", "keypoints"):
+        own = [line for line in lines if line["stage"] == stage]
+        assert [line["step"] for line in own] == [20, 40, 60, 80, 100, 120]
+        assert own[-1]["loss"] < 0.7 * own[0]["loss"]
+        checked = [line for line in own if "val_mpjpe" in line]
+        assert [line["step"] for line in checked] == [60, 120]
+        assert checked[-1]["val_mpjpe"] < checked[0]["val_mpjpe"]
+        assert "val_reconstruction" in checked[0]
+    assert 0 < lines[-1]["val_hit1"] <= 1
+
+
+def test_the_second_stage_leaves_the_vae_as_it_was(data, tmp_path):
+    def interrupt(stage, step, steps, metrics):
+        if (stage, step) == ("keypoints", 4):
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        run(data, tmp_path / "model", progress=interrupt)
+    (checkpoint,) = (tmp_path / "model").glob("checkpoint-0-*.safetensors")
+    before = load_file(checkpoint)
+    after = weights(run(data, tmp_path / "model"))
+    for name, tensor in after.items():  # weights and statistics of batch normalization
+        if name.startswith(("pose_encoder", "pose_decoder")):
+            assert torch.equal(before[f"model.{name}"], tensor), name
+    assert not torch.equal(
+        before["model.keypoint_encoder.net.output.weight"], after["keypoint_encoder.net.output.weight"]
+    )
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_trains_says_so_and_is_another_model(data, tmp_path, name):
+    config = ablate(Preset(network=NETWORK, training=SHORT), name).training
+    whole, without = run(data, tmp_path / "whole"), run(data, tmp_path / "without", config=config)
+    assert without.fingerprint != whole.fingerprint
+    assert " Without " in without.card
+    assert " Without " not in whole.card
+    assert np.isfinite(without.encode_poses(data[1])).all()
+    with pytest.raises(VipeError, match=r"was trained with training\."):
+        run(data, tmp_path / "whole", config=config)
+
+
+def test_without_pretraining_the_2d_encoder_makes_the_space_and_the_3d_encoder_follows(data, tmp_path):
+    config = replace(SHORT, pretraining=False)
+
+    def interrupt(stage, step, steps, metrics):
+        if stage == "poses":
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        run(data, tmp_path / "model", config=config, progress=interrupt)
+    (checkpoint,) = (tmp_path / "model").glob("checkpoint-0-*.safetensors")
+    before = load_file(checkpoint)
+    after = weights(run(data, tmp_path / "model", config=config))
+    moved = {name.split(".")[0] for name in after if not torch.equal(before[f"model.{name}"], after[name])}
+    assert moved == {"pose_encoder"}
+    untrained = VVIPE.untrained(NETWORK, 5).state_dict()
+    started = {name.split(".")[0] for name in after if not torch.equal(before[f"model.{name}"], untrained[name])}
+    assert started == {"keypoint_encoder", "pose_decoder"}
+    assert [line["stage"] for line in history(tmp_path / "model")][:: len(history(tmp_path / "model")) - 1] == [
+        "keypoints",
+        "poses",
+    ]
+
+
+def test_without_alignment_targets_stay_turned_as_recorded(bent, standing):
+    recorded = torch.from_numpy(bent(20, seed=1))
+    kept = training._Run(NETWORK, replace(SHORT, alignment=False), 0, "", recorded, recorded)
+    canonical = canonicalize(recorded)
+    expected = (canonical.rotation.mT[:, None] @ canonical.poses[..., None])[..., 0]
+    torch.testing.assert_close(kept.targets, expected, atol=1e-5, rtol=0)
+    hips = (recorded[:, 4] - recorded[:, 1], expected[:, 4] - expected[:, 1])
+    assert torch.nn.functional.cosine_similarity(*hips).min() > 0.9
+
+
+def test_pairs_are_a_pose_by_the_rig_and_the_same_pose_from_anywhere(bent, monkeypatch):
+    recorded = torch.from_numpy(bent(50, seed=1))
+    people = shown(recorded, monkeypatch, universal=False)
+    assert torch.equal(people[:16], people[16:])  # the rig sees the first half of 32
+    assert len(people[:16].flatten(1).unique(dim=0)) > 10
+    assert len(shown(recorded, monkeypatch, batch=33)) == 33
+    alone = shown(recorded, monkeypatch, paired=False)
+    assert not torch.equal(alone[:16], alone[16:])
+
+
+def test_cameras_from_anywhere_see_the_universal_skeleton_and_the_rig_the_person(bent, monkeypatch):
+    recorded = torch.from_numpy(bent(50, seed=1))
+    people = shown(recorded, monkeypatch)
+    torch.testing.assert_close(people[:16, 0], people[16:, 0])
+    own, universal = canonicalize(people[:16]), canonicalize(people[16:])
+    torch.testing.assert_close(universal.poses, own.poses, atol=1e-4, rtol=0)
+    torch.testing.assert_close(universal.rotation, own.rotation, atol=1e-4, rtol=0)
+    expected = universal.scale[:, None] * torch.tensor(REFERENCE_LENGTHS)
+    torch.testing.assert_close(universal.lengths, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(universal.scale, own.scale, atol=1e-4, rtol=0)
+    assert torch.isin(people[:16].flatten(), recorded.flatten()).all()
+    nobody = shown(recorded, monkeypatch, views=replace(SHORT.views, random_share=0.0))
+    assert torch.isin(nobody.flatten(), recorded.flatten()).all()
+
+
+def shown(recorded, monkeypatch, **changes):
+    """The people of one batch, as they stand before the cameras."""
+    seen = []
+
+    def random_views(people, rig, views, generator):
+        seen.append(people)
+        return by_cameras(people, rig, views, generator)
+
+    by_cameras = training.random_views
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "random_views", random_views)
+        one = training._Run(NETWORK, replace(SHORT, **changes), 0, "", recorded, recorded)
+        losses = one._keypoint_losses(torch.Generator().manual_seed(3))
+    assert torch.isfinite(losses["loss"])
+    return seen[0]
+
+
+def test_an_autoencoder_has_no_divergence(data, tmp_path):
+    run(data, tmp_path / "plain", config=replace(SHORT, variational=False))
+    assert all("kl" not in line for line in history(tmp_path / "plain"))
+
+
+def test_settings_that_came_later_leave_earlier_trainings_as_they_are():
+    later = {"alignment", "pretraining", "paired", "universal", "variational", "precision"}
+    earlier = replace(SHORT, paired=False, universal=False)
+    assert settings(earlier).keys() == vars(earlier).keys() - later
+    assert settings(SHORT).keys() == settings(earlier).keys() | {"paired", "universal"}
+    assert settings(replace(earlier, precision="bfloat16"))["precision"] == "bfloat16"
+
+
+@pytest.mark.parametrize("changes", [{"pose_steps": 0}, {"keypoint_steps": 0}, {"batch": 2}], ids=str)
+def test_settings_out_of_range_are_refused(changes):
+    with pytest.raises(VipeError, match=f"training: {next(iter(changes))} must be"):
+        replace(SHORT, **changes)
+
+
+def test_presets_are_the_papers_size_and_a_small_one():
+    assert set(PRESETS) == {"tiny", "faithful", "base"}
+    assert FAITHFUL.network == BASE.network
+    assert (FAITHFUL.training.pose_steps, FAITHFUL.training.keypoint_steps) == (6400, 7000)
+    network, pairs = prvipe_like(FAITHFUL)
+    assert (network.width, network.dim, pairs.steps, pairs.views) == (1024, 16, 7000, FAITHFUL.training.views)
+    views = exact(FAITHFUL).training.views
+    assert (views.noise, views.missing_share, views.random_share) == ((0.0, 0.0), 0.0, 0.5)
+    assert exact(FAITHFUL).network == FAITHFUL.network
+    with pytest.raises(VipeError, match="no ablation 'no-data'; expected one of no-triplet"):
+        ablate(TINY, "no-data")
+    assert BASE.network == VVIPEConfig(dim=32, width=1024, blocks=2, dropout=0.1)
+    assert BASE.training.batch == 256
+    assert TINY.network.dim == 32
+    assert sum(p.numel() for p in VVIPE.untrained(TINY.network, 0).parameters()) < 4e6

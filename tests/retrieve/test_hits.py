@@ -1,0 +1,42 @@
+"""Hits: which moments rows of an index are, as records, a table and JSON."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vipe.retrieve.hits import Hits
+
+
+@pytest.fixture
+def hits(affine):
+    rows = np.array([[45, 3, 7, -1], [-1, -1, -1, -1]])
+    distance = np.array([[0.1, 0.2, 0.3, 9], [9, 9, 9, 9]], dtype=np.float32)
+    return Hits.look_up(affine, rows, distance, (None, "no joints"))
+
+
+def test_hits_say_which_moment(hits, affine):
+    first = hits.of(0)[0]
+    frames = affine.frames()
+    for name in ("clip", "frame", "time", "subject", "action", "id"):
+        assert first[name] == frames[name][45]
+    assert (first["row"], first["rank"]) == (45, 1)
+    assert json.loads(json.dumps(hits.of(0)))[2]["rank"] == 3
+
+
+def test_table_has_one_row_a_hit(hits):
+    table = hits.table()
+    assert table.column_names == [
+        *("query", "rank", "row", "id", "clip", "frame", "time", "subject", "action", "distance"),
+    ]
+    assert table["query"].to_pylist() == [0] * 3
+    assert table["rank"].to_pylist() == [1, 2, 3]
+    assert table["clip"].to_pylist() == hits.clip[0, :3].tolist()
+    assert len(hits) == 2
+
+
+def test_empty_places_are_not_hits(hits):
+    assert [len(hits.of(0)), len(hits.of(1))] == [3, 0]
+    assert hits.clip[0, 3] == "" and np.isnan(hits.time[0, 3]) and hits.ids[0, 3] == -1
+    assert hits.distance[0, 3] == np.inf
+    assert hits.skipped == (None, "no joints")

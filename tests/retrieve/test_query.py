@@ -1,0 +1,259 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+import vipe
+from vipe.detections import Keypoints
+from vipe.embed import AffineSignature
+from vipe.errors import ShapeError, VipeError
+from vipe.retrieve import CameraPrior, affine_camera, fit_cameras
+from vipe.retrieve.candidates.scan import affine_residual
+from vipe.retrieve.query import query
+from vipe.simulate import CameraRig, simulate_keypoints
+from vipe.skeletons import load
+from vipe.skeletons.working import COCO13_IN_H36M17
+
+
+def direct(index, people, row):
+    """Slow twin: the residual of every pose, by the joints that this one person shows."""
+    seen = people.mask[row]
+    points = torch.from_numpy(index.canonical[:, np.array(COCO13_IN_H36M17)[seen]])
+    return affine_residual(points, torch.from_numpy(people.xy[row : row + 1, seen]))[0].numpy()
+
+
+def test_the_pose_that_was_seen_comes_first_with_any_joints_missing(index, people):
+    hits = query(index, people, 3, mode="affine")  # their cameras stretch and shear
+    np.testing.assert_array_equal(hits.rows[:, 0], np.arange(12))
+    assert hits.distance[:, 0].max() < 2e-3
+    assert hits.skipped == (None,) * 12
+    assert hits.probability is None
+
+
+def test_full_mode_gives_the_likeliest_of_the_nearest_first(affine, people, rng):
+    noisy = Keypoints.of(people.xy + rng.normal(0, 8, size=people.xy.shape), people.mask)
+    hits = query(affine, noisy, 60, mode="full", candidates=60)
+    nearest = query(affine, noisy, 60, mode="affine")
+    for found, rows in zip(hits.rows, nearest.rows, strict=True):
+        assert len(set(found)) == 60
+        assert set(rows[:30]) <= set(found)  # the others may have been looked for without a doubtful joint
+    np.testing.assert_array_equal(hits.probability.argmax(axis=1), 0)
+    fits = fit_cameras(affine.poses(hits.rows), noisy, CameraPrior(refine=None))
+    assert (hits.fit_cost[:, 0] >= fits.cost[:, 0] - 0.1).all()
+    np.testing.assert_allclose(
+        hits.affine_residual[:, :5], affine_camera(fits_poses(affine, hits), noisy).residual, atol=1e-3
+    )
+    assert nearest.fit_cost is None
+    assert nearest.probability is None
+
+
+def fits_poses(index, hits):
+    return index.poses(hits.rows[:, :5])
+
+
+def test_the_parts_of_a_hit_are_the_log_odds_of_its_probability(index, people):
+    hits = query(index, people, 5)
+    total = np.sum(list(hits.parts.values()), axis=0)
+    np.testing.assert_allclose(expit(total), hits.probability, atol=1e-4)
+    assert (hits.probability_close <= hits.probability).all()
+    assert ((hits.presence > 0) & (hits.presence < 1)).all()
+    assert hits.of(0)[0]["probability"] == pytest.approx(float(hits.probability[0, 0]))
+    assert {"probability", "fit_cost", "affine_residual"} <= set(hits.table().column_names)
+
+
+def test_a_pose_that_is_not_there_is_less_probable(affine, rng):
+    # These poses' bones are noise: a person of reference build is seen, or no camera would fit.
+    seen = simulate_keypoints(affine.canonical[:12] * 0.49, CameraRig.load("mpi_inf_3dhp"), noise=0.0, generator=rng)
+    there = query(affine, seen, 1)
+    np.testing.assert_array_equal(there.rows[:, 0], np.arange(12))
+    for row in range(12):
+        elsewhere = query(affine, seen[row : row + 1], 1, where=np.delete(np.arange(120), row))
+        assert elsewhere.probability[0, 0] < there.probability[row, 0] / 2
+        assert elsewhere.presence[0] < there.presence[row]
+
+
+def test_learned_candidates_join_the_exact_ones_and_none_comes_twice(learned, people):
+    hits = query(learned, people, 40, candidates=30)
+    for row in range(12):
+        assert len(set(hits.rows[row])) == 40
+    few = query(learned, people, 8, candidates=8)
+    both = [
+        set(a) | set(b)
+        for a, b in zip(
+            query(learned, people, 8, mode="affine").rows, query(learned, people, 8, mode="point").rows, strict=True
+        )
+    ]
+    assert all(set(rows) <= allowed for rows, allowed in zip(few.rows, both, strict=True))
+    assert any(len(allowed) > 8 for allowed in both)
+
+
+def test_beyond_the_scanned_size_missing_joints_are_completed(affine, people, monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("every pose was looked at")
+
+    small = query(affine, people[:4], 5, mode="affine")
+    monkeypatch.setattr("vipe.retrieve.query.SCANNED", 50)
+    monkeypatch.setattr("vipe.retrieve.query.scan", refused)
+    large = query(affine, people[:4], 5, mode="affine")
+    np.testing.assert_array_equal(large.rows[:, 0], small.rows[:, 0])
+    np.testing.assert_allclose(large.distance[:, 0], small.distance[:, 0], atol=2e-3)
+
+
+def test_a_joint_that_is_off_does_not_hide_the_right_pose(affine, people):
+    xy = np.broadcast_to(people.xy[0], (13, 13, 2)).copy()
+    size = np.sqrt(np.square(xy[0] - xy[0].mean(0)).sum(1).mean())
+    xy[np.arange(13), np.arange(13)] += 1.5 * size / 2**0.5
+    off = Keypoints.of(xy)
+    candidates = 4
+    plain = query(affine, off, candidates, mode="affine").rows
+    found = query(affine, off, candidates, candidates=candidates).rows
+    assert (found == 0).any(axis=1).sum() > (plain == 0).any(axis=1).sum()
+    assert (found == 0).any(axis=1).mean() > 0.8
+
+
+def test_where_scanning_does_not_pay_the_learned_embedding_alone_brings_candidates(learned, people, monkeypatch):
+    monkeypatch.setattr("vipe.retrieve.query.SCANNED", 50)
+    monkeypatch.setattr("vipe.retrieve.query.scan", None)  # no pose is scanned
+    hits = query(learned, people, 5, candidates=10)
+    nearest = query(learned, people, 20, mode="point")
+    for row in range(12):
+        assert set(hits.rows[row]) <= set(nearest.rows[row])
+    cameras = affine_camera(learned.poses(hits.rows), people)
+    np.testing.assert_allclose(hits.affine_residual, cameras.residual, atol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["full", "affine"])
+def test_hits_can_be_kept_apart(index, people, mode):
+    clip, time = index.frames()["clip"], index.frames()["time"]
+    hits = query(index, people, 6, mode=mode, max_per_clip=1)
+    for rows in hits.rows:
+        found = clip[rows[rows >= 0]]
+        assert len(set(found)) == len(found) >= 1
+    apart = query(index, people, 6, mode=mode, min_gap_seconds=0.5)
+    for rows in apart.rows:
+        rows = rows[rows >= 0]
+        for first, second in itertools.combinations(rows, 2):
+            assert clip[first] != clip[second] or abs(time[first] - time[second]) > 0.5 - 1e-5
+    np.testing.assert_array_equal(hits.rows[:, 0], query(index, people, 6, mode=mode).rows[:, 0])
+
+
+def test_full_mode_gives_as_many_hits_as_are_asked_for(index, people):
+    assert query(index, people, 50, candidates=3).found.all()
+    assert query(index, people, 500).rows.shape == (12, 120)
+    np.testing.assert_array_equal(query(index, people, 5, where=np.arange(3)).rows.shape, (12, 3))
+
+
+def test_it_ranks_by_the_residual_of_the_seen_joints(index, people, rng):
+    noisy = Keypoints.of(people.xy + rng.normal(0, 8, size=people.xy.shape), people.mask)
+    hits = query(index, noisy, 120, mode="affine")
+    for row in range(len(noisy)):
+        residual = direct(index, noisy, row)
+        np.testing.assert_allclose(hits.distance[row], np.sort(residual), atol=2e-4)
+        np.testing.assert_allclose(residual[hits.rows[row]], hits.distance[row], atol=2e-4)
+
+
+def test_both_indexes_answer_alike(affine, learned, people):
+    assert query(affine, people, 5).clip.tolist() == query(learned, people, 5).clip.tolist()
+
+
+def test_point_mode_ranks_by_the_learned_embedding(learned, people):
+    hits = query(learned, people, 4, mode="point")
+    expected = learned.search(learned.encoder.encode_keypoints(people), 4)
+    np.testing.assert_array_equal(hits.rows, expected.rows)
+    np.testing.assert_array_equal(hits.distance, expected.distance)
+
+
+def test_people_who_cannot_be_searched_for_are_told_why_and_the_others_answered(index, people):
+    mask = people.mask.copy()
+    mask[1] = False
+    mask[2, 5:] = False
+    xy = people.xy.copy()
+    xy[4] = 77.7
+    hits = query(index, Keypoints.of(xy, mask), 5)
+    assert hits.skipped[1] == "0 joints seen, at least 6 are needed"
+    assert hits.skipped[2].endswith("joints seen, at least 6 are needed")
+    assert hits.skipped[4] == "all seen joints are at one place"
+    assert [reason is None for reason in hits.skipped] == [row not in (1, 2, 4) for row in range(12)]
+    assert [len(hits.of(row)) for row in range(12)] == [0 if row in (1, 2, 4) else 5 for row in range(12)]
+    exact = query(index, Keypoints.of(xy, mask), 5, mode="affine")
+    np.testing.assert_array_equal(exact.rows[[0, 3, 5], 0], [0, 3, 5])
+    assert exact.skipped == hits.skipped
+    assert hits.table().num_rows == 9 * 5
+
+
+def test_nobody_at_all_and_nobody_searchable(index, people):
+    assert len(query(index, people[:0], 5)) == 0
+    hits = query(index, Keypoints.of(people.xy[:2], np.zeros((2, 13), dtype=bool)), 5)
+    assert not hits.found.any()
+    assert None not in hits.skipped
+
+
+@pytest.mark.parametrize("mode", ["full", "affine", "point"])
+def test_a_filter_limits_the_search(learned, people, mode):
+    hits = query(learned, people, 200, mode=mode, where={"clip": "second"})
+    assert hits.rows.shape == (12, 60)
+    assert set(hits.clip.reshape(-1)) == {"second"}
+    rows = np.arange(5, 15)
+    np.testing.assert_array_equal(
+        np.sort(query(learned, people, 200, mode=mode, where=rows).rows), np.tile(rows, (12, 1))
+    )
+    assert query(learned, people, 5, mode=mode, where={"clip": "nobody"}).rows.shape == (12, 0)
+
+
+def test_order_of_people_does_not_matter(index, people):
+    order = np.random.default_rng(3).permutation(12)
+    np.testing.assert_array_equal(query(index, people[order], 4).rows, query(index, people, 4).rows[order])
+
+
+def test_point_mode_needs_a_learned_embedding(affine, people):
+    with pytest.raises(VipeError, match=r"index .* holds affine signatures, no learned embedding; use mode 'affine'"):
+        query(affine, people, mode="point")
+
+
+@pytest.mark.refusal
+def test_unknown_modes_and_counts_are_refused(affine, people):
+    with pytest.raises(VipeError, match="no mode 'ful'; expected one of full, affine, point"):
+        query(affine, people, mode="ful")
+    with pytest.raises(VipeError, match="k must be at least 1, got 0"):
+        query(affine, people, 0)
+    with pytest.raises(VipeError, match="candidates must be at least 1, got 0"):
+        query(affine, people, candidates=0)
+
+
+def test_keypoints_of_another_skeleton_are_refused(affine):
+    people = Keypoints(
+        xy=np.zeros((1, 17, 2), dtype=np.float32),
+        mask=np.ones((1, 17), dtype=bool),
+        confidence=np.ones((1, 17), dtype=np.float32),
+        image_id=("a",),
+        person=np.zeros(1, dtype=np.int64),
+        skeleton=load("coco17"),
+    )
+    with pytest.raises(ShapeError, match="coco13, got coco17"):
+        query(affine, people)
+
+
+def test_an_index_of_signatures_with_other_constants_is_scanned(affine, people, monkeypatch):
+    expected = query(affine, people[:1], 4)
+    monkeypatch.setattr(AffineSignature, "fingerprint", "another")
+    hits = query(affine, people[:1], 4)
+    np.testing.assert_array_equal(hits.rows, expected.rows)
+    np.testing.assert_allclose(hits.distance, expected.distance, atol=2e-3)
+
+
+def test_it_is_the_public_name():
+    assert vipe.query is query
+
+
+def test_hits_are_drawn_over_the_keypoints_and_as_turning_bodies(affine, people, tmp_path):
+    pytest.importorskip("jinja2")
+    from vipe.plots.answers import save_query_page
+
+    drawn = {}
+    for mode in ("affine", "full"):
+        file = tmp_path / f"{mode}.html"
+        save_query_page(file, affine, people[:2], query(affine, people[:2], 3, mode=mode))
+        drawn[mode] = file.read_text(encoding="utf-8").count("<canvas data-figure")
+    assert drawn == {"affine": 2 * (1 + 2 * 3), "full": 2 * (1 + 2 * 3)}

@@ -1,0 +1,1 @@
+"""New poses from an embedding: variations, interpolation, samples, joint limits."""

@@ -1,0 +1,1 @@
+"""Two towers, our own embedding: network, training."""

@@ -1,0 +1,1 @@
+"""V-VIPE (Levy & Shrivastava 2024): network, losses, training."""

@@ -1,0 +1,1 @@
+"""One protocol a module: what is asked, of which queries, and how it is scored."""

@@ -1,0 +1,1 @@
+"""Network layers that embeddings and lifters share."""

@@ -1,0 +1,68 @@
+"""Whether a search was asked with the right kinds of things, before anything is computed."""
+
+__all__ = ["check_asked"]
+
+from numbers import Integral, Real
+from os import PathLike
+
+from vipe.detections import Keypoints
+from vipe.errors import ArgumentError
+from vipe.index import PoseIndex
+from vipe.retrieve.camera.perspective import CameraPrior
+from vipe.store import PoseStore
+
+
+def check_asked(
+    index: object,
+    keypoints: object,
+    *,
+    k: object,
+    candidates: object,
+    max_per_clip: object = None,
+    min_gap_seconds: object = 0.0,
+    fit: object = None,
+) -> None:
+    """Refuse arguments of a search that are of another kind than it takes; their values are left to the search.
+
+    Raises:
+        ArgumentError: If one is; names it, what came and what was expected, and where it is known what to do.
+    """
+    if not isinstance(index, PoseIndex):
+        raise ArgumentError(f"index must be a PoseIndex, got {_kind(index)}{_open(index)}")
+    if not isinstance(keypoints, Keypoints):
+        raise ArgumentError(f"keypoints must be vipe.Keypoints, got {_kind(keypoints)}; {_wrap(keypoints)}")
+    for name, count in (("k", k), ("candidates", candidates), ("max_per_clip", max_per_clip)):
+        optional = name == "max_per_clip"
+        if not (_is(count, Integral) or (optional and count is None)):
+            raise ArgumentError(f"{name} must be a whole number{' or None' if optional else ''}, got {_kind(count)}")
+    if not _is(min_gap_seconds, Real):
+        raise ArgumentError(f"min_gap_seconds must be a number, got {_kind(min_gap_seconds)}")
+    if fit is not None and not isinstance(fit, CameraPrior):
+        raise ArgumentError(f"fit must be a CameraPrior or None, got {_kind(fit)}")
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _kind(value: object) -> str:
+    """What came: plain values as they are, others by their type."""
+    if isinstance(value, str | PathLike):
+        return f"{type(value).__name__} {str(value)!r}"
+    if isinstance(value, int | float):
+        return f"{type(value).__name__} {value}"
+    return "None" if value is None else type(value).__name__
+
+
+def _open(index: object) -> str:
+    if isinstance(index, str | PathLike):
+        return f"; open it: vipe.PoseIndex.open({str(index)!r})"
+    if isinstance(index, PoseStore):
+        return "; build an index of the store: vipe.PoseIndex.build(store, vipe.AffineSignature(), path)"
+    return "; the index comes first, then the keypoints" if isinstance(index, Keypoints) else ""
+
+
+def _wrap(keypoints: object) -> str:
+    if isinstance(keypoints, str | PathLike):
+        return f"read the file: vipe.read_keypoints({str(keypoints)!r})"
+    return 'wrap an array of pixels: vipe.Keypoints.of(array), with skeleton="coco17" if it is (N, 17, 2)'

@@ -1,0 +1,1 @@
+"""A camera and a body for each candidate: prior, start, fit, shared proportions, joint conventions."""

@@ -1,0 +1,159 @@
+"""Where an annotator's joints lie on the body: offsets between keypoints and an archive's joints (numpy)."""
+
+__all__ = ["OFFSET_SPREAD", "fit_offsets"]
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from vipe.detections import Keypoints, normalize_keypoints
+from vipe.errors import ShapeError, VipeError
+from vipe.index import PoseIndex
+from vipe.index.frames import Where
+from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
+from vipe.retrieve.camera.perspective import CameraPrior, Fits, fit_cameras
+from vipe.retrieve.query import query, skip_reasons
+from vipe.skeletons.working import CHILDREN, COCO13, COCO13_IN_H36M17, COCO13_MIRRORED, PARENTS
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+OFFSET_SPREAD = 0.05
+"""Standard deviation of an offset before looking, torso lengths: about 2.5 cm. Few people say little, so it decides
+how much of what they say is believed."""
+
+_ROUNDS = 3
+_SHARPENED = 10  # candidates of each person that say where their joints are
+
+_KEYPOINTS = list(COCO13_IN_H36M17)
+
+
+def fit_offsets(
+    index: PoseIndex,
+    keypoints: Keypoints,
+    *,
+    where: Where | None = None,
+    candidates: int = 200,
+    spread: float = OFFSET_SPREAD,
+    fit: CameraPrior | None = None,
+) -> Float64[Array, "13 3"]:
+    """Estimate how far keypoints lie from an archive's joints, from keypoints alone.
+
+    An annotator's hip is not the joint centre of motion capture. What all people's keypoints are off their best
+    candidates by, in the directions of the body, is the convention's doing; the rest is noise and poses that differ.
+    Cameras are fitted to the nearest candidates of everybody; the offsets that then explain most, with each camera
+    and build free to give way, are found by least squares (all linear about the fits, the cameras and builds
+    eliminated); then cameras are fitted again with these offsets, three times in all. Left and right are mirror
+    images of each other; every offset is believed to be N(0, `spread`^2) before looking, so that an offset which a
+    build explains as well (the width of the hips) stays with the build.
+
+    Args:
+        index: The archive; the people should do what it holds.
+        keypoints: Many people of one convention, on coco13. Those with too few joints are passed over.
+        where: Search only rows that match, as in `PoseIndex.rows`.
+        candidates: Of each person.
+        spread: Torso lengths.
+        fit: What the camera check believes.
+
+    Returns:
+        Offsets in canonical directions (x backwards, y to the right, z up), torso lengths: what `fit_cameras` takes as
+        `joint_offsets`. Zero for joints that nobody shows. The directions are those of the hips and spine, so what is
+        said of elbows, wrists, knees and ankles is what the usual way of holding them leaves of it.
+
+    Raises:
+        VipeError: If nobody can be searched for, or `spread` is not above 0.
+        ShapeError: If the keypoints are on another skeleton.
+    """
+    if not spread > 0:
+        raise VipeError(f"offsets: spread must be above 0, got {spread}")
+    if keypoints.skeleton.name != "coco13":
+        raise ShapeError(f"keypoints must be on skeleton coco13, got {keypoints.skeleton.name}")
+    usable = [row for row, reason in enumerate(skip_reasons(keypoints)) if reason is None]
+    if not usable:
+        raise VipeError("offsets: nobody can be searched for; give people of whom at least 6 joints are seen")
+    people = keypoints[np.array(usable)]
+    near = query(index, people, candidates, mode="affine", where=where).rows
+    poses = index.poses(near)
+    offsets = np.zeros((len(COCO13), 3))
+    basis = _symmetric()
+    for _ in range(_ROUNDS):
+        fits = fit_cameras(poses, people, fit, joint_offsets=offsets)
+        offsets = offsets + (basis @ _step(fits, people, fit or CameraPrior(), basis, offsets, spread)).reshape(-1, 3)
+    return offsets
+
+
+def _symmetric() -> Float64[Array, "39 free"]:
+    """Offsets that are their own mirror image, as an orthonormal basis."""
+    mirror = np.zeros((13, 3, 13, 3))
+    for joint, other in enumerate(COCO13_MIRRORED):
+        mirror[joint, range(3), other, range(3)] = [1, -1, 1]
+    values, vectors = np.linalg.eigh((np.eye(39) + mirror.reshape(39, 39)) / 2)
+    return np.asarray(vectors[:, values > 0.5])
+
+
+def _step(
+    fits: Fits,
+    people: Keypoints,
+    config: CameraPrior,
+    basis: Float64[Array, "39 free"],
+    offsets: Float64[Array, "13 3"],
+    spread: float,
+) -> Float64[Array, " free"]:
+    """The change of the offsets that explains most of what is left."""
+    best = np.argsort(fits.cost, axis=1)[:, :_SHARPENED]
+    radius = normalize_keypoints(people)[2]
+    matrix = np.eye(basis.shape[1]) / spread**2
+    right = -basis.T @ offsets.ravel() / spread**2
+    for person, rows in enumerate(best):
+        cost = fits.cost[person, rows].astype(np.float64)
+        share = np.exp(-(cost - cost[0]) / 2)
+        seen = np.repeat(people.mask[person], 2)
+        variance = config.misfit**2 + config.noise**2 / np.maximum(people.confidence[person], 0.05)
+        for row, part in zip(rows, share / share.sum(), strict=True):
+            left, by_offset, by_camera, by_bone = _derivatives(fits, people, person, int(row))
+            unit = float(radius[person] / fits.scale[person, row])  # RMS radii in torso lengths
+            squares = np.square(left.reshape(13, 2)).sum(1) / (variance * unit**2)
+            doubt = 1.0 if config.student is None else (config.student + squares) / (config.student + 2)
+            noise = np.repeat(variance * unit**2 * doubt, 2)
+            wide = np.diag(noise) + config.bone_spread**2 * by_bone @ by_bone.T + 100 * by_camera @ by_camera.T
+            some = np.ix_(seen, seen)
+            weighted = np.linalg.solve(wide[some], np.column_stack([by_offset @ basis, left])[seen])
+            columns = (by_offset @ basis)[seen]
+            matrix += part * columns.T @ weighted[:, :-1]
+            right += part * columns.T @ weighted[:, -1]
+    return np.asarray(np.linalg.solve(matrix, right))
+
+
+def _derivatives(
+    fits: Fits, people: Keypoints, person: int, row: int
+) -> tuple[Float64[Array, "26"], Float64[Array, "26 39"], Float64[Array, "26 6"], Float64[Array, "26 9"]]:
+    """What is left of the keypoints, and how images move with offsets, camera and bones; in torso lengths."""
+    pose = fits.poses[person, row].astype(np.float64)
+    joints = pose[_KEYPOINTS]
+    near = 1 / np.maximum(1 + fits.inverse_depth[person, row] * joints[:, 2], 0.1)
+    image = near[:, None] * joints[:, :2]
+    shown = (people.xy[person] - fits.shift[person, row]) / max(float(fits.scale[person, row]), 1e-9)
+    left = np.where(people.mask[person][:, None], shown - image, 0)
+    # The image of a small move of a joint: near (dx - u dz, dy - v dz) with (u, v) = inverse_depth times the image.
+    moved = np.zeros((13, 2, 3))
+    moved[:, 0, 0] = moved[:, 1, 1] = near
+    moved[:, :, 2] = -(near * fits.inverse_depth[person, row])[:, None] * image
+    rotation = fits.rotation[person, row].astype(np.float64)
+    by_offset = np.zeros((13, 2, 13, 3))
+    by_offset[range(13), :, range(13)] = moved @ rotation
+    turns = np.stack([np.cross(axis, joints) for axis in np.eye(3)], axis=-1)  # 13 3 3
+    by_camera = np.concatenate([moved @ turns, image[..., None], np.broadcast_to(np.eye(2), (13, 2, 2))], axis=-1)
+    by_bone = moved @ _bone_moves(pose)[_KEYPOINTS]
+    return left.ravel(), by_offset.reshape(26, 39), by_camera.reshape(26, 6), by_bone.reshape(26, 9)
+
+
+def _bone_moves(pose: Float64[Array, "17 3"]) -> Float64[Array, "17 3 9"]:
+    """How joints move when all bones of a group grow."""
+    moves = np.zeros((17, 3, len(BONE_GROUPS)))
+    for parent, end, group, vector in zip(
+        PARENTS, CHILDREN, GROUP_OF_BONE, pose[1:] - pose[list(PARENTS)], strict=True
+    ):
+        moves[end] = moves[parent]
+        if group is not None:
+            moves[end, :, group] += vector
+    return moves

@@ -1,0 +1,273 @@
+"""A camera and the person's build, fitted to every candidate pose of every query (numpy; torch planes inside)."""
+
+__all__ = ["BodyProportions", "CameraPrior", "Fits", "fit_cameras", "inverse_variances"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int, Int64, Shaped
+
+from vipe.detections import Keypoints, normalize_keypoints
+from vipe.errors import ShapeError, VipeError
+from vipe.geometry.planes import in_blocks, rotate
+from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
+from vipe.retrieve.camera.gauss_newton import JOINTS, MIN_DEPTH, Problem, Solution, Workspace, solve
+from vipe.retrieve.camera.prior import CameraPrior
+from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, PARENTS
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_SEEN = list(COCO13_IN_H36M17)
+_NO_GROUP = len(BONE_GROUPS)
+_FACTOR = [_NO_GROUP if group is None else group for group in GROUP_OF_BONE]
+_ORDER = [COCO13.index(joint) for joint in JOINTS]
+_LEAST_CONFIDENCE = 0.05  # a joint that was found at all says something
+_BLOCK = 4096  # candidates: fewer, and calls cost more than sums
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyProportions:
+    """What is known of the builds of Q people: bone factors by `BONE_GROUPS`, as shares, and how far they may be off.
+
+    Raises:
+        ShapeError: If the arrays are not (Q, 9) both, or not finite.
+        VipeError: If a spread is not above 0.
+    """
+
+    mean: Float[Array, "Q 9"]
+    spread: Float[Array, "Q 9"]  # standard deviation
+
+    def __post_init__(self) -> None:
+        shape = (len(self.mean), len(BONE_GROUPS))
+        for name in ("mean", "spread"):
+            array = getattr(self, name)
+            if array.shape != shape or not np.isfinite(array).all():
+                raise ShapeError(f"build: {name} must be {shape} finite numbers, got shape {array.shape}")
+        if not (self.spread > 0).all():
+            raise VipeError(f"build: spread must be above 0, got {self.spread.min()}")
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def __getitem__(self, rows: slice | Int[Array, " M"] | Bool[Array, " Q"]) -> "BodyProportions":
+        """The builds of some people, in that order."""
+        return BodyProportions(mean=self.mean[rows], spread=self.spread[rows])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fits:
+    """K fitted cameras and builds for each of Q people.
+
+    A joint at Y, torso lengths in the camera's directions from the pelvis (x right, y down, z away), has its image at
+    `scale * (Y_x, Y_y) / (1 + inverse_depth * Y_z) + shift`.
+    """
+
+    cost: Float32[Array, "Q K"]  # twice the negative log posterior up to a constant: least is best
+    residual: Float32[Array, "Q K"]  # root mean square distance of seen keypoints and reprojections, RMS radii
+    rotation: Float32[Array, "Q K 3 3"]  # R_cam_canonical
+    scale: Float32[Array, "Q K"]  # pixels a torso length at the pelvis
+    shift: Float32[Array, "Q K 2"]  # pixels: where the pelvis lands
+    inverse_depth: Float32[Array, "Q K"]  # one over the distance of camera and pelvis, per torso length
+    bones: Float32[Array, "Q K 9"]  # share by which a bone is longer than the canonical body's, by `BONE_GROUPS`
+    poses: Float32[Array, "Q K 17 3"]  # in the camera's directions, torso lengths from the pelvis, with these bones
+    error: Float32[Array, "Q K 13"]  # pixels from each keypoint to its reprojection, 0 where unseen
+
+    def project(self) -> Float32[Array, "Q K 17 2"]:
+        """Where all 17 joints land, pixels."""
+        depth = np.maximum(1 + self.inverse_depth[..., None] * self.poses[..., 2], MIN_DEPTH)
+        near = (self.scale[..., None] / depth)[..., None]
+        return np.asarray(near * self.poses[..., :2] + self.shift[..., None, :], dtype=np.float32)
+
+
+def fit_cameras(
+    poses: Float[Array, "Q K 17 3"],
+    keypoints: Keypoints,
+    config: CameraPrior | None = None,
+    *,
+    build: BodyProportions | None = None,
+    joint_offsets: Float[Array, "13 3"] | None = None,
+) -> Fits:
+    """Fit a perspective camera and nine bone lengths of the person to each of K poses for each of Q people.
+
+    The camera has a rotation, a scale, a shift in the image and an inverse distance kappa; bone g of both sides is
+    (1 + l_g) times the canonical one:
+
+        p_j = s Y_xy / (1 + kappa Y_z) + t,   Y = R (X_j + sum_g l_g B_gj)
+
+    Minimizes sum_j rho(|r_j|^2 / sigma_j^2) + (kappa - 0.12)^2 / 0.05^2 + sum_g l_g^2 / 0.08^2 by damped Gauss-Newton
+    steps, of which none may raise the cost, from the two scaled-orthographic cameras, each the other's depth reversal,
+    that fit the flat of the body. sigma_j^2 is the keypoint's own variance, half the trace of its covariance or else
+    `config.noise` squared over the confidence, plus `config.misfit` squared. rho(q) is
+    (nu + 2) log(1 + q / nu), a Student distribution of nu = `config.student` degrees of freedom, so that a joint far
+    off does not decide, or q itself where that is None. Unseen joints take no part.
+
+    The second start is left out where the first is so far ahead under scaled orthography that it cannot lose.
+
+    Only the best `config.refine` of a person's candidates get more than `config.steps` steps, and only the best half of
+    those more than one more: the others' costs are upper bounds.
+
+    Args:
+        poses: Canonical poses, such as `index.poses(hits.rows)`, torso lengths, pelvis at 0.
+        keypoints: Q people on coco13, pixels.
+        config: What is believed before looking, and how many steps.
+        build: What is known of each person's bones, such as from other frames of a track; it takes the place of 0
+            and `config.bone_spread`.
+        joint_offsets: From each joint of coco13 to what the keypoints mark, such as an annotator's hips, torso lengths
+            in the directions of the canonical body. They are added to the poses first, so `Fits.poses` has them too.
+
+    Returns:
+        The size of the person and the distance of the camera trade off exactly (all bones longer, scale and
+        inverse depth less, in one proportion): what is given there is what the priors say.
+
+        Finite numbers always. Where all seen joints coincide the camera has scale 0 and shows all joints there; a
+        flat pose has two cameras that fit equally well, and one of them is given.
+
+    Raises:
+        ShapeError: If the shapes do not fit each other, a pose or offset is not finite, or the skeleton is another.
+
+    Reference:
+        Depth reversal: Huang & Lee 1989 (motion and structure from orthographic projections).
+    """
+    config = config or CameraPrior()
+    if poses.ndim != 4 or poses.shape[0] != len(keypoints) or poses.shape[2:] != (17, 3):
+        raise ShapeError(f"poses must be ({len(keypoints)} people, K, 17, 3), got shape {poses.shape}")
+    if keypoints.skeleton.name != "coco13":
+        raise ShapeError(f"keypoints must be on skeleton coco13, got {keypoints.skeleton.name}")
+    if not np.isfinite(poses).all():
+        raise ShapeError("poses must be finite; drop those that are not")
+    if build is not None and len(build) != len(keypoints):
+        raise ShapeError(f"build must be of {len(keypoints)} people, got {len(build)}")
+    if joint_offsets is not None:
+        if joint_offsets.shape != (len(JOINTS), 3) or not np.isfinite(joint_offsets).all():
+            raise ShapeError(f"joint_offsets must be (13, 3) finite numbers, got shape {joint_offsets.shape}")
+        poses = poses.astype(np.float32)  # a copy
+        poses[:, :, COCO13_IN_H36M17] += joint_offsets.astype(np.float32)
+    people, count = poses.shape[:2]
+    unit, center, radius = normalize_keypoints(keypoints)
+    weight = inverse_variances(keypoints, radius, config)
+    points = torch.from_numpy(np.ascontiguousarray(poses, dtype=np.float32).reshape(people * count, 51))
+    xy = torch.from_numpy(np.ascontiguousarray(unit[:, _ORDER].transpose(1, 2, 0)))
+    weights = _planes(weight[:, _ORDER])
+    person = torch.arange(people).repeat_interleave(count)
+    state = torch.empty(Solution.SIZE, people * count)
+    known = None if build is None else tuple(_planes(part) for part in (build.mean, build.spread))
+
+    def problem_of(rows: slice | Int64[torch.Tensor, " M"]) -> Problem:
+        chosen = person[rows]
+        given = (None, None) if known is None else (known[0][:, chosen], known[1][:, chosen])
+        return Problem.of(points[rows], xy[..., chosen], weights[:, chosen], config, *given)
+
+    spaces: list[Workspace] = []  # taken and given back by the threads
+
+    def advance(rows: slice | Int64[torch.Tensor, " M"], steps: int, *, start: bool) -> None:
+        space = spaces.pop() if spaces else Workspace(min(_BLOCK, people * count))
+        state[:, rows] = solve(problem_of(rows), steps, space, state[:, rows] if start else None)
+        spaces.append(space)
+
+    _keep_freed_memory()
+    _in_blocks(lambda rows: advance(rows, config.steps, start=False), people * count)
+    for rivals, steps in config.rounds(count) if people else ():
+        best = state[Solution.COST].view(people, count).topk(rivals, largest=False).indices
+        left = (best + torch.arange(people)[:, None] * count).flatten().sort().values
+
+        def further(rows: slice, left: Int64[torch.Tensor, " M"] = left, steps: int = steps) -> None:
+            advance(left[rows], steps, start=True)
+
+        _in_blocks(further, len(left))
+    return _fits(state, points, person, count, keypoints, center, radius)
+
+
+def _in_blocks(work: Callable[[slice], None], count: int) -> None:
+    """In blocks, on one core: between steps threads wait for the interpreter, and two of them are slower than one.
+
+    Torch would divide every single step over the cores, which costs more than the step.
+    """
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        in_blocks(work, count, _BLOCK)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _planes(rows: Shaped[Array, "Q numbers"]) -> Float32[torch.Tensor, "numbers Q"]:
+    return torch.from_numpy(np.ascontiguousarray(rows.T, dtype=np.float32))
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed, where it is glibc: giving pages back at every step costs more than the step.
+
+    It raises its thresholds for that to the size of the largest block below 32 MB that it saw freed; this one is never
+    written to, so it costs nothing.
+    """
+    torch.empty(30 << 20, dtype=torch.uint8)
+
+
+def inverse_variances(keypoints: Keypoints, radius: Float32[Array, " Q"], config: CameraPrior) -> Float[Array, "Q 13"]:
+    """One over the variance of each joint's coordinates, in RMS radii; 0 where unseen."""
+    if keypoints.covariance is not None:
+        trace = np.trace(keypoints.covariance, axis1=-2, axis2=-1).astype(np.float64) / 2
+        variance = trace / np.square(np.where(radius > 0, radius, 1).astype(np.float64))[:, None]
+    else:
+        variance = config.noise**2 / np.maximum(keypoints.confidence.astype(np.float64), _LEAST_CONFIDENCE)
+    least = config.misfit**2
+    variance = least + np.clip(np.nan_to_num(variance, nan=0.0), 0, 1e6 * least)
+    return np.asarray(np.where(keypoints.mask, 1 / variance, 0))
+
+
+def _fits(
+    state: Float32[torch.Tensor, "24 N"],
+    points: Float32[torch.Tensor, "N 51"],
+    person: Int64[torch.Tensor, " N"],
+    count: int,
+    keypoints: Keypoints,
+    center: Float32[Array, "Q 2"],
+    radius: Float32[Array, " Q"],
+) -> Fits:
+    people, total = len(keypoints), len(points)
+    unit = (keypoints.xy - center[:, None]) / np.where(radius > 0, radius, np.inf)[:, None, None]
+    xy = torch.from_numpy(np.ascontiguousarray(unit.transpose(1, 2, 0), dtype=np.float32))
+    mask = _planes(keypoints.mask)
+    bodies, off = torch.empty(total, 51), torch.empty(total, 13)
+    residual = torch.empty(total)
+
+    def lay_out(rows: slice) -> None:
+        some, chosen = state[:, rows], person[rows]
+        planes = points[rows].T.contiguous().view(17, 3, -1)
+        stretch = torch.cat([some[Solution.BONES], torch.zeros_like(some[:1])])[_FACTOR] + 1
+        vectors = (planes[1:] - planes[list(PARENTS)]) * stretch[:, None]
+        vectors = rotate(some[Solution.ROTATION].view(3, 3, -1), vectors)
+        body = torch.zeros_like(planes)
+        for bone, parent in enumerate(PARENTS):
+            torch.add(body[parent], vectors[bone], out=body[bone + 1])
+        seen = body[_SEEN]
+        near = some[Solution.SCALE] / (1 + some[Solution.INVERSE_DEPTH] * seen[:, 2]).clamp_min(MIN_DEPTH)
+        rest = seen[:, :2] * near[:, None] + some[Solution.SHIFT] - xy[..., chosen]
+        squares = rest.square().sum(1) * mask[:, chosen]
+        bodies[rows] = body.flatten(0, 1).T
+        off[rows] = squares.sqrt().T
+        residual[rows] = (squares.sum(0) / mask[:, chosen].sum(0).clamp_min(1)).sqrt()
+
+    _in_blocks(lay_out, total)
+
+    def of(where: int | slice) -> Float32[Array, "Q K *numbers"]:
+        part = np.ascontiguousarray(
+            np.moveaxis(state[where].numpy(), 0, -1) if isinstance(where, slice) else state[where]
+        )
+        return part.reshape(people, count, *part.shape[1:])
+
+    size = radius[:, None]
+    return Fits(
+        cost=of(Solution.COST),
+        residual=residual.numpy().reshape(people, count),
+        rotation=of(Solution.ROTATION).reshape(people, count, 3, 3),
+        scale=of(Solution.SCALE) * size,
+        shift=of(Solution.SHIFT) * size[..., None] + center[:, None],
+        inverse_depth=of(Solution.INVERSE_DEPTH),
+        bones=of(Solution.BONES),
+        poses=bodies.numpy().reshape(people, count, 17, 3),
+        error=off.numpy().reshape(people, count, 13) * size[..., None],
+    )

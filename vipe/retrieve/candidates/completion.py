@@ -1,0 +1,137 @@
+"""Candidates for people with joints missing: completed several times, then searched with all joints (numpy; torch)."""
+
+__all__ = ["complete", "completed_candidates"]
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from vipe.detections import Keypoints
+from vipe.detections.normalize import normalize_keypoints
+from vipe.embed.affine import view_signature
+from vipe.errors import ShapeError
+from vipe.index import PoseIndex
+from vipe.retrieve.candidates.scan import PreparedGallery, affine_residual, scan
+from vipe.skeletons.working import COCO13_IN_H36M17
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_A_JOINT = 4  # completions for each missing joint
+_SAMPLE = 32768  # poses that completions are made of: two tiles of a scan, 1 ms
+_PROPOSALS = 128
+_NOISE = 0.05  # RMS radii by which seen joints miss the image of a pose that is roughly the right one
+_SAMPLES: WeakKeyDictionary[PoseIndex, tuple[Float32[Tensor, "n 13 3"], PreparedGallery]] = WeakKeyDictionary()
+
+
+def completed_candidates(
+    index: PoseIndex,
+    people: Keypoints,
+    count: int,
+    allowed: Int64[Array, " M"] | None = None,
+    *,
+    completions: int | None = None,
+) -> tuple[Int64[Array, "Q C"], Float32[Array, "Q C"]]:
+    """Find poses of little affine residual over the seen joints without looking at all poses.
+
+    Each person is completed several times (`complete`) by a sample of the index's own poses, the index is searched
+    with each completion, and the best of what comes back by the residual over the seen joints are the answer. Not
+    exact: a pose is found if one of the completions comes near it. Worth it where one search of the index costs a
+    small part of a scan, as with recipe "ivf"; with a recipe that looks at every pose it is slower than the scan.
+
+    Args:
+        index: Of affine signatures.
+        people: Who all show the same joints; a person's must not all coincide.
+        count: How many rows a person; as many as there are where the index (or `allowed`) has fewer.
+        allowed: Search only these rows.
+        completions: How many for each person; the default is four for each missing joint.
+
+    Returns:
+        Rows of the index and residuals as `scan` gives them, least first.
+
+    Raises:
+        ShapeError: If people show different joints, or the index holds something else.
+    """
+    if (people.mask != people.mask[:1]).any():
+        raise ShapeError("people must all show the same joints; search for those of each mask apart")
+    count = min(count, len(index) if allowed is None else len(allowed))
+    seen = np.flatnonzero(people.mask[0])
+    joints = torch.from_numpy(seen)
+    xy = torch.from_numpy(normalize_keypoints(people)[0][:, seen])
+    if completions is None:
+        completions = max(1, _A_JOINT * (people.mask.shape[1] - len(seen)))
+    whole = complete(*_sample(index), joints, xy, completions)
+    signatures = view_signature(whole.flatten(0, 1)).numpy()
+    found = index.nearest(signatures, count, allowed)[0].reshape(len(people), -1)
+    rows = np.empty((len(people), count), dtype=np.int64)
+    residual = np.empty((len(people), count), dtype=np.float32)
+    for person, several in enumerate(found):
+        near = np.unique(several)
+        points = torch.from_numpy(index.poses(near)[:, np.array(COCO13_IN_H36M17)[seen]])
+        left = affine_residual(points, xy[person : person + 1])[0].numpy()
+        best = np.argsort(left, kind="stable")[:count]
+        rows[person], residual[person] = near[best], left[best]
+    return rows, residual
+
+
+def complete(
+    poses: Float32[Tensor, "n J 3"],
+    gallery: PreparedGallery,
+    joints: Int64[Tensor, " S"],
+    xy: Float32[Tensor, "Q S 2"],
+    completions: int,
+) -> Float32[Tensor, "Q M J 2"]:
+    """Complete keypoints by poses whose seen joints fit them, in several ways that differ.
+
+    The poses of least affine residual each propose where the missing joints fall under their affine camera. The camera
+    is the likeliest one, given noise of the keypoints and that it should scale all directions alike: a direction in
+    which the seen joints hardly extend would otherwise be stretched without bounds, and the missing joints with it.
+    Of the proposals those are chosen, one after another, that most lower the mean squared distance from a proposal to
+    the nearest chosen one, each weighed by the likelihood of its residual.
+
+    Args:
+        poses: Any unit.
+        gallery: The same poses, prepared.
+        joints: Which are seen.
+        xy: Where, pixels; a person's must not all coincide.
+        completions: How many; fewer if there are fewer poses.
+
+    Returns:
+        All joints, the seen ones as they were given, centred at these and in units of their RMS radius.
+    """
+    centred = xy - xy.mean(1, keepdim=True)
+    unit = centred / centred.square().sum((1, 2), keepdim=True).div(len(joints)).sqrt()
+    found, residual = scan(gallery, joints, unit, _PROPOSALS)
+    body = poses[found]
+    shown = body[:, :, joints]
+    mean = shown.mean(2, keepdim=True)
+    body, shown = body - mean, shown - mean
+    spread = shown.square().sum((2, 3), keepdim=True).div(len(joints))
+    # Ridge regression: a camera that scales by the ratio of the sizes has entries of about spread^-1/2.
+    gram = shown.mT @ shown + _NOISE**2 * spread * torch.eye(3).to(spread)
+    camera = torch.linalg.solve(gram, shown.mT @ unit[:, None])
+    proposed = body @ camera
+    proposed[:, :, joints] = unit[:, None]
+    weight = (-0.5 * len(joints) * (residual.square() - residual[:, :1].square()) / _NOISE**2).exp()
+    flat = proposed.flatten(2)
+    distance = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").square()
+    chosen = torch.empty((len(xy), min(completions, found.shape[1])), dtype=torch.int64)
+    nearest = torch.full_like(weight, float("inf"))
+    for number in range(chosen.shape[1]):
+        after = torch.minimum(nearest[:, None], distance)
+        chosen[:, number] = (after * weight[:, None]).sum(2).argmin(1)
+        nearest = after[torch.arange(len(xy)), chosen[:, number]]
+    return torch.take_along_dim(proposed, chosen[..., None, None], 1)
+
+
+def _sample(index: PoseIndex) -> tuple[Float32[Tensor, "n 13 3"], PreparedGallery]:
+    """Poses of the index, drawn once and kept for as long as the index is."""
+    if index not in _SAMPLES:
+        # A fixed draw: an index gives the same answer every time.
+        rows = np.random.default_rng(0).permutation(len(index))[:_SAMPLE]
+        poses = torch.from_numpy(index.poses(np.sort(rows))[:, COCO13_IN_H36M17])
+        _SAMPLES[index] = (poses, PreparedGallery.prepare(poses))
+    return _SAMPLES[index]

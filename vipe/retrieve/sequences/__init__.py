@@ -1,0 +1,1 @@
+"""Several images of one person: tracks over time, cameras around a moment."""

@@ -1,0 +1,181 @@
+"""The folder of a training that is under way: where it stands, so that an interrupted one goes on (torch).
+
+`state.json` names the newest `checkpoint-*.safetensors` and is renamed into place after it, so the two always belong
+together, whenever the process ends. `history.jsonl` has a line of losses for every so many steps.
+"""
+
+__all__ = ["Checkpoint", "CheckpointFolder", "refuse_other_origin", "restore_state", "state_tensors"]
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from vipe.atomic_write import atomic_write, check_writable
+from vipe.errors import ReadError, VipeError
+
+_FORMAT = 1
+# As they are called, and as `atomic_write` calls them while they are written.
+_OURS = re.compile(r"(\.?)(checkpoint-\d+-\d+\.safetensors|history\.jsonl|state\.json)(?(1)(-[0-9a-f]{8})?)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Where a training stands: `step` steps of stage `stage` are done."""
+
+    stage: int
+    step: int
+    tensors: Mapping[str, Tensor]
+    history: tuple[Mapping[str, Any], ...]
+
+
+class CheckpointFolder:
+    """A folder that keeps the last checkpoint of one training, told from others by its `origin`.
+
+    Raises:
+        VipeError: If the folder holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, origin: Mapping[str, Any]) -> None:
+        self.path = path
+        self.origin = origin
+        if path.exists() and not path.is_dir():
+            raise VipeError(f"{path}: is a file; a training needs a folder")
+        # What is ours is all replaced at the end; so nothing of anybody else's may lie here.
+        others = [] if not path.is_dir() else [entry.name for entry in path.iterdir() if not _OURS.match(entry.name)]
+        if others:
+            raise VipeError(
+                f"{path}: holds {others[0]!r}, which is no part of a training; give another path or move it"
+            )
+        _refuse_unwritable(path)
+
+    def read(self) -> Checkpoint | None:
+        """The last checkpoint, or None if there is none yet.
+
+        Raises:
+            ReadError: If its files are broken.
+            VipeError: If it is of a training with other settings or data; names what differs.
+        """
+        if not self._state_file.is_file():
+            return None
+        try:
+            state = json.loads(self._state_file.read_bytes())
+            if state["format"] != _FORMAT:
+                raise ReadError(f"{self._state_file}: format {state['format']!r}; this version reads format {_FORMAT}")
+            refuse_other_origin(self.path, state["origin"], self.origin)
+            tensors = load_tensors((self.path / state["tensors"]).read_bytes())
+            lines = (self.path / "history.jsonl").read_text(encoding="utf-8").splitlines()[: state["history"]]
+            return Checkpoint(
+                stage=int(state["stage"]),
+                step=int(state["step"]),
+                tensors=tensors,
+                history=tuple(json.loads(line) for line in lines),
+            )
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+            if isinstance(error, VipeError):
+                raise
+            raise ReadError(
+                f"{self.path}: its checkpoint is broken ({error}); remove the folder to start anew"
+            ) from error
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Keep this checkpoint in place of the one before.
+
+        Raises:
+            VipeError: If the folder cannot be written.
+        """
+        name = f"checkpoint-{checkpoint.stage}-{checkpoint.step:07d}.safetensors"
+        state = {
+            "format": _FORMAT,
+            "stage": checkpoint.stage,
+            "step": checkpoint.step,
+            "tensors": name,
+            "history": len(checkpoint.history),
+            "origin": self.origin,
+        }
+        lines = "".join(json.dumps(line) + "\n" for line in checkpoint.history)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._replace(name, save_tensors(dict(checkpoint.tensors)))
+            self._replace("history.jsonl", lines.encode())
+            self._replace("state.json", json.dumps(state, indent=2).encode())
+            for old in self.path.glob("checkpoint-*"):
+                if old.name != name:
+                    old.unlink()
+        except OSError as error:
+            raise VipeError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+
+    @property
+    def _state_file(self) -> Path:
+        return self.path / "state.json"
+
+    def _replace(self, name: str, data: bytes) -> None:
+        with atomic_write(self.path / name, replace=True) as file:
+            file.write_bytes(data)
+
+
+def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Weights and the optimizer's moments under plain names, as safetensors keeps them (no pickle)."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def restore_state(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put back what `state_tensors` took."""
+    weights: dict[str, Tensor] = {}
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, rest = name.split(".", 1)
+        if kind == "model":
+            weights[rest] = tensor
+        else:
+            index, moment = rest.split(".")
+            moments.setdefault(int(index), {})[moment] = tensor
+    model.load_state_dict(weights)
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def refuse_other_origin(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to go on with, or to reuse, what was trained from other settings or data.
+
+    Raises:
+        VipeError: If the two differ; names what, with both values.
+    """
+    found, wanted = _flat(found), _flat(wanted)
+    differing = [key for key in sorted(found.keys() | wanted.keys()) if found.get(key) != wanted.get(key)]
+    if differing:
+        shown = ", ".join(f"{key} {found.get(key)!r} (now {wanted.get(key)!r})" for key in differing[:4])
+        raise VipeError(f"{path}: was trained with {shown}; give another path or remove it")
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Checkpoints are written into the folder; what is trained is written beside it and takes its place."""
+    try:
+        check_writable(path, folder=True)
+        if path.is_dir():
+            check_writable(path / "state.json")
+    except OSError as error:
+        raise VipeError(
+            f"{path}: cannot be written: {error.strerror or error}; a training needs a folder, and room beside it"
+        ) from error
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted names, values as JSON has them, so that what was saved equals what is asked for."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            flat |= _flat(item, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = json.loads(json.dumps(item))
+    return flat

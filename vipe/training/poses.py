@@ -1,0 +1,53 @@
+"""Poses as a training takes them: checked, told from other poses, some held out (numpy in, torch out)."""
+
+__all__ = ["digest", "held_out", "checked_poses"]
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from vipe.errors import ShapeError
+from vipe.geometry.canonical import canonicalize
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_TORSO = (0.05, 5.0)  # metres; outside, the poses are in another unit, and cameras at some metres make no sense
+
+
+def checked_poses(what: str, poses: Float[Array, "N 17 3"], device: str) -> Float32[Tensor, "N 17 3"]:
+    """Poses as a training takes them.
+
+    Raises:
+        ShapeError: If they are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
+    """
+    if poses.ndim != 3 or poses.shape[1:] != (17, 3) or len(poses) < 3:
+        raise ShapeError(f"{what} must be (N, 17, 3) with N at least 3, got shape {poses.shape}")
+    tensor = torch.tensor(poses, dtype=torch.float32, device=device)
+    canonical = canonicalize(tensor)
+    bad = canonical.degenerate | ~torch.isfinite(canonical.poses).flatten(1).all(1)
+    if bad.any():
+        row = int(bad.to(torch.uint8).argmax())
+        raise ShapeError(
+            f"{what}: row {row} has no canonical form (hips and spine on one line, or not finite); leave it out"
+        )
+    wrong = (canonical.scale < _TORSO[0]) | (canonical.scale > _TORSO[1])
+    if wrong.any():
+        row = int(wrong.to(torch.uint8).argmax())
+        raise ShapeError(f"{what}: row {row} has a torso of {float(canonical.scale[row]):.3g} m; expected metres")
+    return tensor
+
+
+def held_out(validation: Float[Array, "M 17 3"], most: int, device: str) -> Float32[Tensor, "rows 17 3"]:
+    """At most so many of the validation poses, evenly spaced; raises as `checked_poses`."""
+    poses = checked_poses("validation poses", validation, device)
+    return poses[torch.linspace(0, len(poses) - 1, min(len(poses), most)).round().long()]
+
+
+def digest(poses: Float[Array, "N 17 3"]) -> str:
+    """16 hex digits that tell data from other data."""
+    data = f"{poses.shape}".encode() + np.ascontiguousarray(poses, np.float32).tobytes()
+    return hashlib.sha256(data).hexdigest()[:16]

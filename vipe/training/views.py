@@ -1,0 +1,116 @@
+"""People as random cameras see them: the keypoints that the 2D encoder learns from, a batch at a time (torch).
+
+A simulation, on the device of the poses. The person is seen as recorded: own proportions, full perspective. The focal
+length is no setting because it cannot matter: the normalization of keypoints divides it away.
+"""
+
+__all__ = ["ViewConfig", "normalize", "random_views"]
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vipe.errors import VipeError
+from vipe.geometry.cameras import look_at, project
+from vipe.simulate import CameraRig, DetectorNoise
+from vipe.skeletons import load
+from vipe.skeletons.working import COCO13_IN_H36M17
+
+_COCO13 = load("coco13")
+_SPREAD = DetectorNoise().multipliers[:, None].tolist()  # some joints are harder to find than others
+_SOMETIMES_MISSING = [
+    i for i, joint in enumerate(_COCO13.joints) if joint.split("_")[-1] in ("nose", "elbow", "wrist", "knee", "ankle")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewConfig:
+    """Which cameras see the training poses, and what the detector does to them.
+
+    Half of each batch is seen by the cameras of a rig, half by cameras from anywhere: the camera augmentation of
+    levy2024, sec. 4.4, whose ranges the paper does not state.
+
+    Raises:
+        VipeError: If a range is empty or a number out of its range.
+    """
+
+    rig: str = "h36m"  # its cameras stand at chest height
+    random_share: float = 0.5  # of each batch: by a camera from any side instead of one of the rig
+    elevation: tuple[float, float] = (-0.4, 0.75)  # radians above the horizon, of random cameras
+    roll: float = 0.15  # radians either way, of random cameras
+    distance: tuple[float, float] = (2.0, 8.0)  # metres, of all cameras
+    aim: float = 0.3  # metres either way along each axis: the camera looks somewhere near the pelvis
+    noise: tuple[float, float] = (0.0, 0.05)  # RMS radii; a person's spread is drawn from this range
+    missing_share: float = 0.25  # of people lack joints: nose or limbs
+    missing_most: int = 3  # they lack one to this many
+
+    def __post_init__(self) -> None:
+        for name in ("elevation", "distance", "noise"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise VipeError(f"views: {name} must be (least, most), got ({low}, {high})")
+        if self.distance[0] <= 0 or self.noise[0] < 0:
+            raise VipeError(f"views: distance must be above 0 and noise at least 0, got {self.distance}, {self.noise}")
+        for name in ("random_share", "missing_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise VipeError(f"views: {name} must be 0 to 1, got {getattr(self, name)}")
+        if not 0 <= self.missing_most <= len(_SOMETIMES_MISSING):
+            raise VipeError(f"views: missing_most must be 0 to {len(_SOMETIMES_MISSING)}, got {self.missing_most}")
+
+    def rig_views(self, device: torch.device) -> Float[Tensor, "views 3"]:
+        """Azimuth, elevation and roll of the rig's cameras, radians."""
+        views = [[view.azimuth, view.elevation, view.roll] for view in CameraRig.load(self.rig).cameras]
+        return torch.tensor(views, device=device)
+
+
+def random_views(
+    poses: Float[Tensor, "batch 17 3"], rig: Float[Tensor, "views 3"], config: ViewConfig, generator: torch.Generator
+) -> tuple[Float[Tensor, "batch 13 2"], Bool[Tensor, "batch 13"]]:
+    """Normalized keypoints of each pose in a view of its own, and which of them are seen.
+
+    The first `1 - random_share` of the batch is seen by cameras of the rig, the others from anywhere.
+
+    Args:
+        poses: Metres, world space, z up, as recorded.
+        rig: Views to choose from: azimuth, elevation, roll, in radians.
+        config: Ranges of all that is drawn.
+        generator: Every draw, on the device of the poses.
+    """
+    batch, device = len(poses), poses.device
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(*shape, generator=generator, dtype=poses.dtype, device=device)
+
+    chosen = rig[torch.randint(len(rig), (batch,), generator=generator, device=device)]
+    around, above = uniform(-math.pi, math.pi, batch), uniform(*config.elevation, batch)
+    anywhere = torch.stack([around, above, uniform(-config.roll, config.roll, batch)], dim=-1)
+    by_rig = torch.arange(batch, device=device) < round((1 - config.random_share) * batch)
+    azimuth, elevation, roll = torch.where(by_rig[:, None], chosen, anywhere).unbind(-1)
+    target = poses[:, 0] + uniform(-config.aim, config.aim, batch, 3)
+    R_cam_world, t_cam = look_at(azimuth, elevation, uniform(*config.distance, batch), roll, target)
+    xy = project(poses[:, COCO13_IN_H36M17], R_cam_world, t_cam, poses.new_ones(()), poses.new_zeros(2))
+
+    seen = torch.ones(batch, len(_COCO13), dtype=torch.bool, device=device)
+    spread = uniform(*config.noise, batch, 1, 1)
+    noise = torch.randn(xy.shape, generator=generator, dtype=poses.dtype, device=device)
+    xy = normalize(xy, seen) + spread * noise * poses.new_tensor(_SPREAD)
+    if config.missing_most:
+        most = torch.randint(1, config.missing_most + 1, (batch, 1), generator=generator, device=device)
+        missing = uniform(0.0, 1.0, batch, len(_SOMETIMES_MISSING)).argsort(1) < most
+        seen[:, _SOMETIMES_MISSING] = ~(missing & (uniform(0.0, 1.0, batch, 1) < config.missing_share))
+    return normalize(xy, seen), seen
+
+
+def normalize(xy: Float[Tensor, "batch J 2"], seen: Bool[Tensor, "batch J"]) -> Float[Tensor, "batch J 2"]:
+    """Centre the seen keypoints and divide by their RMS radius; zero where not seen.
+
+    The torch twin of `vipe.detections.normalize_keypoints`. Zeros where all seen keypoints lie at one place.
+    """
+    weight = seen[..., None].to(xy.dtype)
+    count = weight.sum(1, keepdim=True).clamp(min=1)
+    centred = (xy - (xy * weight).sum(1, keepdim=True) / count) * weight
+    radius = (centred.square().sum((1, 2), keepdim=True) / count).sqrt()
+    return centred / radius.clamp(min=torch.finfo(xy.dtype).tiny)
