@@ -3,15 +3,14 @@
 __all__ = ["Clip"]
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from vipe.arrays import Array
 from vipe.errors import ShapeError, SkeletonError
 from vipe.skeletons import Skeleton, convert
 
-Array = np.ndarray[Any, np.dtype[Any]]
 FASTEST = 1e5  # hertz; beyond is a broken file, not a camera
 
 

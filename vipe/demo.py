@@ -16,6 +16,7 @@ import faiss
 import numpy as np
 from jaxtyping import Float, Int
 
+from vipe.arrays import Array
 from vipe.atomic_write import atomic_write
 from vipe.clips import Clip
 from vipe.detections import Keypoints, write_coco_results
@@ -34,8 +35,6 @@ from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _DEPTHS = (1, 10, 20)
 _SHOWN_HITS = 5

@@ -12,11 +12,9 @@ from vipe.cli.generated import Made, Recorded, checked, draw, pose_table, verdic
 from vipe.cli.output import Json, Seed, counted, emit
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vipe import Embedder, PoseStore
+    from vipe.arrays import Array
 
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 _ALPHAS = (0.2, 0.3, 0.4, 0.5)  # levy2024
 _COMPARED = 20_000  # poses of the store that generated ones are compared with

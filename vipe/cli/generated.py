@@ -11,13 +11,12 @@ from vipe.cli.output import counted, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from rich.table import Table
 
     from vipe import Clip
+    from vipe.arrays import Array
     from vipe.embed.generation.plausibility import JointLimits
 
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 _REAL = 100  # poses of the store that are measured as the generated ones are, to compare
 _RATE = 10.0  # hertz, of what is written: the poses of one direction, or of one way, follow each other

@@ -15,13 +15,11 @@ from vipe.cli.output import Json, counted, emit, listed, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from rich.table import Table
 
     from vipe import Keypoints, PoseIndex
+    from vipe.arrays import Array
     from vipe.retrieve.hits import Hits
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def query(

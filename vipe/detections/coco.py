@@ -4,12 +4,12 @@ __all__ = ["OCCLUDED_CONFIDENCE", "read"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from vipe.arrays import Array
 from vipe.detections.decode import decode
 from vipe.detections.keypoints import Keypoints
 from vipe.detections.rows import (
@@ -26,8 +26,6 @@ from vipe.detections.rows import (
 )
 from vipe.errors import ReadError
 from vipe.skeletons import Skeleton, load
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 OCCLUDED_CONFIDENCE = 0.5  # v = 1: the annotator guessed where the joint is behind something
 _VISIBLE_CONFIDENCE = np.array([0.0, OCCLUDED_CONFIDENCE, 1.0])  # by v

@@ -2,17 +2,15 @@
 
 __all__ = ["follow", "frame_numbers", "pieces", "together"]
 
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, Integer
 from scipy.optimize import linear_sum_assignment
 
+from vipe.arrays import Array
 from vipe.detections.keypoints import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.errors import VipeError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _FARTHEST = 1.0  # RMS radii: between frames nobody moves by their own size
 _LOST_AFTER = 10  # frames without a person after which their track ends

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
+from vipe.arrays import Array
 from vipe.errors import ShapeError
 from vipe.skeletons import Skeleton, convert, known, load
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _COCO13 = load("coco13")
 
 

@@ -2,14 +2,12 @@
 
 __all__ = ["normalize_keypoints"]
 
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from vipe.arrays import Array
 from vipe.detections.keypoints import Keypoints
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def normalize_keypoints(

@@ -16,17 +16,17 @@ __all__ = [
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
+from vipe.arrays import Array
 from vipe.detections.keypoints import Keypoints
 from vipe.errors import ReadError, VipeError
 from vipe.skeletons import Skeleton, load
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Id = int | str  # of an image, as the file has it
 Track = Annotated[int, msgspec.Meta(ge=-1, lt=2**53)]  # as in PoseTrack's files
 

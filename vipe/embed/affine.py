@@ -14,6 +14,7 @@ from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from vipe import pretrained
+from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.encoder import Metric, check_people, check_rows
 from vipe.errors import ReadError, ShapeError
@@ -21,8 +22,6 @@ from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.geometry.planes import in_blocks
 from vipe.geometry.symmetric import upper_triangle
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 # A direction in which a body extends less than this share of its size is rounding, not anatomy: an orthonormal basis
 # computed in float32 is off by about 6e-8 / 1e-4 there.

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.embed.encoder import check_rows
 from vipe.embed.generation.variations import vary
@@ -19,8 +20,6 @@ from vipe.embed.vvipe.network import VVIPE
 from vipe.errors import ShapeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.skeletons import load
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _MAP_VERSION = 1  # part of the fingerprint: raise it when the same weights start to mean another map
 _DEGENERATE = "its hips and spine span no plane, a bone has no length, or a value is not finite"

@@ -3,15 +3,15 @@
 __all__ = ["Encoder", "Metric", "check_people", "check_rows"]
 
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.errors import ArgumentError, ShapeError
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Metric = Literal["l2", "ip"]
 
 

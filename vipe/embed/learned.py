@@ -17,13 +17,13 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from vipe import pretrained
+from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.encoder import Metric, check_people
 from vipe.errors import ReadError, ShapeError, VipeError
 from vipe.networks.residual import Network
 from vipe.skeletons import load
 
-Array = np.ndarray[Any, np.dtype[Any]]
 N = TypeVar("N", bound=Network)
 E = TypeVar("E", bound="LearnedEncoder[Any]")
 

@@ -3,18 +3,17 @@
 __all__ = ["CONDITIONS", "Condition", "simulate_condition"]
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.errors import VipeError
 from vipe.simulate import CameraRig, DetectorNoise, simulate_keypoints
 from vipe.simulate.detector import GROUND_TRUTH, MISSING_2, MISSING_4, NOISE_003, NOISE_006, ONE_OFF
 from vipe.skeletons import load
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _BODY = load("coco13")
 
 

@@ -5,15 +5,13 @@ __all__ = ["Targets", "first_hit_ranks"]
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from vipe.arrays import Array
 from vipe.evaluate.leave_out import LeaveOut
 from vipe.evaluate.neighbours import NearPairs
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ __all__ = ["CLIP", "NOTHING", "Gallery", "LeaveOut", "Ranker", "drop", "rank_by_
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 Ranker = Callable[[Keypoints, int, Int64[Array, " M"]], Int64[Array, "Q K"]]
 """People, k, rows to search among; gives rows, best first, -1 where there is none."""

@@ -3,15 +3,13 @@
 __all__ = ["HIT_THRESHOLD", "chance_at", "hits_at", "pose_distance", "without_near_duplicates"]
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int
 
+from vipe.arrays import Array
 from vipe.geometry.procrustes import procrustes_mpjpe
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 HIT_THRESHOLD = 0.1  # torso lengths; Sun et al. 2020 (kappa), kept by Levy & Shrivastava 2024, sec. 4.2
 

@@ -4,15 +4,13 @@ __all__ = ["NearPairs", "near_pairs"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
+from vipe.arrays import Array
 from vipe.evaluate.leave_out import LeaveOut
 from vipe.evaluate.metrics import pose_distance
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _PAIRS = 1 << 20  # at a time: a second or less between two words of progress
 

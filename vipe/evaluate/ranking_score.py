@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError
 from vipe.evaluate.metrics import HIT_THRESHOLD, hits_at, pose_distance
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,19 +13,17 @@ import math
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.errors import ShapeError
 from vipe.geometry.bones import SHORTEST, bone_vectors, from_bone_vectors
 from vipe.geometry.planes import dot, from_planes, in_blocks, rotate, to_planes
 from vipe.skeletons import load
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _SKELETON = load("h36m17")
 _BONES = tuple(_SKELETON.joints[child] for _, child in _SKELETON.bones)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import faiss
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 
+from vipe.arrays import Array
 from vipe.atomic_write import atomic_write
 from vipe.embed.encoder import Encoder
 from vipe.errors import IndexFormatError, ShapeError, StoreError
@@ -23,7 +24,6 @@ from vipe.index.manifest import EncoderNote, Manifest, write_manifest
 from vipe.index.recipes import RECIPES, recipe_name
 from vipe.store import PoseStore
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[int, int], None]
 """Called with the rows done and the rows in all."""
 

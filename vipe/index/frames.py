@@ -15,7 +15,7 @@ __all__ = [
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -23,9 +23,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int64, Integer
 
+from vipe.arrays import Array
 from vipe.errors import ArgumentError, VipeError
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Where: TypeAlias = Mapping[str, object] | pc.Expression | Integer[Array, " _"]
 """What a search is limited to: a value or values by column, an Arrow expression, or row numbers."""
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Float32, Float64, Int64, Integer, Shaped
 
+from vipe.arrays import Array
 from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
 from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, VipeError
@@ -23,8 +24,6 @@ from vipe.index.manifest import Manifest, verify
 from vipe.index.neighbours import Neighbours
 from vipe.index.recipes import RECIPES, padded
 from vipe.store import PoseStore
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 # Above this many queries times dimensions FAISS would turn to BLAS, which is off by 1e-5 in a squared distance and
 # stalls for a second where another process holds the cores; its SIMD path does neither.

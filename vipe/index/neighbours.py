@@ -2,12 +2,11 @@
 
 __all__ = ["Neighbours"]
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 from jaxtyping import Float32, Int64
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from vipe.arrays import Array
 
 
 class Neighbours(NamedTuple):

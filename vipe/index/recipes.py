@@ -5,16 +5,14 @@ __all__ = ["RECIPES", "Recipe", "padded", "recipe_name"]
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import faiss
 import numpy as np
 from jaxtyping import Float32
 
+from vipe.arrays import Array
 from vipe.embed.encoder import Metric
 from vipe.errors import VipeError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _EXACT_UP_TO = 100_000  # poses: 2 ms a query when compared one by one, so there is nothing to gain
 _TRAINED_ON = 100_000  # embeddings, evenly taken

@@ -5,11 +5,12 @@ __all__ = ["Answer", "Found", "save_answers", "save_query_page"]
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vipe.arrays import Array
 from vipe.plots.figures import Card, Figure, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.report import Section, save_page
 from vipe.plots.sheet import save_sheet
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from vipe.index import PoseIndex
     from vipe.retrieve.hits import Hits
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _GREY = "#b9c0ca"
 _IMAGES = 4  # of a query, that are drawn side by side
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vipe.arrays import Array
 from vipe.skeletons import Skeleton, load
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _WORKING = load("h36m17")
 
 

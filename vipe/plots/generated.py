@@ -5,16 +5,14 @@ __all__ = ["Row", "save_generated_page"]
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from vipe.arrays import Array
 from vipe.geometry import canonicalize_array
 from vipe.plots.figures import Card, figure_3d
 from vipe.plots.report import Section, save_page
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

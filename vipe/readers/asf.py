@@ -6,15 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Float64
 
+from vipe.arrays import Array
 from vipe.errors import ReadError
 from vipe.readers.numbers import parse_float
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 AXES = {"x": 0, "y": 1, "z": 2}
 ROOT = "root"

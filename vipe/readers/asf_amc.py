@@ -12,14 +12,13 @@ import pyarrow.compute as pc
 from jaxtyping import Float64
 from pyarrow import csv
 
+from vipe.arrays import Array
 from vipe.clips import Clip
 from vipe.errors import ReadError, VipeError
 from vipe.readers.asf import AXES, Bones
 from vipe.readers.kinematics import Node, Plan, forward_kinematics, world_axes
 from vipe.readers.numbers import parse_float
 from vipe.skeletons import Skeleton, detect
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 # AMC does not state its rate. The CMU database, for which the format is used today, was recorded at 120 Hz.
 _FPS = 120.0

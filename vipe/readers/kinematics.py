@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Float64
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from vipe.arrays import Array
+
 Axes = tuple[tuple[int, float], tuple[int, float], tuple[int, float]]  # for each axis: which of the file's, factor
 
 _FRAMES_AT_ONCE = 1024  # bounds the memory: the rotations of a hundred joints then take about 3 MB

@@ -5,7 +5,6 @@ __all__ = ["parse_float", "parse_rows"]
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +12,8 @@ import pyarrow.compute as pc
 from jaxtyping import Float64
 from pyarrow import csv
 
+from vipe.arrays import Array
 from vipe.errors import ReadError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _BLOCK_BYTES = 1 << 26
 

@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 
+from vipe.arrays import Array
 from vipe.index import PoseIndex
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _OPTIONAL = ("probability", "probability_close", "fit_cost", "affine_residual")
 

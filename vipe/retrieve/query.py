@@ -4,7 +4,7 @@ __all__ = ["CANDIDATES", "MIN_JOINTS", "MODES", "Mode", "query", "residuals_of",
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from scipy.special import expit
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed.affine import AffineSignature
@@ -36,7 +37,6 @@ from vipe.retrieve.ranking.features import (
 from vipe.retrieve.ranking.model import CONTRIBUTIONS, RankingModel, contributions_by_group
 from vipe.skeletons.working import COCO13_IN_H36M17
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Mode = Literal["full", "affine", "point"]
 Nearest = tuple[Int64[Array, "Q K"], Float32[Array, "Q K"]]
 

@@ -21,19 +21,17 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.cameras import in_front, look_at, project
 from vipe.simulate.rigs import CameraRig, View, Views
 from vipe.skeletons import convert, load
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 DISTANCE = 4.0  # metres, as in the trial that RESULTS.md compares with
 FOCAL = 1.15  # of the image's longer side: Human3.6M's cameras, a field of view of 47 degrees

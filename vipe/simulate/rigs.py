@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from vipe.arrays import Array
 from vipe.errors import ReadError, ShapeError, VipeError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _RIGS = ("h36m", "mpi_inf_3dhp")
 _KEYS = {"name", "azimuth_deg", "elevation_deg", "roll_deg", "chest"}

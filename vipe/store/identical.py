@@ -12,8 +12,6 @@ import pyarrow.compute as pc
 
 from vipe.clips import Clip
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 
 class Known:
     """The motion of a store's clips: every pose to the last bit, and their rate."""

@@ -21,19 +21,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
+from vipe.arrays import Array
 from vipe.clips import Clip
 from vipe.errors import StoreError
 from vipe.skeletons import load
 from vipe.store.identical import Known
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 FORMAT = "1"
 """Version of the layout; another one is refused."""

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from jaxtyping import Float32, Int64
 
+from vipe.arrays import Array
 from vipe.atomic_write import atomic_write
 from vipe.clips import Clip
 from vipe.errors import StoreError
@@ -31,7 +32,6 @@ from vipe.store.parts import (
     write_part,
 )
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Where: TypeAlias = Mapping[str, Any] | pc.Expression | None
 """Which rows: column to value or to a collection of values, all of which must hold; an Arrow expression; or all."""
 

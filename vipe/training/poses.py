@@ -3,17 +3,15 @@
 __all__ = ["digest", "held_out", "checked_poses"]
 
 import hashlib
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.errors import ShapeError
 from vipe.geometry.canonical import canonicalize
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _TORSO = (0.05, 5.0)  # metres; outside, the poses are in another unit, and cameras at some metres make no sense
 

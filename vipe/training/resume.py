@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.errors import VipeError
 from vipe.networks.residual import Network
 from vipe.pretrained import check_device
@@ -18,7 +18,6 @@ from vipe.training.checkpoint import CheckpointFolder, refuse_other_origin
 from vipe.training.loop import History, Progress, Schedule, Stage, run_stages
 from vipe.training.poses import checked_poses, digest, held_out
 
-Array = np.ndarray[Any, np.dtype[Any]]
 T = TypeVar("T", bound="Trainable")
 
 

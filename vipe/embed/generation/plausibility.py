@@ -4,21 +4,19 @@ __all__ = ["JOINT_ANGLES", "JointLimits", "joint_angles", "nearest_poses"]
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.embed.encoder import check_rows
 from vipe.errors import VipeError
 from vipe.geometry.bones import bone_vectors
 from vipe.geometry.canonical import canonical_rotation, canonicalize_array
 from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.skeletons import load
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _BODY = load("h36m17")
 _BONES = [_BODY.joints[child] for _, child in _BODY.bones]

@@ -14,13 +14,14 @@ __all__ = [
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.embed.generation.plausibility import JointLimits
 from vipe.embed.vvipe.network import VVIPE
 from vipe.errors import ArgumentError, ShapeError, VipeError
@@ -29,8 +30,6 @@ from vipe.geometry.canonical import REFERENCE_LENGTHS, Canonical, canonical_rota
 from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.geometry.rotations import axis_angle
 from vipe.skeletons import load
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _BODY = load("h36m17")
 _BONES = [_BODY.joints[child] for _, child in _BODY.bones]

@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.embed.learned import LearnedEncoder
 from vipe.errors import VipeError
 from vipe.networks.residual import Network, ResidualMLP, check_sizes
 from vipe.skeletons import load
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _MAP_VERSION = 1  # part of the fingerprint: raise it when the same weights start to mean another map
 _KEYPOINTS = len(load("coco13"))

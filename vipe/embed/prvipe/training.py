@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probability
 from vipe.embed.validation import hit_at_1, two_views, validation_generator
 from vipe.embed.vvipe.losses import kl_to_standard_normal
@@ -23,8 +23,6 @@ from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.training.loop import History, Progress, Schedule, Stage
 from vipe.training.resume import train_or_resume
 from vipe.training.views import ViewConfig, random_views
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _LOOKED_AT = 16  # nearest possible negatives of an anchor whose 3D distance is asked
 

@@ -5,13 +5,13 @@ __all__ = ["TowersTrainingConfig", "train_towers"]
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.embed.embedder import Embedder
 from vipe.embed.towers.network import Towers, TowersConfig
 from vipe.embed.validation import hit_at_1, two_views, validation_generator
@@ -22,8 +22,6 @@ from vipe.training.augment import AugmentConfig, PosePool, draw_poses
 from vipe.training.loop import History, Progress, Schedule, Stage
 from vipe.training.resume import train_or_resume
 from vipe.training.views import ViewConfig, normalize, random_views
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _STANDARD_ROWS = 4096  # poses, enough for a mean and a variance
 _ELSEWHERE = 0.5  # RMS radii: spread of a joint that is found elsewhere

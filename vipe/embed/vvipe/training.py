@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.embed.embedder import Embedder
 from vipe.embed.validation import hit_at_1, two_views, validation_generator
 from vipe.embed.vvipe.losses import kl_to_standard_normal, mine, mpjpe, pairwise_mpjpe, reconstruction, triplet
@@ -23,8 +23,6 @@ from vipe.geometry.canonical import canonicalize
 from vipe.training.loop import History, Progress, Schedule, Stage
 from vipe.training.resume import train_or_resume
 from vipe.training.views import ViewConfig, random_views
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 # Settings that trainings of earlier versions lack, and how these trained: so they are found again and go on.
 _LATER = {

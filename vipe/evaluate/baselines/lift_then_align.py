@@ -2,17 +2,15 @@
 
 __all__ = ["LiftedPoses", "aligned_likeness"]
 
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.embed.embedder import Embedder
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _PAIRS = 1 << 14  # at a time: the quartic's coefficients stay in the cache
 _STEPS = 6  # of Newton's method: rounding is reached in pairs whose likeness is above 0.9

@@ -3,19 +3,18 @@
 __all__ = ["EmbeddingMatcher", "Matcher", "ProbabilityMatcher", "Raw2D", "find_matcher"]
 
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 
 from vipe import pretrained
+from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed import AffineSignature, Encoder, find_encoder
 from vipe.embed.prvipe.network import PrVIPE
 from vipe.errors import VipeError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @runtime_checkable

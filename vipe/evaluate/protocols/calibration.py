@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 from scipy.stats import rankdata
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.evaluate.protocols.search import Progress, SearchProtocol, Study
 from vipe.index import PoseIndex
@@ -17,8 +18,6 @@ from vipe.index.frames import Where
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.query import query
 from vipe.store import PoseStore
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 ABSENT = "pose left out"
 """The gallery without any pose within 0.1 torso of the query's: nothing that comes back is right."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.errors import VipeError
 from vipe.evaluate.conditions import CONDITIONS, Condition, simulate_condition
@@ -25,7 +26,6 @@ from vipe.retrieve.query import MODES, Mode, query
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.store import PoseStore
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[str, int | float, int | float | None, str], None]
 """Told of (step, done, total, note)."""
 

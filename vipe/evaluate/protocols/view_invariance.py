@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, Shaped
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.evaluate.baselines.matchers import Matcher
@@ -34,8 +34,6 @@ from vipe.geometry.planes import in_blocks
 from vipe.simulate import CameraRig
 from vipe.store import PoseStore
 from vipe.store.store import Where
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 RETRIEVAL_CONDITIONS: tuple[Condition, ...] = tuple(
     condition for condition in CONDITIONS if condition.name in ("ground truth", "noise 0.03", "2 missing")

@@ -2,16 +2,15 @@
 
 __all__ = ["AffineCamera", "affine_camera"]
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.errors import ShapeError
 from vipe.skeletons.working import COCO13_IN_H36M17
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _FLAT = 1e-4  # as in `column_basis`: a body thinner than this share of its size is flat
 

@@ -2,11 +2,11 @@
 
 __all__ = ["OFFSET_SPREAD", "fit_offsets"]
 
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
@@ -15,8 +15,6 @@ from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
 from vipe.retrieve.camera.perspective import CameraPrior, Fits, fit_cameras
 from vipe.retrieve.query import query, skip_reasons
 from vipe.skeletons.working import CHILDREN, COCO13, COCO13_IN_H36M17, COCO13_MIRRORED, PARENTS
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 OFFSET_SPREAD = 0.05
 """Standard deviation of an offset before looking, torso lengths: about 2.5 cm. Few people say little, so it decides

@@ -4,12 +4,12 @@ __all__ = ["BodyProportions", "CameraPrior", "Fits", "fit_cameras", "inverse_var
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int, Int64, Shaped
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.planes import in_blocks, rotate
@@ -17,8 +17,6 @@ from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
 from vipe.retrieve.camera.gauss_newton import JOINTS, MIN_DEPTH, Problem, Solution, Workspace, solve
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, PARENTS
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _SEEN = list(COCO13_IN_H36M17)
 _NO_GROUP = len(BONE_GROUPS)

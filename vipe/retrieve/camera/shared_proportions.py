@@ -2,15 +2,13 @@
 
 __all__ = ["shared_proportions"]
 
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from vipe.arrays import Array
 from vipe.errors import ShapeError
 from vipe.retrieve.camera.perspective import BodyProportions, Fits
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _LEAST_SPREAD = 0.03  # archive poses are not quite the person's, and bones take up some of that in every image alike
 _LEAST_OFF = 0.03  # of one image's estimate, however well its candidates agree

@@ -2,7 +2,6 @@
 
 __all__ = ["complete", "completed_candidates"]
 
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed.affine import view_signature
@@ -17,8 +17,6 @@ from vipe.errors import ShapeError
 from vipe.index import PoseIndex
 from vipe.retrieve.candidates.scan import PreparedGallery, affine_residual, scan
 from vipe.skeletons.working import COCO13_IN_H36M17
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _A_JOINT = 4  # completions for each missing joint
 _SAMPLE = 32768  # poses that completions are made of: two tiles of a scan, 1 ms

@@ -4,13 +4,14 @@ __all__ = ["LeaveOneOut", "joint_weights", "leave_one_out", "robust_candidates"]
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed.affine import column_basis
@@ -18,7 +19,6 @@ from vipe.index import PoseIndex
 from vipe.retrieve.candidates.scan import affine_residual
 from vipe.skeletons.working import COCO13_IN_H36M17
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Nearest = tuple[Int64[Array, "Q C"], Float32[Array, "Q C"]]
 Search = Callable[[PoseIndex, Keypoints, int, Int64[Array, " M"] | None], Nearest]
 

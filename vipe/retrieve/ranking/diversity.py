@@ -3,14 +3,12 @@
 __all__ = ["diversify"]
 
 import math
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
+from vipe.arrays import Array
 from vipe.errors import VipeError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROUNDING = 1e-6  # seconds: times are frames over a rate, and 0.5 s apart must not count as nearer
 

@@ -13,20 +13,18 @@ __all__ = [
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
 from scipy.special import expit
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.embed import Embedder
 from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.retrieve.camera.perspective import CameraPrior, Fits
 from vipe.retrieve.ranking.marginal_likelihood import marginal_likelihood
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 VOTERS = 60
 """Candidates of least cost that say which poses are likely; all others are judged by them."""

@@ -3,19 +3,17 @@
 __all__ = ["TILTS", "MarginalLikelihood", "marginal_likelihood"]
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
 from vipe.retrieve.camera.perspective import CameraPrior, Fits, inverse_variances
 from vipe.skeletons.working import BONES, CHILDREN, COCO13_IN_H36M17, H36M17, PARENTS, without_side
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 TILTS = (0.0, 0.025, 0.05, 0.1, 0.2)
 """Radians by which limb bones may point elsewhere than the candidate's; bones of trunk and head by half of it."""

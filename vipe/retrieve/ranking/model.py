@@ -11,18 +11,16 @@ __all__ = [
 ]
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from vipe.arrays import Array
 from vipe.errors import ShapeError
 from vipe.retrieve.ranking.features import PARTS, PERSON_PARTS
 from vipe.retrieve.shipped import ShippedNumbers
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 CONTRIBUTIONS = ("likelihood", "misfit", "camera", "build", "agreement", "embedding", "prior", "person", "calibration")
 """What the log odds of a hit is said to be made of: `PARTS` by kind, and what is the same for all of a person's."""

@@ -4,11 +4,11 @@ __all__ = ["Found", "Sequence", "TrackConfig", "best_paths"]
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.errors import VipeError
 from vipe.index import PoseIndex
@@ -17,8 +17,6 @@ from vipe.retrieve.camera.shared_proportions import shared_proportions
 from vipe.retrieve.query import query, residuals_of
 from vipe.retrieve.ranking.features import EmbeddingFeatures, FittedCandidates
 from vipe.retrieve.sequences.timeline import Timeline
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROUNDING = 1e-6  # seconds: times are frames over a rate
 

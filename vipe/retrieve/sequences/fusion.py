@@ -3,12 +3,12 @@
 __all__ = ["OTHER_IMAGES", "Change", "Fused", "Fusion", "SequenceEvidence", "fuse", "said"]
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 from scipy.special import expit, log_softmax
 
+from vipe.arrays import Array
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.ranking.features import FLATTENED, SAME_WIDTH, CandidateFeatures, compute_features
 from vipe.retrieve.ranking.marginal_likelihood import TILTS, marginal_likelihood
@@ -21,8 +21,6 @@ from vipe.retrieve.ranking.model import (
 )
 from vipe.retrieve.sequences.alignment import Found, Sequence
 from vipe.retrieve.shipped import ShippedNumbers
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 OTHER_IMAGES = "other images"
 """The part of a hit's log odds that is there because there are several images; the rest goes by `CONTRIBUTIONS`."""

@@ -2,15 +2,13 @@
 
 __all__ = ["Timeline"]
 
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Float64, Int64, Integer
 
+from vipe.arrays import Array
 from vipe.index import PoseIndex
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Timeline:

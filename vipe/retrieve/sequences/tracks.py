@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64, Integer
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
@@ -22,8 +23,6 @@ from vipe.retrieve.ranking.model import CONTRIBUTIONS, RankingModel
 from vipe.retrieve.sequences.alignment import Sequence, TrackConfig
 from vipe.retrieve.sequences.fusion import OTHER_IMAGES, Fusion, fuse, said
 from vipe.retrieve.sequences.timeline import Timeline
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROUNDING = 1e-6  # seconds: times are frames over a rate
 

@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from vipe.arrays import Array
 from vipe.simulate.motion.body import CHANNELS, OTHER, SIDES, SIGNS, Body
 from vipe.simulate.motion.figure import Feet
 from vipe.simulate.motion.ik import ArmAngles, elbow_angles
 from vipe.simulate.motion.timing import minimum_jerk, swing_height
-
-Array = np.ndarray[Any, np.dtype[Any]]
-
 
 # How hard channels can be accelerated: radians or metres per s^2; weights (free, hold, rest, gaze) take 0.25 s or so.
 _STRENGTH = dict.fromkeys(CHANNELS, 150.0) | {"x": math.inf, "y": math.inf, "z": 40.0}

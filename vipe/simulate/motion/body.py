@@ -3,12 +3,11 @@
 __all__ = ["CHANNELS", "LIMITS", "OTHER", "SIDED", "SIDES", "SIGNS", "UNSIDED", "Body", "limit", "sample_body"]
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from vipe.arrays import Array
 
 SIDES = ("left", "right")
 SIGNS = {"left": 1, "right": -1}

@@ -3,16 +3,14 @@
 __all__ = ["Feet", "figure"]
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from vipe.arrays import Array
 from vipe.simulate.motion.body import SIDED, SIDES, UNSIDED, Body
 from vipe.simulate.motion.ik import middle_joint, reach_for_bend, turn_from_down
 from vipe.skeletons import load
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _SIGN = np.array([1.0, -1.0])  # left is +y
 _STRETCH = 0.9965  # share of a leg's length that a standing leg uses at most: the knee keeps 10 degrees

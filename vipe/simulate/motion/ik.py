@@ -3,12 +3,12 @@
 __all__ = ["ArmAngles", "elbow_angles", "middle_joint", "reach_for_bend", "turn_from_down"]
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from vipe.arrays import Array
 
 
 class ArmAngles(NamedTuple):

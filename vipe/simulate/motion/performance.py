@@ -5,11 +5,11 @@ __all__ = ["LONGEST", "SHORTEST", "Take", "perform"]
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from vipe.arrays import Array
 from vipe.simulate.motion.actor import Actor
 from vipe.simulate.motion.arms import any_arm
 from vipe.simulate.motion.body import CHANNELS, SIDES, Body, limit
@@ -17,8 +17,6 @@ from vipe.simulate.motion.figure import figure
 from vipe.simulate.motion.programs import PROGRAMS
 from vipe.simulate.motion.timing import interpolate, wander
 from vipe.skeletons import load
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SHORTEST, LONGEST = 3.0, 12.0
 """Seconds a clip lasts."""

@@ -3,12 +3,11 @@
 __all__ = ["interpolate", "minimum_jerk", "swing_height", "wander"]
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from vipe.arrays import Array
 
 
 def minimum_jerk(phase: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

@@ -1,0 +1,50 @@
+"""Arrays as every module names them, and what is done to rows everywhere: blocks of them, and some of them (numpy)."""
+
+__all__ = ["Array", "blocks", "take_rows"]
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+"""Any numpy array; shapes and kinds stand beside it: `Float32[Array, "N 3"]`."""
+
+_D = TypeVar("_D")
+
+
+def blocks(count: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` rows that cover `count` rows, in order.
+
+    >>> list(blocks(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def take_rows(rows_of: _D, rows: Any, *, take: Callable[[Any, Any], Any] | None = None) -> _D:
+    """A dataclass with every array field indexed by the same rows; other fields stay as they are.
+
+    Args:
+        rows_of: Fields that are arrays, tensors, or dataclasses of such are indexed.
+        rows: What they are indexed with.
+        take: Called with (array, rows) instead of plain indexing.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Pair:
+    ...     name: str
+    ...     values: np.ndarray
+    >>> take_rows(Pair("a", np.arange(4)), slice(1, 3)).values
+    array([1, 2])
+    """
+    changed: dict[str, Any] = {}
+    for field in fields(rows_of):  # type: ignore[arg-type]
+        value = getattr(rows_of, field.name)
+        if is_dataclass(value) and not isinstance(value, type):
+            changed[field.name] = take_rows(value, rows, take=take)
+        elif hasattr(value, "shape"):
+            changed[field.name] = value[rows] if take is None else take(value, rows)
+    return replace(rows_of, **changed)  # type: ignore[type-var]
