@@ -1,6 +1,6 @@
 """Arrays as every module names them, and what is done to rows everywhere: blocks of them, and some of them (numpy)."""
 
-__all__ = ["Array", "blocks", "take_rows"]
+__all__ = ["Array", "blocks", "take_columns", "take_rows"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
@@ -48,3 +48,13 @@ def take_rows(rows_of: _D, rows: Any, *, take: Callable[[Any, Any], Any] | None 
         elif hasattr(value, "shape"):
             changed[field.name] = value[rows] if take is None else take(value, rows)
     return replace(rows_of, **changed)  # type: ignore[type-var]
+
+
+def take_columns(values: Array, columns: Array) -> Array:
+    """For each row, some of its columns, (Q, K, ...) and (Q, M) to (Q, M, ...).
+
+    >>> take_columns(np.array([[1, 2, 3], [4, 5, 6]]), np.array([[2, 0], [1, 1]]))
+    array([[3, 1],
+           [5, 5]])
+    """
+    return np.take_along_axis(values, columns.reshape(columns.shape + (1,) * (values.ndim - 2)), axis=1)

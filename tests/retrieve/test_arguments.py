@@ -10,7 +10,7 @@ from vipe import AffineSignature, Keypoints, PoseIndex, PoseStore
 from vipe.clips import Clip
 from vipe.errors import ArgumentError, VipeError
 from vipe.retrieve import CameraPrior, query_tracks, query_views
-from vipe.retrieve.arguments import check_asked
+from vipe.retrieve.arguments import check_arguments
 from vipe.retrieve.query import query
 from vipe.skeletons import load
 
@@ -27,9 +27,9 @@ def given(tmp_path_factory, standing):
 
 @pytest.mark.parametrize("number", [3, np.int64(3)], ids=["int", "numpy"])
 def test_what_a_search_takes_passes(given, number):
-    check_asked(given.index, given.people, k=number, candidates=number)
-    limits = {"max_per_clip": number, "min_gap_seconds": np.float32(0.5), "fit": CameraPrior()}
-    check_asked(given.index, given.people, k=number, candidates=number, **limits)
+    check_arguments(given.index, given.people, k=number, candidates=number)
+    limits = {"max_per_clip": number, "min_gap_seconds": np.float32(0.5), "camera_prior": CameraPrior()}
+    check_arguments(given.index, given.people, k=number, candidates=number, **limits)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_a_search_takes_passes(given, number):
         ("candidates", 1e3, "candidates must be a whole number, got float"),
         ("max_per_clip", 1.5, "max_per_clip must be a whole number or None, got float"),
         ("min_gap_seconds", "1 s", "min_gap_seconds must be a number, got str '1 s'"),
-        ("fit", {"noise": 1}, "fit must be a CameraPrior or None, got dict"),
+        ("camera_prior", {"noise": 1}, "camera_prior must be a CameraPrior or None, got dict"),
     ],
 )
 def test_what_it_does_not_take_is_told(given, name, value, message):
@@ -67,7 +67,7 @@ def test_people_and_stores_are_no_index(given):
 
 def refuse(message, *, index, keypoints, **more):
     with pytest.raises(ArgumentError, match=message) as caught:
-        check_asked(index, keypoints, **({"k": 3, "candidates": 3} | more))
+        check_arguments(index, keypoints, **({"k": 3, "candidates": 3} | more))
     assert isinstance(caught.value, VipeError)
     assert isinstance(caught.value, TypeError)
 

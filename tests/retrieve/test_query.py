@@ -1,4 +1,6 @@
 import itertools
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,11 +9,14 @@ from scipy.special import expit
 
 import vipe
 from vipe.detections import Keypoints
-from vipe.embed import AffineSignature
+from vipe.embed import AffineSignature, Embedder
 from vipe.errors import ShapeError, VipeError
+from vipe.index import PoseIndex
 from vipe.retrieve import CameraPrior, affine_camera, fit_cameras
 from vipe.retrieve.candidates.scan import affine_residual
 from vipe.retrieve.query import query
+from vipe.retrieve.ranking.evidence import embedding_distances
+from vipe.retrieve.ranking.model import RankingModel
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.skeletons import load
 from vipe.skeletons.working import COCO13_IN_H36M17
@@ -53,9 +58,9 @@ def fits_poses(index, hits):
     return index.poses(hits.rows[:, :5])
 
 
-def test_the_parts_of_a_hit_are_the_log_odds_of_its_probability(index, people):
+def test_contributions_to_a_hit_sum_to_the_log_odds_of_its_probability(index, people):
     hits = query(index, people, 5)
-    total = np.sum(list(hits.parts.values()), axis=0)
+    total = np.sum(list(hits.contributions.values()), axis=0)
     np.testing.assert_allclose(expit(total), hits.probability, atol=1e-4)
     assert (hits.probability_close <= hits.probability).all()
     assert ((hits.presence > 0) & (hits.presence < 1)).all()
@@ -94,8 +99,8 @@ def test_beyond_the_scanned_size_missing_joints_are_completed(affine, people, mo
         raise AssertionError("every pose was looked at")
 
     small = query(affine, people[:4], 5, mode="affine")
-    monkeypatch.setattr("vipe.retrieve.query.SCANNED", 50)
-    monkeypatch.setattr("vipe.retrieve.query.scan", refused)
+    monkeypatch.setattr("vipe.retrieve.candidates.affine.SCANNED", 50)
+    monkeypatch.setattr("vipe.retrieve.candidates.affine.scan", refused)
     large = query(affine, people[:4], 5, mode="affine")
     np.testing.assert_array_equal(large.rows[:, 0], small.rows[:, 0])
     np.testing.assert_allclose(large.distance[:, 0], small.distance[:, 0], atol=2e-3)
@@ -114,8 +119,8 @@ def test_a_joint_that_is_off_does_not_hide_the_right_pose(affine, people):
 
 
 def test_where_scanning_does_not_pay_the_learned_embedding_alone_brings_candidates(learned, people, monkeypatch):
-    monkeypatch.setattr("vipe.retrieve.query.SCANNED", 50)
-    monkeypatch.setattr("vipe.retrieve.query.scan", None)  # no pose is scanned
+    monkeypatch.setattr("vipe.retrieve.candidates.affine.SCANNED", 50)
+    monkeypatch.setattr("vipe.retrieve.candidates.affine.scan", None)  # no pose is scanned
     hits = query(learned, people, 5, candidates=10)
     nearest = query(learned, people, 20, mode="point")
     for row in range(12):
@@ -245,6 +250,82 @@ def test_an_index_of_signatures_with_other_constants_is_scanned(affine, people, 
 
 def test_it_is_the_public_name():
     assert vipe.query is query
+
+
+def test_a_prior_that_the_ranking_was_not_learned_under_is_refused(affine, people):
+    with pytest.raises(VipeError, match=r"camera_prior: noise is 0\.2, not 0\.033; the probabilities"):
+        query(affine, people, camera_prior=CameraPrior(noise=0.2))
+    wide = CameraPrior(noise=0.2)
+    model = replace(RankingModel.default(), camera_prior=wide)
+    hits = query(affine, people, camera_prior=wide, model=model)
+    np.testing.assert_array_equal(hits.rows, query(affine, people, model=model).rows)  # it is the model's own
+    assert (hits.probability != query(affine, people).probability).any()
+
+
+def test_an_index_of_the_shipped_embedding_answers_without_embedding_candidates_again(
+    store, people, tmp_path, monkeypatch
+):
+    shipped = Embedder.from_pretrained("default")
+    index = PoseIndex.build(store, shipped, tmp_path / "index")
+    expected = query(index, people, 5)
+    monkeypatch.setattr(Embedder, "encode_poses", None)
+    hits = query(index, people, 5)
+    np.testing.assert_array_equal(hits.rows, expected.rows)
+    np.testing.assert_array_equal(hits.probability, expected.probability)
+    rows = np.array([[7, 30]])
+    held = embedding_distances(index, rows, index.poses(rows), people[:1])
+    monkeypatch.undo()
+    anew = embedding_distances(None, rows, index.poses(rows), people[:1])
+    np.testing.assert_allclose(held.to_keypoints, anew.to_keypoints, rtol=1e-4)
+    np.testing.assert_allclose(held.to_mean, anew.to_mean, rtol=1e-4)
+
+
+def test_a_hit_carries_the_camera_and_body_it_was_ranked_by(index, people):
+    hits = query(index, people[:3], 4)
+    seen = people.mask[:3, None]
+    image = hits.fits.project()[:, :, COCO13_IN_H36M17]
+    off = np.linalg.norm(image - people.xy[:3, None], axis=-1) * seen
+    np.testing.assert_allclose(off, hits.fits.error, atol=0.05)
+    np.testing.assert_array_equal(hits.fits.cost, hits.fit_cost)
+    np.testing.assert_array_equal(hits.fits.residual, hits.distance)
+    nobody = Keypoints.of(people.xy[:1], np.zeros((1, 13), dtype=bool))
+    assert np.isnan(query(index, nobody, 4).fits.scale).all()
+    assert query(index, people[:1], 4, mode="affine").fits is None
+
+
+def test_the_page_draws_the_fitted_cameras_and_fits_none_anew(affine, people, tmp_path, monkeypatch):
+    pytest.importorskip("jinja2")
+    from vipe.plots.answers import save_query_page
+
+    hits = query(affine, people[:1], 3)
+    monkeypatch.setattr("vipe.retrieve.camera.perspective.fit_cameras", None)
+    monkeypatch.setattr("vipe.retrieve.fit_cameras", None)
+    pages = []
+    for fits in (hits.fits, hits.fits, replace(hits.fits, shift=hits.fits.shift + 40)):
+        save_query_page(tmp_path / "page.html", affine, people[:1], replace(hits, fits=fits))
+        pages.append((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert pages[0] == pages[1] != pages[2]
+
+
+def test_the_probability_of_a_hit_never_exceeds_presence_nor_falls_below_that_of_being_close(index, people, rng):
+    noisy = Keypoints.of(people.xy + rng.normal(0, 25, size=people.xy.shape), people.mask)
+    hits = query(index, noisy, 10)
+    assert (hits.probability_close <= hits.probability).all()
+    assert (hits.probability <= hits.presence[:, None]).all()
+
+
+def test_json_is_what_the_command_line_prints(index, people):
+    hits = query(index, people[:2], 2)
+    plain, explained = hits.to_json(people[:2]), hits.to_json(people[:2], explain=True)
+    first = plain["queries"][0]
+    assert (first["image_id"], first["person"]) == (people.image_id[0], int(people.person[0]))
+    assert first["presence"] == pytest.approx(float(hits.presence[0]), abs=1e-6)
+    assert first["hits"] == hits.of(0)
+    added = explained["queries"][1]["hits"][0]
+    assert added["contributions"] == {name: float(part[1, 0]) for name, part in hits.contributions.items()}
+    assert added["camera"]["scale"] == float(hits.fits.scale[1, 0])
+    assert len(added["bones"]) == 9
+    json.dumps(explained, allow_nan=False)
 
 
 def test_hits_are_drawn_over_the_keypoints_and_as_turning_bodies(affine, people, tmp_path):

@@ -41,7 +41,7 @@ def query(
         float, Parameter(help="Moments of one clip lie at least so far apart; 0 allows neighbouring frames.")
     ] = 0.0,
     explain: Annotated[
-        bool, Parameter(negative="", help="Say what the log odds of each hit are made of (mode `full`).")
+        bool, Parameter(negative="", help="Print what the log odds of each hit are made of (mode `full`).")
     ] = False,
     track: Annotated[
         bool,
@@ -91,21 +91,10 @@ def query(
         )
     else:
         hits, images = search(opened, people, k, mode=mode, **limits), []
-    if explain and hits.parts is None:
+    if explain and hits.contributions is None:
         raise VipeError(f"--explain needs mode full, got {mode}")
     seconds = time.perf_counter() - start
-    answers: list[dict[str, Any]] = []
-    for row in range(len(people)):
-        answer: dict[str, Any] = {"image_id": people.image_id[row], "person": int(people.person[row])}
-        if hits.skipped[row]:
-            answer["skipped"] = hits.skipped[row]
-        if hits.presence is not None and not hits.skipped[row]:
-            answer["presence"] = round(float(hits.presence[row]), 6)
-        answer["hits"] = hits.of(row)
-        if explain and hits.parts is not None:
-            for place, hit in enumerate(answer["hits"]):
-                hit["parts"] = {name: float(part[row, place]) for name, part in hits.parts.items()}
-        answers.append(answer)
+    answers: list[dict[str, Any]] = hits.to_json(people, explain=explain)["queries"]
     asked = counted(len(answers), "query", "queries") if images else counted(len(answers), "person", "people")
     last = f"{asked} in {seconds:.2f} s" + (f"; page: {page}" if page else "")
     # The answers come first: a page that cannot be written must not take them away.
@@ -159,7 +148,7 @@ def _apart(people: "Keypoints", groups: "Callable[[Array], Array]") -> "Array":
     """Number the groups of people who can be searched for together, from 0; everybody else is a group alone."""
     import numpy as np
 
-    from vipe.retrieve.query import skip_reasons
+    from vipe.retrieve import skip_reasons
 
     answerable = np.array([reason is None for reason in skip_reasons(people)], dtype=bool)
     group = np.full(len(people), -1)
@@ -175,8 +164,8 @@ def _nobody(images: list[str | int]) -> list[str]:
 
 
 _ADDED = {  # what adds to the log odds, in the words and the order of the table
-    "image": ("likelihood", "misfit"),
-    "usual": ("camera", "build", "prior"),
+    "image": ("likelihood", "residual"),
+    "usual": ("camera", "body", "pose prior"),
     "agree": ("agreement",),
     "embed": ("embedding",),
     "calib": ("person", "calibration"),
@@ -186,7 +175,7 @@ _ADDED = {  # what adds to the log odds, in the words and the order of the table
 
 def _table(answers: list[dict[str, Any]]) -> "Table":
     some: dict[str, Any] = next((hit for answer in answers for hit in answer["hits"]), {})
-    known = some.get("parts", {})
+    known = some.get("contributions", {})
     added = {name: [part for part in parts if part in known] for name, parts in _ADDED.items()}
     added = {name: parts for name, parts in added.items() if parts}
     moment = ["clip", "frame"] if added else ["clip", "frame", "seconds", "distance"]
@@ -215,7 +204,7 @@ def _table(answers: list[dict[str, Any]]) -> "Table":
                 "probable": f"{100 * hit['probability']:.0f}%" if likely else "",
             }
             for name, parts in added.items():
-                adds = sum(hit["parts"][part] for part in parts)
+                adds = sum(hit["contributions"][part] for part in parts)
                 cells[name] = f"{adds:+.1f}" if abs(adds) >= 0.05 else "0"
             rows.append([cells[name] for name in head])
     return table(head, rows, narrow=bool(added))

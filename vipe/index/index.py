@@ -2,11 +2,11 @@
 
 __all__ = ["PoseIndex"]
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import faiss
 import numpy as np
@@ -24,6 +24,8 @@ from vipe.index.manifest import Manifest, verify
 from vipe.index.neighbours import Neighbours
 from vipe.index.recipes import RECIPES, padded
 from vipe.store import PoseStore
+
+T = TypeVar("T")
 
 # Above this many queries times dimensions FAISS would turn to BLAS, which is off by 1e-5 in a squared distance and
 # stalls for a second where another process holds the cores; its SIMD path does neither.
@@ -43,6 +45,7 @@ class PoseIndex:
         self.manifest = manifest
         self._engine = engine
         self._given = encoder
+        self._made: dict[Any, Any] = {}
 
     @classmethod
     def build(
@@ -161,6 +164,13 @@ class PoseIndex:
     def holds(self, encoder: Encoder) -> bool:
         """Whether the embeddings are this very encoder's."""
         return self.manifest.encoder.fingerprint == encoder.fingerprint
+
+    def cached(self, make: Callable[["PoseIndex"], T]) -> T:
+        """What a function makes of this index: made at the first call, and kept as long as the index is."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: T = self._made[make]
+        return made
 
     def look_up(self, column: str, rows: Int64[Array, "*any"], blank: object) -> Shaped[Array, "*any"]:
         """One column of `frames()` at some rows, and `blank` where a row is -1."""

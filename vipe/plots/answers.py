@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vipe.arrays import Array
+from vipe.arrays import Array, take_rows
 from vipe.plots.figures import Card, Figure, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.report import Section, save_page
 from vipe.plots.sheet import save_sheet
@@ -98,13 +98,13 @@ def save_query_page(
     people: "Keypoints",
     hits: "Hits",
     most: int = 8,
-    joint_offsets: Float[Array, "13 3"] | None = None,
     images: Sequence["Keypoints"] = (),
 ) -> None:
     """Draw each person of a keypoint file with the first hits, or why there are none.
 
-    A hit is drawn twice: under its fitted camera, with the person's build, over the query's keypoints, and as a body
-    that turns, from the camera's view on.
+    A hit is drawn twice: over the query's keypoints, under the camera and with the body that it was ranked by, and
+    beside them as a body that turns, from the camera's view on. Hits that no camera was fitted to (modes "affine" and
+    "point") are drawn under their affine camera.
 
     Args:
         page: HTML file to write.
@@ -112,12 +112,9 @@ def save_query_page(
         people: The queries; of tracks and of several views the person over whose image to draw, one a query.
         hits: What came back.
         most: Hits drawn for each person.
-        joint_offsets: As the search was given.
         images: Of tracks and of several views all images of each query, in order; up to four are drawn, of more the
             one in `people`.
     """
-    from vipe.retrieve import fit_cameras
-
     sections = []
     for row in range(len(people)):
         one = people[row : row + 1]
@@ -125,17 +122,15 @@ def save_query_page(
         cards = _asked(one, every)
         shown = hits.of(row)[:most]
         if shown:
-            poses = index.poses(np.array([[hit["row"] for hit in shown]]))
-            fits = fit_cameras(poses, one, joint_offsets=joint_offsets)
             cards += [
                 Card(
                     figure=_overlay(people.xy[row], people.mask[row], image),
-                    beside=figure_in_camera(body),
+                    beside=body,
                     title=f"{hit['rank']}. {hit['clip']} {hit['time']:.2f}\u00a0s",
                     note=f"distance {hit['distance']:.3f}" + (f", {hit['action']}" if hit["action"] else ""),
                     probability=hit.get("probability"),
                 )
-                for hit, image, body in zip(shown, fits.project()[0], fits.poses[0], strict=True)
+                for hit, (image, body) in zip(shown, _drawn(index, one, hits, row), strict=False)
             ]
         who = f"{_called(every)}, person {int(people.person[row])}"
         sections.append(Section(title=who, rows=[("", cards)], note=hits.skipped[row] or _presence(hits, row)))
@@ -143,11 +138,25 @@ def save_query_page(
         page,
         "Moments of the archive that show these poses",
         sections,
-        intro="Each hit under the camera fitted to it, with the person's build, over the query's keypoints (grey), and "
-        "beside it the same body, turning from that view on; drag to turn all. Blue is the person's left, orange the "
+        intro="Each hit under the camera fitted to it, with the person's proportions, over the query's keypoints (grey), "
+        "and beside it the same body, turning from that view on; drag to turn all. Blue is the person's left, orange the "
         "right. A bar, where there is one, is the probability that the hit shows the pose."
         + (" Of images that were searched with as one, hits are drawn over the one that says so." if images else ""),
     )
+
+
+def _drawn(index: "PoseIndex", one: "Keypoints", hits: "Hits", row: int) -> list[tuple[Float[Array, "17 2"], Figure]]:
+    """Each hit's image, pixels, and its body seen from the camera."""
+    found = hits.found[row]
+    if hits.fits is not None:
+        fits = take_rows(hits.fits, (slice(row, row + 1), found))
+        return [(image, figure_in_camera(body)) for image, body in zip(fits.project()[0], fits.poses[0], strict=True)]
+    from vipe.retrieve import affine_camera
+
+    poses = index.poses(hits.rows[row : row + 1, found])
+    cameras = affine_camera(poses, one)
+    images, bodies = cameras.project(poses)[0], poses[0]
+    return [(image, figure_3d(body, A)) for image, body, A in zip(images, bodies, cameras.A[0], strict=True)]
 
 
 def _asked(one: "Keypoints", every: "Keypoints") -> list[Card]:

@@ -1,13 +1,16 @@
 """From keypoints to ranked hits: candidates from the index, checked by geometry."""
 
 from vipe.retrieve.camera.affine import AffineCamera, affine_camera
-from vipe.retrieve.camera.body import BONE_GROUPS
+from vipe.retrieve.camera.body import BONE_GROUPS, BodyProportions
 from vipe.retrieve.camera.conventions import fit_offsets
-from vipe.retrieve.camera.perspective import BodyProportions, CameraPrior, Fits, fit_cameras
+from vipe.retrieve.camera.perspective import Fits, fit_cameras
+from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.shared_proportions import shared_proportions
-from vipe.retrieve.query import CANDIDATES, Mode
+from vipe.retrieve.candidates.affine import skip_reasons
+from vipe.retrieve.query import Mode
 from vipe.retrieve.sequences.alignment import TrackConfig
 from vipe.retrieve.sequences.tracks import middle_rows, query_tracks, query_views
+from vipe.retrieve.session import CANDIDATES, Search, SearchSettings
 
 __all__ = [
     "BONE_GROUPS",
@@ -17,6 +20,8 @@ __all__ = [
     "CameraPrior",
     "Fits",
     "Mode",
+    "Search",
+    "SearchSettings",
     "TrackConfig",
     "affine_camera",
     "fit_cameras",
@@ -25,4 +30,5 @@ __all__ = [
     "query_tracks",
     "query_views",
     "shared_proportions",
+    "skip_reasons",
 ]

@@ -1,6 +1,6 @@
-"""Whether a search was asked with the right kinds of things, before anything is computed."""
+"""The types of a search's arguments, checked before anything is computed."""
 
-__all__ = ["check_asked"]
+__all__ = ["check_arguments"]
 
 from numbers import Integral, Real
 from os import PathLike
@@ -8,11 +8,11 @@ from os import PathLike
 from vipe.detections import Keypoints
 from vipe.errors import ArgumentError
 from vipe.index import PoseIndex
-from vipe.retrieve.camera.perspective import CameraPrior
+from vipe.retrieve.camera.prior import CameraPrior
 from vipe.store import PoseStore
 
 
-def check_asked(
+def check_arguments(
     index: object,
     keypoints: object,
     *,
@@ -20,12 +20,12 @@ def check_asked(
     candidates: object,
     max_per_clip: object = None,
     min_gap_seconds: object = 0.0,
-    fit: object = None,
+    camera_prior: object = None,
 ) -> None:
-    """Refuse arguments of a search that are of another kind than it takes; their values are left to the search.
+    """Refuse arguments of the wrong type; their values are left to the search.
 
     Raises:
-        ArgumentError: If one is; names it, what came and what was expected, and where it is known what to do.
+        ArgumentError: Names the argument, what came, what was expected and, where that is known, what to do.
     """
     if not isinstance(index, PoseIndex):
         raise ArgumentError(f"index must be a PoseIndex, got {_kind(index)}{_open(index)}")
@@ -37,8 +37,8 @@ def check_asked(
             raise ArgumentError(f"{name} must be a whole number{' or None' if optional else ''}, got {_kind(count)}")
     if not _is(min_gap_seconds, Real):
         raise ArgumentError(f"min_gap_seconds must be a number, got {_kind(min_gap_seconds)}")
-    if fit is not None and not isinstance(fit, CameraPrior):
-        raise ArgumentError(f"fit must be a CameraPrior or None, got {_kind(fit)}")
+    if camera_prior is not None and not isinstance(camera_prior, CameraPrior):
+        raise ArgumentError(f"camera_prior must be a CameraPrior or None, got {_kind(camera_prior)}")
 
 
 def _is(value: object, kind: type) -> bool:

@@ -2,26 +2,47 @@
 
 __all__ = ["Hits"]
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Float64, Int64, Shaped
+from scipy.special import expit
 
-from vipe.arrays import Array
+from vipe.arrays import Array, take_columns
+from vipe.detections import Keypoints
 from vipe.index import PoseIndex
+from vipe.retrieve.camera.perspective import Fits
+from vipe.retrieve.ranking.evidence import FittedCandidates
+from vipe.retrieve.ranking.model import Probabilities
 
 _OPTIONAL = ("probability", "probability_close", "fit_cost", "affine_residual")
+
+_EMPTY: dict[str, object] = {  # what an empty place holds
+    "rows": -1,
+    "ids": -1,
+    "distance": np.inf,
+    "clip": "",
+    "frame": -1,
+    "time": np.nan,
+    "subject": "",
+    "action": "",
+    "probability": 0,
+    "probability_close": 0,
+    "presence": np.nan,
+    "fit_cost": np.inf,
+    "affine_residual": np.inf,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hits:
-    """The K nearest frames of an archive for each of Q queries, best first.
+    """The K best frames of an archive for each of Q queries, best first.
 
     A query may have fewer than K: the places left have row -1, distance infinity, time NaN and empty names, and come
-    last. `skipped` says for each query why it has none, where it could not be searched for at all.
+    last. `skipped` gives for each query the reason why it has none, where it could not be searched for at all.
     """
 
     rows: Int64[Array, "Q K"]  # of the index
@@ -36,9 +57,10 @@ class Hits:
     probability: Float32[Array, "Q K"] | None = None  # that the pose lies within 0.1 torso of the true one
     probability_close: Float32[Array, "Q K"] | None = None  # within 0.05
     presence: Float32[Array, " Q"] | None = None  # probability that any pose searched lies within 0.1; NaN if skipped
-    parts: Mapping[str, Float32[Array, "Q K"]] | None = None  # of the log odds of `probability`: they sum to it
-    fit_cost: Float32[Array, "Q K"] | None = None  # twice the negative log posterior of camera and build
+    contributions: Mapping[str, Float32[Array, "Q K"]] | None = None  # to the log odds of `probability`: they sum to it
+    fit_cost: Float32[Array, "Q K"] | None = None  # twice the negative log posterior of camera and body
     affine_residual: Float32[Array, "Q K"] | None = None  # what made it a candidate
+    fits: Fits | None = None  # the camera and body of each hit, as they were ranked; NaN in empty places
 
     @classmethod
     def look_up(
@@ -47,8 +69,17 @@ class Hits:
         rows: Int64[Array, "Q K"],
         distance: Float32[Array, "Q K"],
         skipped: tuple[str | None, ...] | None = None,
+        **judged: Any,
     ) -> "Hits":
-        """The moments that rows of an index are; row -1 is an empty place."""
+        """The moments that rows of an index are; row -1 is an empty place.
+
+        Args:
+            index: The archive.
+            rows: Of the index.
+            distance: Of each.
+            skipped: Why a query has no hits.
+            judged: The fields that a ranking adds.
+        """
         return cls(
             rows=rows,
             ids=index.look_up("id", rows, -1),
@@ -59,7 +90,134 @@ class Hits:
             subject=index.look_up("subject", rows, ""),
             action=index.look_up("action", rows, ""),
             skipped=(None,) * len(rows) if skipped is None else skipped,
+            **judged,
         )
+
+    @classmethod
+    def judged(
+        cls,
+        index: PoseIndex,
+        candidates: FittedCandidates,
+        log_odds: Probabilities,
+        contributions: Mapping[str, Float32[Array, "Q S"]],
+        places: Int64[Array, "Q K"],
+        *,
+        cost: Float32[Array, "Q S"] | None = None,
+        distance: Float32[Array, "Q S"] | None = None,
+        affine: bool = True,
+    ) -> "Hits":
+        """Hits of fitted candidates.
+
+        Args:
+            index: The archive.
+            candidates: Of Q people.
+            log_odds: Of their probabilities.
+            contributions: To them.
+            places: Which candidates are hits, in order; -1 for an empty place.
+            cost: Of each candidate, if not that of its fit.
+            distance: Likewise, if not the residual of its fit.
+            affine: Whether the affine residual belongs to the hits.
+        """
+        empty, taken = places < 0, np.maximum(places, 0)
+
+        def of_hits(values: Array, blank: object) -> Array:
+            own = take_columns(values, taken)
+            own[empty] = blank
+            return own
+
+        fits = candidates.fits.take(taken)
+        for field in fields(Fits):
+            getattr(fits, field.name)[empty] = np.nan
+        return cls.look_up(
+            index,
+            of_hits(candidates.rows, -1),
+            of_hits(candidates.fits.residual if distance is None else distance, np.inf),
+            probability=of_hits(expit(log_odds.near), 0),
+            probability_close=of_hits(expit(log_odds.close), 0),
+            presence=expit(log_odds.presence),
+            contributions={name: of_hits(values, 0) for name, values in contributions.items()},
+            fit_cost=of_hits(candidates.fits.cost if cost is None else cost, np.inf),
+            affine_residual=of_hits(candidates.affine_residual, np.inf) if affine else None,
+            fits=fits,
+        )
+
+    @classmethod
+    def none(
+        cls,
+        index: PoseIndex,
+        queries: int,
+        k: int,
+        skipped: tuple[str | None, ...],
+        groups: Sequence[str] | None = None,
+        *,
+        affine: bool = True,
+    ) -> "Hits":
+        """Queries without a hit, as of a ranking if `groups` of contributions are given."""
+
+        def empty(name: str) -> Float32[Array, "Q K"]:
+            return np.full((queries, k), _EMPTY[name], dtype=np.float32)
+
+        rows = np.full((queries, k), -1, dtype=np.int64)
+        if groups is None:
+            return cls.look_up(index, rows, empty("distance"), skipped)
+        return cls.look_up(
+            index,
+            rows,
+            empty("distance"),
+            skipped,
+            probability=empty("probability"),
+            probability_close=empty("probability_close"),
+            presence=np.full(queries, np.nan, dtype=np.float32),
+            contributions={name: np.zeros((queries, k), dtype=np.float32) for name in groups},
+            fit_cost=empty("fit_cost"),
+            affine_residual=empty("affine_residual") if affine else None,
+            fits=Fits.empty(queries, k),
+        )
+
+    @classmethod
+    def stacked(cls, hits: "Sequence[Hits]") -> "Hits":
+        """The queries of several searches as those of one."""
+        return hits[0]._combined([*hits], tuple(reason for one in hits for reason in one.skipped))
+
+    def spread_over(self, queries: Int64[Array, " Q"], skipped: tuple[str | None, ...]) -> "Hits":
+        """These hits as those of some of more queries; the others have none, for the reasons given."""
+
+        def spread(values: Array, blank: object) -> Array:
+            whole = np.full((len(skipped), *values.shape[1:]), blank, dtype=values.dtype)
+            whole[queries] = values
+            return whole
+
+        changed: dict[str, Any] = {
+            name: spread(getattr(self, name), blank)
+            for name, blank in _EMPTY.items()
+            if getattr(self, name) is not None
+        }
+        if self.contributions is not None:
+            changed["contributions"] = {name: spread(values, 0) for name, values in self.contributions.items()}
+        if self.fits is not None:
+            arrays = {field.name: spread(getattr(self.fits, field.name), np.nan) for field in fields(Fits)}
+            changed["fits"] = Fits(**arrays)
+        return replace(self, **changed, skipped=skipped)
+
+    def _combined(self, hits: "list[Hits]", skipped: tuple[str | None, ...]) -> "Hits":
+        changed: dict[str, Any] = {
+            name: np.concatenate([getattr(one, name) for one in hits])
+            for name in _EMPTY
+            if getattr(self, name) is not None
+        }
+        if self.contributions is not None:
+            changed["contributions"] = {
+                name: np.concatenate([one.contributions[name] for one in hits if one.contributions is not None])
+                for name in self.contributions
+            }
+        if self.fits is not None:
+            changed["fits"] = Fits(
+                **{
+                    field.name: np.concatenate([getattr(one.fits, field.name) for one in hits if one.fits is not None])
+                    for field in fields(Fits)
+                }
+            )
+        return replace(self, **changed, skipped=skipped)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,6 +232,30 @@ class Hits:
         number = range(len(self))[query]
         columns = {name: values[number, self.found[number]].tolist() for name, values in self._columns().items()}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def to_json(self, people: Keypoints, *, explain: bool = False) -> dict[str, Any]:
+        """Plain values: {"queries": [{"image_id", "person", "presence", "hits": [...]}]}, one a query, in order.
+
+        Args:
+            people: The person that each query is named for.
+            explain: Add each hit's contributions, camera and bones, where the hits have them.
+        """
+        queries: list[dict[str, Any]] = []
+        for number in range(len(self)):
+            query: dict[str, Any] = {
+                "image_id": people.image_id[number],
+                "person": int(people.person[number]),
+            }
+            if self.skipped[number]:
+                query["skipped"] = self.skipped[number]
+            elif self.presence is not None:
+                query["presence"] = round(float(self.presence[number]), 6)
+            query["hits"] = self.of(number)
+            if explain:
+                for place, hit in enumerate(query["hits"]):
+                    hit |= self._explained(number, place)
+            queries.append(query)
+        return {"queries": queries}
 
     def table(self) -> pa.Table:
         """One row a hit: query (from 0), rank (from 1), row, id, clip, frame, time, subject, action, distance.
@@ -93,3 +275,15 @@ class Hits:
         columns |= {name: getattr(self, name) for name in ("clip", "frame", "time", "subject", "action", "distance")}
         optional = {name: getattr(self, name) for name in _OPTIONAL}
         return columns | {name: values for name, values in optional.items() if values is not None}
+
+    def _explained(self, query: int, place: int) -> dict[str, Any]:
+        added: dict[str, Any] = {}
+        if self.contributions is not None:
+            added["contributions"] = {name: float(part[query, place]) for name, part in self.contributions.items()}
+        if self.fits is not None:
+            camera = {name: getattr(self.fits, name)[query, place].tolist() for name in _CAMERA}
+            added |= {"camera": camera, "bones": self.fits.bones[query, place].tolist()}
+        return added
+
+
+_CAMERA = ("rotation", "scale", "shift", "inverse_depth")

@@ -1,4 +1,4 @@
-"""Learned numbers that come with the library as a JSON file that can be read and compared."""
+"""Learned numbers that come with the library, as a JSON file beside the code that uses them."""
 
 __all__ = ["ShippedNumbers"]
 
@@ -12,16 +12,16 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from vipe.atomic_write import atomic_write
-from vipe.errors import ReadError, ShapeError
+from vipe.errors import ReadError, ShapeError, VipeError
 
 _Own = TypeVar("_Own", bound="ShippedNumbers")
 
 
 class ShippedNumbers:
-    """A dataclass of numbers, and the file of the package that holds those in use."""
+    """A dataclass of learned numbers that is saved as JSON, and the file that holds the library's own."""
 
-    shipped: ClassVar[str]  # name of the file
-    broken: ClassVar[str]  # what is wrong with a file that does not hold such numbers
+    shipped: ClassVar[str]  # path of the library's file, from the folder of `vipe.retrieve`
+    broken: ClassVar[str]  # what an error calls a file that does not hold such numbers
 
     @classmethod
     @cache
@@ -39,15 +39,15 @@ class ShippedNumbers:
         """Read numbers that `save` wrote.
 
         Raises:
-            ReadError: If there are none, they are broken, or of another version.
+            ReadError: If the file is missing, broken, or of another version.
         """
         try:
             return msgspec.json.decode(Path(path).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError, ShapeError) as error:
+        except (OSError, msgspec.MsgspecError, ShapeError, VipeError) as error:
             raise ReadError(f"{path}: {cls.broken}: {error}") from error
 
     def save(self, path: str | Path) -> None:
-        """Write them; a file that is there is replaced whole or not at all."""
+        """Write the numbers; an earlier file is replaced whole or not at all."""
         numbers: Any = self
         with atomic_write(Path(path), replace=True) as file:
             file.write_text(json.dumps(asdict(numbers), indent=1) + "\n", encoding="utf-8")

@@ -1,13 +1,15 @@
 """Where annotators put joints is learned from keypoints alone, as far as cameras and builds leave it open."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from vipe.detections import Keypoints
+from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.rotations import random_rotation
-from vipe.retrieve import fit_cameras
+from vipe.retrieve import CameraPrior, fit_cameras
 from vipe.retrieve.camera.conventions import _derivatives, fit_offsets
 from vipe.skeletons import load
 from vipe.skeletons.working import COCO13_IN_H36M17
@@ -65,6 +67,23 @@ def test_keypoints_of_the_archives_own_joints_need_hardly_any(affine, annotated,
     xy = 150 * affine.canonical[rows][:, COCO13_IN_H36M17] @ turn.swapaxes(1, 2)
     offsets = fit_offsets(affine, Keypoints.of(xy + rng.normal(0, 1.5, size=xy.shape)), candidates=20)
     assert np.linalg.norm(offsets, axis=1).max() < 0.03
+
+
+def test_a_joint_of_little_confidence_hardly_counts_and_covariance_serves_as_well(affine, annotated):
+    """The weighting of keypoints is that of the camera fit, whether a detector gives scores or covariances."""
+    people = annotated[1][:4]  # few, so that the prior of the offsets counts beside them
+    nose, prior = COCO.index("nose"), CameraPrior()
+    confidence = np.ones((4, 13), dtype=np.float32)
+    confidence[:, nose] = 0.05
+    radius = normalize_keypoints(people)[2]
+    variance = (prior.noise**2 / confidence) * radius[:, None] ** 2
+    covariance = (variance[..., None, None] * np.eye(2)).astype(np.float32)
+    of_scores, of_covariances, usual = (
+        fit_offsets(affine, one, candidates=10)
+        for one in (replace(people, confidence=confidence), replace(people, covariance=covariance), people)
+    )
+    np.testing.assert_allclose(of_scores, of_covariances, atol=1e-4)
+    assert abs(of_scores[nose, 0]) < 0.7 * abs(usual[nose, 0])
 
 
 def test_a_tight_belief_holds_offsets_at_nought(affine, annotated):

@@ -8,7 +8,8 @@ from vipe.errors import ShapeError, VipeError
 from vipe.geometry import canonicalize_array, random_rotation
 from vipe.retrieve import BONE_GROUPS, BodyProportions, CameraPrior, fit_cameras, shared_proportions
 from vipe.retrieve.camera import gauss_newton as solver_module
-from vipe.retrieve.camera.gauss_newton import Problem, Solution, Workspace, solve
+from vipe.retrieve.camera.gauss_newton import Workspace, solve
+from vipe.retrieve.camera.problem import Layout, Problem
 from vipe.skeletons import load
 from vipe.skeletons.working import COCO13_IN_H36M17
 
@@ -120,15 +121,15 @@ def posterior(pose, xy):
 
 def test_a_known_build_is_kept_to_and_a_vague_one_left(noisy):
     known = BodyProportions(mean=noisy.factors, spread=np.full((60, 9), 1e-3))
-    told = fit_cameras(noisy.poses[:, None], noisy.people, GAUSS, build=known)
+    told = fit_cameras(noisy.poses[:, None], noisy.people, GAUSS, proportions=known)
     np.testing.assert_allclose(told.bones[:, 0], noisy.factors, atol=2e-3)
     untold = fit_cameras(noisy.poses[:, None], noisy.people, GAUSS)
     turned = [np.einsum("nij,nij->n", fits.rotation[:, 0], noisy.R) for fits in (told, untold)]
     assert np.mean(turned[0]) > np.mean(turned[1])
     default = BodyProportions(mean=np.zeros((60, 9)), spread=np.full((60, 9), GAUSS.bone_spread))
-    again = fit_cameras(noisy.poses[:, None], noisy.people, GAUSS, build=default)
+    again = fit_cameras(noisy.poses[:, None], noisy.people, GAUSS, proportions=default)
     np.testing.assert_allclose(again.cost, untold.cost, rtol=1e-4, atol=1e-3)
-    some = fit_cameras(noisy.poses[7:9, None], noisy.people[7:9], GAUSS, build=known[7:9])
+    some = fit_cameras(noisy.poses[7:9, None], noisy.people[7:9], GAUSS, proportions=known[7:9])
     np.testing.assert_allclose(some.cost, told.cost[7:9], rtol=1e-4, atol=1e-3)
 
 
@@ -327,7 +328,7 @@ def test_a_second_round_starts_where_the_first_ended(noisy):
     xy = torch.randn(13, 2, 60, generator=torch.Generator().manual_seed(0))
     problem = Problem.of(points, xy, torch.full((13, 60), 900.0), CameraPrior())
     first = solve(problem, 2, Workspace(60))
-    assert (solve(problem, 3, Workspace(60), first)[Solution.COST] <= first[Solution.COST] * (1 + 1e-6)).all()
+    assert (solve(problem, 3, Workspace(60), first)[Layout.COST] <= first[Layout.COST] * (1 + 1e-6)).all()
 
 
 @pytest.mark.refusal
@@ -338,13 +339,17 @@ def test_what_does_not_fit_is_refused(noisy):
         fit_cameras(np.full((60, 1, 17, 3), np.nan), noisy.people)
     with pytest.raises(ShapeError, match=r"joint_offsets must be \(13, 3\) finite numbers, got shape \(17, 3\)"):
         fit_cameras(noisy.poses[:, None], noisy.people, joint_offsets=np.zeros((17, 3)))
-    with pytest.raises(ShapeError, match=r"build must be of 60 people, got 2"):
+    with pytest.raises(ShapeError, match=r"proportions must be of 60 people, got 2"):
         fit_cameras(
-            noisy.poses[:, None], noisy.people, build=BodyProportions(mean=np.zeros((2, 9)), spread=np.ones((2, 9)))
+            noisy.poses[:, None],
+            noisy.people,
+            proportions=BodyProportions(mean=np.zeros((2, 9)), spread=np.ones((2, 9))),
         )
-    with pytest.raises(ShapeError, match=r"build: spread must be \(2, 9\) finite numbers, got shape \(2, 8\)"):
+    with pytest.raises(
+        ShapeError, match=r"body proportions: spread must be \(2, 9\) finite numbers, got shape \(2, 8\)"
+    ):
         BodyProportions(mean=np.zeros((2, 9)), spread=np.ones((2, 8)))
-    with pytest.raises(VipeError, match=r"build: spread must be above 0, got 0.0"):
+    with pytest.raises(VipeError, match=r"body proportions: spread must be above 0, got 0.0"):
         BodyProportions(mean=np.zeros((2, 9)), spread=np.zeros((2, 9)))
     with pytest.raises(ShapeError, match=r"group must be \(60,\)"):
         shared_proportions(fit_cameras(noisy.poses[:, None], noisy.people), np.zeros(3, dtype=np.int64))
@@ -352,7 +357,7 @@ def test_what_does_not_fit_is_refused(noisy):
 
 @pytest.mark.parametrize("setting", [{"noise": 0.0}, {"bone_spread": -1.0}, {"student": 0.0}, {"steps": 0}])
 def test_settings_that_make_no_sense_are_refused(setting):
-    with pytest.raises(VipeError, match=f"fit: {next(iter(setting))} must be"):
+    with pytest.raises(VipeError, match=f"camera prior: {next(iter(setting))} must be"):
         CameraPrior(**setting)
 
 

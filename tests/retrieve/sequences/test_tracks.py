@@ -129,7 +129,7 @@ def test_one_image_is_answered_like_any_query(moving, rng):
     ):
         for name in ("rows", "distance", "probability", "probability_close", "presence", "fit_cost"):
             np.testing.assert_allclose(getattr(hits, name), getattr(expected, name), rtol=2e-3, atol=1e-3)
-        assert not hits.parts["other images"].any()
+        assert not hits.contributions["other images"].any()
 
 
 def test_equal_images_of_one_moment_say_what_one_says(moving, rng):
@@ -166,9 +166,9 @@ def test_hits_of_several_images_are_as_sure_as_their_parts_sum_to(moving, rng):
         near, close = hits.probability[0], hits.probability_close[0]
         assert ((near >= 0) & (near <= hits.presence[0] + 1e-6) & (close <= near + 1e-6)).all()
         assert 0 < hits.presence[0] <= 1
-        odds = np.sum(list(hits.parts.values()), axis=0)[0]
+        odds = np.sum(list(hits.contributions.values()), axis=0)[0]
         np.testing.assert_allclose(1 / (1 + np.exp(-odds)), near, atol=1e-4)
-        assert hits.parts["other images"][0].any()
+        assert hits.contributions["other images"][0].any()
 
 
 def test_a_convention_of_joints_is_handed_on(moving, rng):
@@ -252,3 +252,17 @@ def test_numbers_that_do_not_fit_are_refused(moving, rng):
         TrackConfig(slack=1.0)
     with pytest.raises(VipeError, match="fade must be finite and above 0, got 0"):
         TrackConfig(fade=0.0)
+
+
+def test_hits_of_a_track_carry_the_camera_of_its_middle_frame_and_of_views_that_of_the_first(moving):
+    rows = np.arange(10, 15)
+    people = seen(moving, rows, np.random.default_rng(1), noise=0.5)
+    none = np.zeros(5, dtype=np.int64)
+    track = query_tracks(moving, people, 2, track=none, time=np.arange(5) / 10)
+    views = query_views(moving, seen(moving, np.repeat(12, 5), np.random.default_rng(1), noise=0.5), 2, moment=none)
+    assert track.rows[0, 0] == views.rows[0, 0] == 12
+    middle = middle_rows(none, np.arange(5) / 10)[0]
+    image = track.fits.project()[0, 0, COCO13_IN_H36M17]
+    assert np.linalg.norm(image - people.xy[middle], axis=-1).mean() < 5
+    assert np.linalg.norm(image - people.xy[0], axis=-1).mean() > 10
+    assert np.isfinite(views.fits.scale).all()

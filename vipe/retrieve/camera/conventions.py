@@ -12,8 +12,9 @@ from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.frames import Where
 from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
-from vipe.retrieve.camera.perspective import CameraPrior, Fits, fit_cameras
-from vipe.retrieve.query import query, skip_reasons
+from vipe.retrieve.camera.perspective import Fits, fit_cameras, inverse_variances
+from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.candidates.affine import by_affine_camera, skip_reasons
 from vipe.skeletons.working import CHILDREN, COCO13, COCO13_IN_H36M17, COCO13_MIRRORED, PARENTS
 
 OFFSET_SPREAD = 0.05
@@ -21,6 +22,7 @@ OFFSET_SPREAD = 0.05
 how much of what they say is believed."""
 
 _ROUNDS = 3
+_LEAST_WEIGHT = 1e-12
 _SHARPENED = 10  # candidates of each person that say where their joints are
 
 _KEYPOINTS = list(COCO13_IN_H36M17)
@@ -33,7 +35,7 @@ def fit_offsets(
     where: Where | None = None,
     candidates: int = 200,
     spread: float = OFFSET_SPREAD,
-    fit: CameraPrior | None = None,
+    camera_prior: CameraPrior | None = None,
 ) -> Float64[Array, "13 3"]:
     """Estimate how far keypoints lie from an archive's joints, from keypoints alone.
 
@@ -51,7 +53,7 @@ def fit_offsets(
         where: Search only rows that match, as in `PoseIndex.rows`.
         candidates: Of each person.
         spread: Torso lengths.
-        fit: What the camera check believes.
+        camera_prior: As `fit_cameras` takes it.
 
     Returns:
         Offsets in canonical directions (x backwards, y to the right, z up), torso lengths: what `fit_cameras` takes as
@@ -70,13 +72,15 @@ def fit_offsets(
     if not usable:
         raise VipeError("offsets: nobody can be searched for; give people of whom at least 6 joints are seen")
     people = keypoints[np.array(usable)]
-    near = query(index, people, candidates, mode="affine", where=where).rows
-    poses = index.poses(near)
+    allowed = None if where is None else index.rows(where)
+    available = len(index) if allowed is None else len(allowed)
+    poses = index.poses(by_affine_camera(index, people, min(candidates, available), allowed).rows)
+    prior = camera_prior or CameraPrior()
     offsets = np.zeros((len(COCO13), 3))
     basis = _symmetric()
     for _ in range(_ROUNDS):
-        fits = fit_cameras(poses, people, fit, joint_offsets=offsets)
-        offsets = offsets + (basis @ _step(fits, people, fit or CameraPrior(), basis, offsets, spread)).reshape(-1, 3)
+        fits = fit_cameras(poses, people, prior, joint_offsets=offsets)
+        offsets = offsets + (basis @ _step(fits, people, prior, basis, offsets, spread)).reshape(-1, 3)
     return offsets
 
 
@@ -92,7 +96,7 @@ def _symmetric() -> Float64[Array, "39 free"]:
 def _step(
     fits: Fits,
     people: Keypoints,
-    config: CameraPrior,
+    prior: CameraPrior,
     basis: Float64[Array, "39 free"],
     offsets: Float64[Array, "13 3"],
     spread: float,
@@ -100,20 +104,22 @@ def _step(
     """The change of the offsets that explains most of what is left."""
     best = np.argsort(fits.cost, axis=1)[:, :_SHARPENED]
     radius = normalize_keypoints(people)[2]
+    # Those of the camera fit; a joint that is not visible takes no part, so its variance may be anything.
+    variances = 1 / np.maximum(inverse_variances(people, radius, prior), _LEAST_WEIGHT)
     matrix = np.eye(basis.shape[1]) / spread**2
     right = -basis.T @ offsets.ravel() / spread**2
     for person, rows in enumerate(best):
         cost = fits.cost[person, rows].astype(np.float64)
         share = np.exp(-(cost - cost[0]) / 2)
         seen = np.repeat(people.mask[person], 2)
-        variance = config.misfit**2 + config.noise**2 / np.maximum(people.confidence[person], 0.05)
+        variance = variances[person]
         for row, part in zip(rows, share / share.sum(), strict=True):
             left, by_offset, by_camera, by_bone = _derivatives(fits, people, person, int(row))
             unit = float(radius[person] / fits.scale[person, row])  # RMS radii in torso lengths
             squares = np.square(left.reshape(13, 2)).sum(1) / (variance * unit**2)
-            doubt = 1.0 if config.student is None else (config.student + squares) / (config.student + 2)
+            doubt = 1.0 if prior.student is None else (prior.student + squares) / (prior.student + 2)
             noise = np.repeat(variance * unit**2 * doubt, 2)
-            wide = np.diag(noise) + config.bone_spread**2 * by_bone @ by_bone.T + 100 * by_camera @ by_camera.T
+            wide = np.diag(noise) + prior.bone_spread**2 * by_bone @ by_bone.T + 100 * by_camera @ by_camera.T
             some = np.ix_(seen, seen)
             weighted = np.linalg.solve(wide[some], np.column_stack([by_offset @ basis, left])[seen])
             columns = (by_offset @ basis)[seen]

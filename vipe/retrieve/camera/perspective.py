@@ -1,21 +1,22 @@
-"""A camera and the person's build, fitted to every candidate pose of every query (numpy; torch planes inside)."""
+"""A perspective camera and body proportions, fitted to every candidate of every person (numpy; torch planes inside)."""
 
-__all__ = ["BodyProportions", "CameraPrior", "Fits", "fit_cameras", "inverse_variances"]
+__all__ = ["Fits", "fit_cameras", "inverse_variances"]
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int64, Shaped
+from jaxtyping import Float, Float32, Int64, Shaped
 
-from vipe.arrays import Array
+from vipe.arrays import Array, take_columns, take_rows
 from vipe.detections import Keypoints, normalize_keypoints
-from vipe.errors import ShapeError, VipeError
+from vipe.errors import ShapeError
 from vipe.geometry.planes import in_blocks, rotate
-from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
-from vipe.retrieve.camera.gauss_newton import JOINTS, MIN_DEPTH, Problem, Solution, Workspace, solve
+from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE, BodyProportions
+from vipe.retrieve.camera.gauss_newton import Workspace, solve
 from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.camera.problem import JOINTS, MIN_DEPTH, Layout, Problem
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, PARENTS
 
 _SEEN = list(COCO13_IN_H36M17)
@@ -27,37 +28,8 @@ _BLOCK = 4096  # candidates: fewer, and calls cost more than sums
 
 
 @dataclass(frozen=True, kw_only=True)
-class BodyProportions:
-    """What is known of the builds of Q people: bone factors by `BONE_GROUPS`, as shares, and how far they may be off.
-
-    Raises:
-        ShapeError: If the arrays are not (Q, 9) both, or not finite.
-        VipeError: If a spread is not above 0.
-    """
-
-    mean: Float[Array, "Q 9"]
-    spread: Float[Array, "Q 9"]  # standard deviation
-
-    def __post_init__(self) -> None:
-        shape = (len(self.mean), len(BONE_GROUPS))
-        for name in ("mean", "spread"):
-            array = getattr(self, name)
-            if array.shape != shape or not np.isfinite(array).all():
-                raise ShapeError(f"build: {name} must be {shape} finite numbers, got shape {array.shape}")
-        if not (self.spread > 0).all():
-            raise VipeError(f"build: spread must be above 0, got {self.spread.min()}")
-
-    def __len__(self) -> int:
-        return len(self.mean)
-
-    def __getitem__(self, rows: slice | Int[Array, " M"] | Bool[Array, " Q"]) -> "BodyProportions":
-        """The builds of some people, in that order."""
-        return BodyProportions(mean=self.mean[rows], spread=self.spread[rows])
-
-
-@dataclass(frozen=True, kw_only=True)
 class Fits:
-    """K fitted cameras and builds for each of Q people.
+    """K fitted cameras and bodies for each of Q people.
 
     A joint at Y, torso lengths in the camera's directions from the pelvis (x right, y down, z away), has its image at
     `scale * (Y_x, Y_y) / (1 + inverse_depth * Y_z) + shift`.
@@ -73,6 +45,22 @@ class Fits:
     poses: Float32[Array, "Q K 17 3"]  # in the camera's directions, torso lengths from the pelvis, with these bones
     error: Float32[Array, "Q K 13"]  # pixels from each keypoint to its reprojection, 0 where unseen
 
+    @classmethod
+    def empty(cls, people: int, count: int) -> "Fits":
+        """Fits of NaN, for places without a hit."""
+        shapes: dict[str, tuple[int, ...]] = {"rotation": (3, 3), "shift": (2,), "bones": (len(BONE_GROUPS),)}
+        shapes |= {"poses": (17, 3), "error": (13,)}
+        return cls(
+            **{
+                field.name: np.full((people, count, *shapes.get(field.name, ())), np.nan, dtype=np.float32)
+                for field in fields(cls)
+            }
+        )
+
+    def take(self, columns: Int64[Array, "Q M"]) -> "Fits":
+        """Some of each person's fits, in another order."""
+        return take_rows(self, columns, take=take_columns)
+
     def project(self) -> Float32[Array, "Q K 17 2"]:
         """Where all 17 joints land, pixels."""
         depth = np.maximum(1 + self.inverse_depth[..., None] * self.poses[..., 2], MIN_DEPTH)
@@ -83,9 +71,9 @@ class Fits:
 def fit_cameras(
     poses: Float[Array, "Q K 17 3"],
     keypoints: Keypoints,
-    config: CameraPrior | None = None,
+    prior: CameraPrior | None = None,
     *,
-    build: BodyProportions | None = None,
+    proportions: BodyProportions | None = None,
     joint_offsets: Float[Array, "13 3"] | None = None,
 ) -> Fits:
     """Fit a perspective camera and nine bone lengths of the person to each of K poses for each of Q people.
@@ -98,21 +86,21 @@ def fit_cameras(
     Minimizes sum_j rho(|r_j|^2 / sigma_j^2) + (kappa - 0.12)^2 / 0.05^2 + sum_g l_g^2 / 0.08^2 by damped Gauss-Newton
     steps, of which none may raise the cost, from the two scaled-orthographic cameras, each the other's depth reversal,
     that fit the flat of the body. sigma_j^2 is the keypoint's own variance, half the trace of its covariance or else
-    `config.noise` squared over the confidence, plus `config.misfit` squared. rho(q) is
-    (nu + 2) log(1 + q / nu), a Student distribution of nu = `config.student` degrees of freedom, so that a joint far
+    `prior.noise` squared over the confidence, plus `prior.misfit` squared. rho(q) is
+    (nu + 2) log(1 + q / nu), a Student distribution of nu = `prior.student` degrees of freedom, so that a joint far
     off does not decide, or q itself where that is None. Unseen joints take no part.
 
     The second start is left out where the first is so far ahead under scaled orthography that it cannot lose.
 
-    Only the best `config.refine` of a person's candidates get more than `config.steps` steps, and only the best half of
+    Only the best `prior.refine` of a person's candidates get more than `prior.steps` steps, and only the best half of
     those more than one more: the others' costs are upper bounds.
 
     Args:
         poses: Canonical poses, such as `index.poses(hits.rows)`, torso lengths, pelvis at 0.
         keypoints: Q people on coco13, pixels.
-        config: What is believed before looking, and how many steps.
-        build: What is known of each person's bones, such as from other frames of a track; it takes the place of 0
-            and `config.bone_spread`.
+        prior: What is believed before looking, and how many steps.
+        proportions: What is known of each person's bones, such as from other frames of a track; it replaces the
+            prior's 0 and `prior.bone_spread`.
         joint_offsets: From each joint of coco13 to what the keypoints mark, such as an annotator's hips, torso lengths
             in the directions of the canonical body. They are added to the poses first, so `Fits.poses` has them too.
 
@@ -129,15 +117,15 @@ def fit_cameras(
     Reference:
         Depth reversal: Huang & Lee 1989 (motion and structure from orthographic projections).
     """
-    config = config or CameraPrior()
+    prior = prior or CameraPrior()
     if poses.ndim != 4 or poses.shape[0] != len(keypoints) or poses.shape[2:] != (17, 3):
         raise ShapeError(f"poses must be ({len(keypoints)} people, K, 17, 3), got shape {poses.shape}")
     if keypoints.skeleton.name != "coco13":
         raise ShapeError(f"keypoints must be on skeleton coco13, got {keypoints.skeleton.name}")
     if not np.isfinite(poses).all():
         raise ShapeError("poses must be finite; drop those that are not")
-    if build is not None and len(build) != len(keypoints):
-        raise ShapeError(f"build must be of {len(keypoints)} people, got {len(build)}")
+    if proportions is not None and len(proportions) != len(keypoints):
+        raise ShapeError(f"proportions must be of {len(keypoints)} people, got {len(proportions)}")
     if joint_offsets is not None:
         if joint_offsets.shape != (len(JOINTS), 3) or not np.isfinite(joint_offsets).all():
             raise ShapeError(f"joint_offsets must be (13, 3) finite numbers, got shape {joint_offsets.shape}")
@@ -145,18 +133,18 @@ def fit_cameras(
         poses[:, :, COCO13_IN_H36M17] += joint_offsets.astype(np.float32)
     people, count = poses.shape[:2]
     unit, center, radius = normalize_keypoints(keypoints)
-    weight = inverse_variances(keypoints, radius, config)
+    weight = inverse_variances(keypoints, radius, prior)
     points = torch.from_numpy(np.ascontiguousarray(poses, dtype=np.float32).reshape(people * count, 51))
     xy = torch.from_numpy(np.ascontiguousarray(unit[:, _ORDER].transpose(1, 2, 0)))
     weights = _planes(weight[:, _ORDER])
     person = torch.arange(people).repeat_interleave(count)
-    state = torch.empty(Solution.SIZE, people * count)
-    known = None if build is None else tuple(_planes(part) for part in (build.mean, build.spread))
+    state = torch.empty(Layout.SIZE, people * count)
+    known = None if proportions is None else tuple(_planes(part) for part in (proportions.mean, proportions.spread))
 
     def problem_of(rows: slice | Int64[torch.Tensor, " M"]) -> Problem:
         chosen = person[rows]
         given = (None, None) if known is None else (known[0][:, chosen], known[1][:, chosen])
-        return Problem.of(points[rows], xy[..., chosen], weights[:, chosen], config, *given)
+        return Problem.of(points[rows], xy[..., chosen], weights[:, chosen], prior, *given)
 
     spaces: list[Workspace] = []  # taken and given back by the threads
 
@@ -166,9 +154,9 @@ def fit_cameras(
         spaces.append(space)
 
     _keep_freed_memory()
-    _in_blocks(lambda rows: advance(rows, config.steps, start=False), people * count)
-    for rivals, steps in config.rounds(count) if people else ():
-        best = state[Solution.COST].view(people, count).topk(rivals, largest=False).indices
+    _in_blocks(lambda rows: advance(rows, prior.steps, start=False), people * count)
+    for rivals, steps in prior.rounds(count) if people else ():
+        best = state[Layout.COST].view(people, count).topk(rivals, largest=False).indices
         left = (best + torch.arange(people)[:, None] * count).flatten().sort().values
 
         def further(rows: slice, left: Int64[torch.Tensor, " M"] = left, steps: int = steps) -> None:
@@ -204,14 +192,14 @@ def _keep_freed_memory() -> None:
     torch.empty(30 << 20, dtype=torch.uint8)
 
 
-def inverse_variances(keypoints: Keypoints, radius: Float32[Array, " Q"], config: CameraPrior) -> Float[Array, "Q 13"]:
+def inverse_variances(keypoints: Keypoints, radius: Float32[Array, " Q"], prior: CameraPrior) -> Float[Array, "Q 13"]:
     """One over the variance of each joint's coordinates, in RMS radii; 0 where unseen."""
     if keypoints.covariance is not None:
         trace = np.trace(keypoints.covariance, axis1=-2, axis2=-1).astype(np.float64) / 2
         variance = trace / np.square(np.where(radius > 0, radius, 1).astype(np.float64))[:, None]
     else:
-        variance = config.noise**2 / np.maximum(keypoints.confidence.astype(np.float64), _LEAST_CONFIDENCE)
-    least = config.misfit**2
+        variance = prior.noise**2 / np.maximum(keypoints.confidence.astype(np.float64), _LEAST_CONFIDENCE)
+    least = prior.misfit**2
     variance = least + np.clip(np.nan_to_num(variance, nan=0.0), 0, 1e6 * least)
     return np.asarray(np.where(keypoints.mask, 1 / variance, 0))
 
@@ -235,15 +223,15 @@ def _fits(
     def lay_out(rows: slice) -> None:
         some, chosen = state[:, rows], person[rows]
         planes = points[rows].T.contiguous().view(17, 3, -1)
-        stretch = torch.cat([some[Solution.BONES], torch.zeros_like(some[:1])])[_FACTOR] + 1
+        stretch = torch.cat([some[Layout.BONES], torch.zeros_like(some[:1])])[_FACTOR] + 1
         vectors = (planes[1:] - planes[list(PARENTS)]) * stretch[:, None]
-        vectors = rotate(some[Solution.ROTATION].view(3, 3, -1), vectors)
+        vectors = rotate(some[Layout.ROTATION].view(3, 3, -1), vectors)
         body = torch.zeros_like(planes)
         for bone, parent in enumerate(PARENTS):
             torch.add(body[parent], vectors[bone], out=body[bone + 1])
         seen = body[_SEEN]
-        near = some[Solution.SCALE] / (1 + some[Solution.INVERSE_DEPTH] * seen[:, 2]).clamp_min(MIN_DEPTH)
-        rest = seen[:, :2] * near[:, None] + some[Solution.SHIFT] - xy[..., chosen]
+        near = some[Layout.SCALE] / (1 + some[Layout.INVERSE_DEPTH] * seen[:, 2]).clamp_min(MIN_DEPTH)
+        rest = seen[:, :2] * near[:, None] + some[Layout.SHIFT] - xy[..., chosen]
         squares = rest.square().sum(1) * mask[:, chosen]
         bodies[rows] = body.flatten(0, 1).T
         off[rows] = squares.sqrt().T
@@ -259,13 +247,13 @@ def _fits(
 
     size = radius[:, None]
     return Fits(
-        cost=of(Solution.COST),
+        cost=of(Layout.COST),
         residual=residual.numpy().reshape(people, count),
-        rotation=of(Solution.ROTATION).reshape(people, count, 3, 3),
-        scale=of(Solution.SCALE) * size,
-        shift=of(Solution.SHIFT) * size[..., None] + center[:, None],
-        inverse_depth=of(Solution.INVERSE_DEPTH),
-        bones=of(Solution.BONES),
+        rotation=of(Layout.ROTATION).reshape(people, count, 3, 3),
+        scale=of(Layout.SCALE) * size,
+        shift=of(Layout.SHIFT) * size[..., None] + center[:, None],
+        inverse_depth=of(Layout.INVERSE_DEPTH),
+        bones=of(Layout.BONES),
         poses=bodies.numpy().reshape(people, count, 17, 3),
         error=off.numpy().reshape(people, count, 13) * size[..., None],
     )

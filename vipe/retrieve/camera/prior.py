@@ -1,4 +1,4 @@
-"""What the camera check believes before looking, and how far it goes."""
+"""The camera prior: what is believed of camera, body and noise before the fit, and how many steps it takes."""
 
 __all__ = ["CameraPrior"]
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from vipe.errors import VipeError
 
+_BELIEFS = ("noise", "misfit", "inverse_depth", "inverse_depth_spread", "bone_spread", "student")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CameraPrior:
-    """What is believed before looking, and how far to go. Lengths in the image are in RMS radii of the keypoints.
+    """Beliefs about noise, camera and body, and the effort of the fit. Image lengths are in RMS radii of the keypoints.
 
     Raises:
         VipeError: If a spread is not above 0, or a count is below 1.
@@ -30,13 +32,25 @@ class CameraPrior:
         for name in ("noise", "misfit", "inverse_depth_spread", "bone_spread"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise VipeError(f"fit: {name} must be finite and above 0, got {value}")
+                raise VipeError(f"camera prior: {name} must be finite and above 0, got {value}")
         if self.student is not None and not self.student > 0:
-            raise VipeError(f"fit: student must be above 0 or None, got {self.student}")
+            raise VipeError(f"camera prior: student must be above 0 or None, got {self.student}")
         for name in ("steps", "refine"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise VipeError(f"fit: {name} must be at least 1, got {value}")
+                raise VipeError(f"camera prior: {name} must be at least 1, got {value}")
+
+    def differences(self, other: "CameraPrior") -> str:
+        """The beliefs in which another prior differs, "" if in none; effort (`steps` and so on) is no belief.
+
+        >>> CameraPrior().differences(CameraPrior(noise=0.2, steps=9))
+        'noise is 0.2, not 0.033'
+        """
+        return ", ".join(
+            f"{name} is {getattr(other, name)}, not {getattr(self, name)}"
+            for name in _BELIEFS
+            if getattr(other, name) != getattr(self, name)
+        )
 
     def rounds(self, candidates: int) -> tuple[tuple[int, int], ...]:
         """After the first steps: how many of a person's candidates go on, the best so far, and for how many steps.

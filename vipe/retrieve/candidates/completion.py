@@ -2,7 +2,6 @@
 
 __all__ = ["complete", "completed_candidates"]
 
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,15 +13,14 @@ from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed.affine import view_signature
 from vipe.errors import ShapeError
-from vipe.index import PoseIndex
+from vipe.index import Neighbours, PoseIndex
+from vipe.retrieve.candidates.prepared import PreparedIndex
 from vipe.retrieve.candidates.scan import PreparedGallery, affine_residual, scan
 from vipe.skeletons.working import COCO13_IN_H36M17
 
 _A_JOINT = 4  # completions for each missing joint
-_SAMPLE = 32768  # poses that completions are made of: two tiles of a scan, 1 ms
 _PROPOSALS = 128
 _NOISE = 0.05  # RMS radii by which seen joints miss the image of a pose that is roughly the right one
-_SAMPLES: WeakKeyDictionary[PoseIndex, tuple[Float32[Tensor, "n 13 3"], PreparedGallery]] = WeakKeyDictionary()
 
 
 def completed_candidates(
@@ -32,7 +30,7 @@ def completed_candidates(
     allowed: Int64[Array, " M"] | None = None,
     *,
     completions: int | None = None,
-) -> tuple[Int64[Array, "Q C"], Float32[Array, "Q C"]]:
+) -> Neighbours:
     """Find poses of little affine residual over the seen joints without looking at all poses.
 
     Each person is completed several times (`complete`) by a sample of the index's own poses, the index is searched
@@ -61,7 +59,7 @@ def completed_candidates(
     xy = torch.from_numpy(normalize_keypoints(people)[0][:, seen])
     if completions is None:
         completions = max(1, _A_JOINT * (people.mask.shape[1] - len(seen)))
-    whole = complete(*_sample(index), joints, xy, completions)
+    whole = complete(*index.cached(PreparedIndex).sample, joints, xy, completions)
     signatures = view_signature(whole.flatten(0, 1)).numpy()
     found = index.nearest(signatures, count, allowed)[0].reshape(len(people), -1)
     rows = np.empty((len(people), count), dtype=np.int64)
@@ -72,7 +70,7 @@ def completed_candidates(
         left = affine_residual(points, xy[person : person + 1])[0].numpy()
         best = np.argsort(left, kind="stable")[:count]
         rows[person], residual[person] = near[best], left[best]
-    return rows, residual
+    return Neighbours(rows, residual)
 
 
 def complete(
@@ -123,13 +121,3 @@ def complete(
         chosen[:, number] = (after * weight[:, None]).sum(2).argmin(1)
         nearest = after[torch.arange(len(xy)), chosen[:, number]]
     return torch.take_along_dim(proposed, chosen[..., None, None], 1)
-
-
-def _sample(index: PoseIndex) -> tuple[Float32[Tensor, "n 13 3"], PreparedGallery]:
-    """Poses of the index, drawn once and kept for as long as the index is."""
-    if index not in _SAMPLES:
-        # A fixed draw: an index gives the same answer every time.
-        rows = np.random.default_rng(0).permutation(len(index))[:_SAMPLE]
-        poses = torch.from_numpy(index.poses(np.sort(rows))[:, COCO13_IN_H36M17])
-        _SAMPLES[index] = (poses, PreparedGallery.prepare(poses))
-    return _SAMPLES[index]

@@ -15,12 +15,11 @@ from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed.affine import column_basis
-from vipe.index import PoseIndex
+from vipe.index import Neighbours, PoseIndex
 from vipe.retrieve.candidates.scan import affine_residual
 from vipe.skeletons.working import COCO13_IN_H36M17
 
-Nearest = tuple[Int64[Array, "Q C"], Float32[Array, "Q C"]]
-Search = Callable[[PoseIndex, Keypoints, int, Int64[Array, " M"] | None], Nearest]
+Ranker = Callable[[PoseIndex, Keypoints, int, Int64[Array, " M"] | None], Neighbours]
 
 _LEAST_NOISE = 0.02  # per coordinate, in units of the keypoints' RMS radius
 # How many times the others' noise variance a joint must be off before a search is made without it. In 1,000,000 poses
@@ -109,8 +108,8 @@ def joint_weights(
 
 
 def robust_candidates(
-    index: PoseIndex, people: Keypoints, count: int, allowed: Int64[Array, " M"] | None = None, *, search: Search
-) -> Nearest:
+    index: PoseIndex, people: Keypoints, count: int, allowed: Int64[Array, " M"] | None = None, *, search: Ranker
+) -> Neighbours:
     """Candidates of a search, half of them looked for without the joint that spoils the fit, where there is one.
 
     One keypoint that is far off moves the right poses down the list of affine residuals. Every candidate is fitted
@@ -140,7 +139,7 @@ def robust_candidates(
     trusted = replace(people, mask=mask)
     again = np.flatnonzero(doubted & (normalize_keypoints(trusted)[2] > 0))
     if not len(again):
-        return rows, residual
+        return Neighbours(rows, residual)
     others, _ = search(index, trusted[again], count, allowed)
     for person, more in zip(again.tolist(), others, strict=True):
         first = rows[person, : rows.shape[1] // 2]
@@ -149,7 +148,7 @@ def robust_candidates(
         left = affine_residual(_points(index, whole, seen), unit[person : person + 1, seen])[0].numpy()
         order = np.argsort(left, kind="stable")
         rows[person], residual[person] = whole[order], left[order]
-    return rows, residual
+    return Neighbours(rows, residual)
 
 
 def _points(index: PoseIndex, rows: Int64[Array, " C"], joints: Int64[Array, " S"]) -> Float32[Tensor, "C S 3"]:

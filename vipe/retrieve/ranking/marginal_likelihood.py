@@ -12,7 +12,8 @@ from torch import Tensor
 from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
-from vipe.retrieve.camera.perspective import CameraPrior, Fits, inverse_variances
+from vipe.retrieve.camera.perspective import Fits, inverse_variances
+from vipe.retrieve.camera.prior import CameraPrior
 from vipe.skeletons.working import BONES, CHILDREN, COCO13_IN_H36M17, H36M17, PARENTS, without_side
 
 TILTS = (0.0, 0.025, 0.05, 0.1, 0.2)

@@ -1,22 +1,22 @@
-"""Where the archive shows what several images of one person show: votes, then the cheapest paths (numpy)."""
+"""Aligning several images of one person with the archive: votes for moments, then the cheapest paths (numpy)."""
 
-__all__ = ["Found", "Sequence", "TrackConfig", "best_paths"]
+__all__ = ["AlignedMoments", "Sequence", "TrackConfig", "best_paths"]
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
-from vipe.arrays import Array
+from vipe.arrays import Array, take_rows
 from vipe.detections import Keypoints
 from vipe.errors import VipeError
-from vipe.index import PoseIndex
-from vipe.retrieve.camera.perspective import CameraPrior, Fits, fit_cameras
+from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.shared_proportions import shared_proportions
-from vipe.retrieve.query import query, residuals_of
-from vipe.retrieve.ranking.features import EmbeddingFeatures, FittedCandidates
+from vipe.retrieve.candidates.affine import by_affine_camera
+from vipe.retrieve.ranking.evidence import FittedCandidates
 from vipe.retrieve.sequences.timeline import Timeline
+from vipe.retrieve.session import Search
 
 _ROUNDING = 1e-6  # seconds: times are frames over a rate
 
@@ -47,51 +47,58 @@ class TrackConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """Moments that T images may show, of least cost first."""
+class AlignedMoments:
+    """S moments of the archive that T images may show, of least cost first."""
 
     rows: Int64[Array, " S"]  # of the middle frame
     cost: Float32[Array, " S"]  # summed along the path
     distance: Float32[Array, " S"]  # root mean square over the images of the residual
-    held: Bool[Array, "T S"]  # whether the archive holds a row for an image; where not, its candidate is any
-    fits: Fits  # of the candidate of each image that the path runs through, T x S
-    own: FittedCandidates  # the candidates of the V images of most trust: those of the moment itself
+    held: Bool[Array, "T S"]  # whether the archive has a row for an image; where not, its candidate is any
+    fits: Fits  # of the candidate of each image on the path, T x S
+    current: FittedCandidates  # the candidates of the V images nearest to the moment: V x S
 
 
 class Sequence:
-    """The T keypoints of one person, to be found along the line."""
+    """T images of one person, to be aligned with the archive's time line.
+
+    Args:
+        search: The archive and the settings.
+        line: Its rows in time.
+        people: The images' keypoints.
+        offset: Seconds from the middle frame, ascending.
+        config: How a track may run through the archive.
+    """
 
     def __init__(
         self,
-        index: PoseIndex,
+        search: Search,
         line: Timeline,
         people: Keypoints,
         offset: Float64[Array, " T"],
-        fit: CameraPrior | None,
-        joint_offsets: Float[Array, "13 3"] | None,
-        config: TrackConfig,
+        config: TrackConfig | None = None,
     ) -> None:
-        self.index, self.line, self.people, self.config = index, line, people, config
-        self.fit, self.joint_offsets = fit, joint_offsets
-        self.offset = offset  # seconds from the middle frame, ascending
-        self.trust: Float32[Array, " T"] = np.exp(-np.square(offset / config.fade) / 2).astype(np.float32)
+        config = config or TrackConfig()
+        self.search, self.line, self.people, self.config = search, line, people, config
+        self.offset = offset
+        self.weight: Float32[Array, " T"] = np.exp(-np.square(offset / config.fade) / 2).astype(np.float32)
         """How much each image counts, 1 at the moment itself."""
-        self.now: Bool[Array, " T"] = self.trust > self.trust.max() - 1e-6
+        self.current: Bool[Array, " T"] = self.weight > self.weight.max() - 1e-6
         """Which images are nearest to the moment: one, or several cameras."""
 
-    def search(self, candidates: int, count: int) -> Found:
+    def align(self, candidates: int, count: int) -> AlignedMoments:
         """Elect `candidates` moments, fit every image to what lies around them, and keep the `count` of least cost."""
-        near = query(self.index, self.people, candidates, mode="affine", where=self.line.rows).rows
-        first = fit_cameras(self.index.poses(near), self.people, self.fit, joint_offsets=self.joint_offsets)
-        worst = self.trust * first.cost.max(axis=1)
-        moments = self._elected(near, worst[:, None] - self.trust[:, None] * first.cost, candidates)
+        count_of = min(candidates, len(self.line))
+        near = by_affine_camera(self.search.index, self.people, count_of, np.sort(self.line.rows)).rows
+        first = self.search.cameras(near, self.people)
+        worst = self.weight * first.cost.max(axis=1)
+        moments = self._elected(near, worst[:, None] - self.weight[:, None] * first.cost, candidates)
         early, late = self._windows(self.line.at[moments][:, None] + self.offset)
         places = early[..., None] + np.arange(max(int((late - early).max(initial=1)), 1))  # H T W
         held = places < late[..., None]
         table, column = _columns(np.where(held, places, -1))
         fits = self._fitted(self.line.rows[table], first)
         image = np.arange(len(self.people))[:, None]
-        cost = np.minimum(self.trust[:, None] * fits.cost[image, column], worst[:, None])
+        cost = np.minimum(self.weight[:, None] * fits.cost[image, column], worst[:, None])
         cost = np.where(held, cost, np.inf)
         at = self.line.at[np.minimum(places, len(self.line) - 1)] - self.line.at[moments][:, None, None]
         # An image for which the archive holds nothing costs its worst, at its own time.
@@ -100,20 +107,20 @@ class Sequence:
         at[nothing, 0] = np.broadcast_to(self.offset, nothing.shape)[nothing]
         total, slot = best_paths(cost, at, np.diff(self.offset), self.config.warp, self.line.step)
         # What is said of a moment is first of all what the images nearest to it show.
-        shown = ~nothing[:, self.now].any(axis=1)
+        shown = ~nothing[:, self.current].any(axis=1)
         order = np.argsort(np.where(shown, total, np.inf), kind="stable")[: min(count, int(shown.sum()))]
         taken = np.take_along_axis(column[order], slot[order][..., None], axis=2)[..., 0].T  # T S
         there = ~nothing[order].T
-        fits = Fits(**{field.name: _taken(getattr(fits, field.name), taken) for field in fields(Fits)})
+        fits = fits.take(taken)
         rows = self.line.rows[np.take_along_axis(table, taken, axis=1)]
         squared = np.where(there, np.square(fits.residual), 0).sum(axis=0)
-        return Found(
+        return AlignedMoments(
             rows=self.line.rows[moments[order]],
             cost=total[order].astype(np.float32),
             distance=np.sqrt(squared / np.maximum(there.sum(axis=0), 1)).astype(np.float32),
             held=there,
             fits=fits,
-            own=self._shortlist(rows[self.now], fits),
+            current=self.search.gathered(rows[self.current], take_rows(fits, self.current), self.people[self.current]),
         )
 
     def _elected(self, near: Int64[Array, "T K"], gain: Float32[Array, "T K"], candidates: int) -> Int64[Array, " H"]:
@@ -134,24 +141,10 @@ class Sequence:
         return self.line.between(at - slack - _ROUNDING, at + slack + _ROUNDING)
 
     def _fitted(self, rows: Int64[Array, "T C"], first: Fits) -> Fits:
-        """Cameras for candidates of each image, with the build that all images agree on."""
-        build = shared_proportions(first, np.zeros(len(self.people), dtype=np.int64)) if len(self.people) > 1 else None
-        config = replace(self.fit or CameraPrior(), refine=None)
-        return fit_cameras(self.index.poses(rows), self.people, config, build=build, joint_offsets=self.joint_offsets)
-
-    def _shortlist(self, rows: Int64[Array, "V S"], fits: Fits) -> FittedCandidates:
-        people, poses = self.people[self.now], self.index.poses(rows)
-        return FittedCandidates(
-            poses=poses,
-            fits=Fits(**{field.name: getattr(fits, field.name)[self.now] for field in fields(Fits)}),
-            affine_residual=residuals_of(self.index, people, rows),
-            clip=self.line.clip[rows],
-            embedded=EmbeddingFeatures.of(poses, people),
-        )
-
-
-def _taken(values: Array, columns: Int64[Array, "T S"]) -> Array:
-    return np.take_along_axis(values, columns.reshape(columns.shape + (1,) * (values.ndim - 2)), axis=1)
+        """Cameras for candidates of each image, with the body that all images agree on."""
+        alone = len(self.people) == 1
+        proportions = None if alone else shared_proportions(first, np.zeros(len(self.people), dtype=np.int64))
+        return self.search.refined(rows, self.people, proportions)
 
 
 def _columns(places: Int64[Array, "H T W"]) -> tuple[Int64[Array, "T C"], Int64[Array, "H T W"]]:

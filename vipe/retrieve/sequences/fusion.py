@@ -1,29 +1,23 @@
-"""What several images of one person say together of the moments they may show: odds, joined (numpy)."""
+"""Fusing what several images of one person say of the moments they may show (numpy)."""
 
-__all__ = ["OTHER_IMAGES", "Change", "Fused", "Fusion", "SequenceEvidence", "fuse", "said"]
+__all__ = ["OTHER_IMAGES", "Change", "Changes", "Fused", "Fusion", "SequenceEvidence", "fuse", "gather_evidence"]
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 from scipy.special import expit, log_softmax
 
-from vipe.arrays import Array
-from vipe.retrieve.camera.perspective import Fits
-from vipe.retrieve.ranking.features import FLATTENED, SAME_WIDTH, CandidateFeatures, compute_features
+from vipe.arrays import Array, take_rows
+from vipe.retrieve.ranking.evidence import FLATTENED, SAME_WIDTH
+from vipe.retrieve.ranking.features import CandidateFeatures
 from vipe.retrieve.ranking.marginal_likelihood import TILTS, marginal_likelihood
-from vipe.retrieve.ranking.model import (
-    CONTRIBUTIONS,
-    HitModel,
-    RankingModel,
-    calibration_values,
-    contributions_by_group,
-)
-from vipe.retrieve.sequences.alignment import Found, Sequence
+from vipe.retrieve.ranking.model import CALIBRATION, CLOSE, NEAR, Probabilities, RankingModel, ordered_log_odds
+from vipe.retrieve.sequences.alignment import AlignedMoments, Sequence
 from vipe.retrieve.shipped import ShippedNumbers
 
 OTHER_IMAGES = "other images"
-"""The part of a hit's log odds that is there because there are several images; the rest goes by `CONTRIBUTIONS`."""
+"""The contribution to a hit's log odds that comes from having several images."""
 
 _LOOSE = len(TILTS) - 1  # an archive that shows the pose at one moment shows it less and less around that
 _LEAST = 1e-3  # of an image's likelihood that all candidates share: the image may be a bad one
@@ -34,47 +28,51 @@ _UNLIKELY = 0.01  # odds
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """How a log odds changes with the number of images; with one it does not.
+    """How log odds change with the number of images; with one image they do not.
 
     log odds + log(images) * (offset + slope * log odds)
     """
 
-    offset: float = 0.0
-    slope: float = 0.0
+    offset: float
+    slope: float
 
     def __call__(self, log_odds: Float[Array, "*any"], images: float) -> Float[Array, "*any"]:
-        """The log odds after it."""
+        """The log odds after it.
+
+        >>> Change(offset=1.0, slope=0.0)(np.array([0.5]), images=1.0)
+        array([0.5])
+        """
         return np.asarray(log_odds + np.log(images) * (self.offset + self.slope * log_odds))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """How much surer several images are than a single image's calibration makes of their odds."""
+    """How much surer several images are than a single image's calibration makes of their log odds."""
 
-    near: Change = Change()
-    close: Change = Change()
-    present: Change = Change()
+    near: Change
+    close: Change
+    presence: Change
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion(ShippedNumbers):
-    """How odds are joined; `fusion.json` holds the numbers that come with the library."""
+    """How the log odds of several images are joined; `fusion.json` holds the numbers that come with the library."""
 
     shipped = "sequences/fusion.json"
-    broken = "does not say how odds are joined"
+    broken = "does not say how images are fused"
 
-    cameras: float = 1.0  # power of the likelihood of every further camera
-    frames: float = 0.3  # power of the likelihood of a frame at another time
-    of_views: Changes = Changes()
-    of_tracks: Changes = Changes()
-    made: str = ""  # by what, from what
+    cameras: float  # power of the likelihood of every further camera
+    frames: float  # power of the likelihood of a frame at another time
+    of_views: Changes
+    of_tracks: Changes
+    made: str  # by which command, from which data
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceEvidence:
     """What the images of one person say of S moments."""
 
-    now: CandidateFeatures  # of the V cameras that saw the moment itself
+    current: CandidateFeatures  # of the V cameras that saw the moment itself
     cameras: Float64[Array, " S"]  # log likelihood of what V - 1 of them saw, on average
     frames: Float64[Array, " S"]  # log likelihood of what was seen at other times, the less the further off
     images: float  # how many there are, frames at other times counting less
@@ -84,95 +82,89 @@ class SequenceEvidence:
 class Fused:
     """What all images say of S moments together."""
 
-    odds: Float32[Array, " S"]  # that rank
-    described: CandidateFeatures  # as of one person, for `coverage_order`
-    near: Float32[Array, " S"]  # probability to lie within 0.1 torso of the true pose
-    close: Float32[Array, " S"]  # within 0.05
-    presence: float  # probability that any pose searched lies within 0.1
-    parts: dict[str, Float32[Array, " S"]]  # of the log odds of `near`: they sum to it
+    ranking: Float32[Array, " S"]  # log odds that rank
+    features: CandidateFeatures  # as of one person, for `coverage_order`
+    log_odds: Probabilities  # as of one person
+    contributions: dict[str, Float32[Array, "1 S"]]  # to the log odds of `near`: they sum to it
 
 
-def said(sequence: Sequence, found: Found) -> SequenceEvidence:
-    """Work out what the images of a sequence say of the moments that were found.
+def gather_evidence(sequence: Sequence, moments: AlignedMoments) -> SequenceEvidence:
+    """Work out what the images of a sequence say of aligned moments.
 
-    Those nearest to the moment are its own, by one camera or several: each is described as a single image is. Of
-    several the likelihoods of the fits count besides. Of frames at other times the likelihoods count that the keypoints
-    have if limb bones point elsewhere by 0.2 rad: an archive that shows a pose well shows what is around it less well.
-    Where the archive holds no row for a frame, that says as much as the frame's other candidates on average.
+    The images nearest to the moment, by one camera or several, each get the features of a single image. Of several
+    cameras the likelihoods of the fits count besides. Of frames at other times the likelihoods count that keypoints
+    have if limb bones may be turned by 0.2 rad: an archive that shows a pose well shows less well what is around it.
+    Where the archive has no row for a frame, that counts as much as the frame's other candidates on average.
     """
-    now, people = sequence.now, sequence.people
-    frames = np.zeros(len(found.rows))
-    if not now.all():
-        loose = marginal_likelihood(_of(found.fits, ~now), people[~now], sequence.fit).cost[_LOOSE]
-        frames = sequence.trust[~now].astype(np.float64) @ _log_share(loose, found.held[~now])
+    current, people, search = sequence.current, sequence.people, sequence.search
+    frames = np.zeros(len(moments.rows))
+    if not current.all():
+        others = ~current
+        loose = marginal_likelihood(take_rows(moments.fits, others), people[others], search.prior).cost[_LOOSE]
+        frames = sequence.weight[others].astype(np.float64) @ _log_share(loose, moments.held[others])
+    own = moments.current.fits.cost
     return SequenceEvidence(
-        now=compute_features(found.own, people[now], sequence.fit),
-        cameras=(int(now.sum()) - 1) * _log_share(found.own.fits.cost, found.held[now]).mean(axis=0),
+        current=search.features(moments.current, people[current]),
+        cameras=(int(current.sum()) - 1) * _log_share(own, moments.held[current]).mean(axis=0),
         frames=frames,
-        images=max(float(sequence.trust.sum(dtype=np.float64)), 1.0),
+        images=max(float(sequence.weight.sum(dtype=np.float64)), 1.0),
     )
 
 
-def fuse(said: SequenceEvidence, model: RankingModel, fusion: Fusion) -> Fused:
+def fuse(evidence: SequenceEvidence, model: RankingModel, fusion: Fusion) -> Fused:
     """Join what images say.
 
-    Moments are ranked by the mean odds of the moment's own images, plus the log likelihoods of the others. Whether a
-    moment lies near the true pose is another question: several images can tell it from another that lies as near. So
-    its probability is made of the mean odds and of how much likelier the others make it that the true pose lies around
-    it, log(sum near exp(ranked)) - log(sum near exp(mean odds)), the exponentials as shares of the voters.
+    Moments are ranked by the mean log odds of the moment's own images, plus the log likelihoods of the others. Whether
+    a moment lies near the true pose is another question: several images can tell it from another that lies as near. So
+    its probability is made of the mean log odds and of how much likelier the others make it that the true pose lies
+    around it, log(sum near exp(ranked)) - log(sum near exp(mean log odds)), the exponentials as shares of the voters.
 
-    An image that says the same of all moments adds nothing. With one image the order is that of `query`.
+    An image whose likelihood is equal for all moments adds nothing. With one image the order is that of `query`.
     """
-    changes = fusion.of_tracks if said.frames.any() else fusion.of_views
-    known, apart = said.now, said.now.apart[0]
-    parts = known.parts.mean(axis=0)
-    before = model.present(known.person).mean(keepdims=True)
+    changes = fusion.of_tracks if evidence.frames.any() else fusion.of_views
+    known, distance = evidence.current, evidence.current.distance[0]
+    values = known.values.mean(axis=0)
+    presence = model.presence(known.person).mean(keepdims=True)
     # An image for which no moment is likely may be a bad one: then it must not tell moments apart, and others do.
-    alone = np.logaddexp(model.near.odds(parts).astype(np.float64), np.log(_UNLIKELY))
+    alone = np.logaddexp(model.near.ranking(values).astype(np.float64), np.log(_UNLIKELY))
     bad = _UNLIKELY / np.exp(alone.max())
-    others = fusion.cameras * said.cameras + (fusion.frames + (1 - fusion.frames) * bad) * said.frames
-    odds = alone + others - others.max()
+    others = fusion.cameras * evidence.cameras + (fusion.frames + (1 - fusion.frames) * bad) * evidence.frames
+    ranking = alone + others - others.max()
 
     def added(within: float) -> Float64[Array, " S"]:
-        return _log_around(odds, apart, within) - _log_around(alone, apart, within)
+        return _log_around(ranking, distance, within) - _log_around(alone, distance, within)
 
-    def judged(judgement: HitModel, change: Change, more: Float64[Array, " S"]) -> Float32[Array, " S"]:
-        values = calibration_values((judgement.odds(parts) + more).astype(np.float32)[None], before)
-        return change(judgement.calibrated(values)[0], said.images).astype(np.float32)
-
-    more = added(0.1)
-    log_odds = judged(model.near, changes.near, more)
-    # Regressions may cross where they are unsure: what is within 0.05 is within 0.1, and then something is.
-    there = max(float(changes.present(before, said.images)[0]), float(log_odds.max()))
-    close = np.minimum(judged(model.close, changes.close, added(0.05)), log_odds)
-    reasons = contributions_by_group(model.near.odds, parts, log_odds)
-    reasons[CONTRIBUTIONS.index("calibration")] -= more
+    more = added(NEAR)
+    near = model.near.calibrated((model.near.ranking(values) + more).astype(np.float32)[None], presence)
+    close = model.close.calibrated((model.close.ranking(values) + added(CLOSE)).astype(np.float32)[None], presence)
+    log_odds = ordered_log_odds(
+        changes.near(near, evidence.images),
+        changes.close(close, evidence.images),
+        changes.presence(presence, evidence.images),
+    )
+    contributions = model.contributions(values[None], log_odds.near)
+    contributions[CALIBRATION] = (contributions[CALIBRATION] - more).astype(np.float32)
     voters = slice(0, known.share.shape[1])
-    share = np.log(np.maximum(known.share, _NONE)).mean(axis=0) + (odds - alone)[voters] / FLATTENED
+    share = np.log(np.maximum(known.share, _NONE)).mean(axis=0) + (ranking - alone)[voters] / FLATTENED
     return Fused(
-        odds=odds.astype(np.float32),
-        described=replace(
+        ranking=ranking.astype(np.float32),
+        features=replace(
             known,
-            parts=parts[None],
+            values=values[None],
             person=known.person.mean(axis=0, keepdims=True),
             share=np.exp(log_softmax(share))[None].astype(np.float32),
-            apart=known.apart[:1],
+            distance=known.distance[:1],
         ),
-        near=expit(log_odds),
-        close=expit(close),
-        presence=float(expit(there)),
-        parts=dict(zip(CONTRIBUTIONS, reasons, strict=True)) | {OTHER_IMAGES: more.astype(np.float32)},
+        log_odds=log_odds,
+        contributions=contributions | {OTHER_IMAGES: more[None].astype(np.float32)},
     )
 
 
-def _log_around(odds: Float[Array, " S"], apart: Float32[Array, "S V"], within: float) -> Float64[Array, " S"]:
-    """Log of the voters' share that lies within a distance, if each has the share of its odds."""
-    near = expit((within - apart) / SAME_WIDTH).astype(np.float64)
-    return np.asarray(np.log(near @ np.exp(log_softmax(odds[: apart.shape[1]].astype(np.float64))) + _NEARLY_NONE))
-
-
-def _of(fits: Fits, some: Bool[Array, " T"]) -> Fits:
-    return Fits(**{field.name: getattr(fits, field.name)[some] for field in fields(Fits)})
+def _log_around(ranking: Float[Array, " S"], distance: Float32[Array, "S V"], within: float) -> Float64[Array, " S"]:
+    """Log of the voters' share that lies within a distance, if each has the share of its log odds."""
+    near = expit((within - distance) / SAME_WIDTH).astype(np.float64)
+    share = np.exp(log_softmax(ranking[: distance.shape[1]].astype(np.float64)))
+    return np.asarray(np.log(near @ share + _NEARLY_NONE))
 
 
 def _log_share(cost: Float32[Array, "T S"], held: Bool[Array, "T S"]) -> Float64[Array, "T S"]:

@@ -1,10 +1,9 @@
-"""The moments of an archive on one line: which rows lie where in time around a row (numpy)."""
+"""The rows of an archive on one time line, clip after clip (numpy)."""
 
 __all__ = ["Timeline"]
 
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Float, Float64, Int64, Integer
 
 from vipe.arrays import Array
@@ -26,12 +25,7 @@ class Timeline:
             reach: Seconds; no window is wider.
         """
         rows = np.arange(len(index)) if allowed is None else allowed
-        names = index.labels["clip"].combine_chunks()
-        names = names if pa.types.is_dictionary(names.type) else names.dictionary_encode()
-        self.clip: Int64[Array, " N"] = names.indices.to_numpy().astype(np.int64)
-        """A number for the clip of each row of the index."""
-        self.time: Float64[Array, " N"] = index.labels["time"].to_numpy()
-        clip, time = self.clip[rows], self.time[rows]
+        clip, time = index.clip_codes[rows], index.times[rows]
         order = np.lexsort((time, clip))
         clip, time = clip[order], time[order]
         new = np.diff(clip, prepend=-1) != 0

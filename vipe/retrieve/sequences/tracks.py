@@ -2,28 +2,31 @@
 
 __all__ = ["middle_rows", "query_tracks", "query_views"]
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64, Integer
+from jaxtyping import Float, Float64, Int64, Integer
 
-from vipe.arrays import Array
+from vipe.arrays import Array, take_columns, take_rows
 from vipe.detections import Keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.frames import Where
-from vipe.retrieve.arguments import check_asked
-from vipe.retrieve.camera.perspective import CameraPrior
+from vipe.retrieve.arguments import check_arguments
+from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.candidates.affine import skip_reasons
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.query import CANDIDATES, query, skip_reasons
-from vipe.retrieve.ranking.diversity import diversify
-from vipe.retrieve.ranking.features import VOTERS, coverage_order
-from vipe.retrieve.ranking.model import CONTRIBUTIONS, RankingModel
+from vipe.retrieve.query import answer
+from vipe.retrieve.ranking.coverage import coverage_order
+from vipe.retrieve.ranking.evidence import VOTERS
+from vipe.retrieve.ranking.model import RankingModel
 from vipe.retrieve.sequences.alignment import Sequence, TrackConfig
-from vipe.retrieve.sequences.fusion import OTHER_IMAGES, Fusion, fuse, said
+from vipe.retrieve.sequences.fusion import OTHER_IMAGES, Fusion, fuse, gather_evidence
 from vipe.retrieve.sequences.timeline import Timeline
+from vipe.retrieve.session import CANDIDATES, Search, SearchSettings
 
+_CHECKED = ("candidates", "max_per_clip", "min_gap_seconds", "camera_prior")
 _ROUNDING = 1e-6  # seconds: times are frames over a rate
 
 
@@ -38,7 +41,7 @@ def query_tracks(
     max_per_clip: int | None = None,
     min_gap_seconds: float = 0.0,
     candidates: int = CANDIDATES,
-    fit: CameraPrior | None = None,
+    camera_prior: CameraPrior | None = None,
     joint_offsets: Float[Array, "13 3"] | None = None,
     config: TrackConfig | None = None,
     model: RankingModel | None = None,
@@ -66,7 +69,7 @@ def query_tracks(
         max_per_clip: At most so many hits of one clip.
         min_gap_seconds: Hits of one clip lie at least so far apart.
         candidates: How many poses of each frame vote, and how many moments are looked at closely.
-        fit: What the camera check believes before looking.
+        camera_prior: As `query` takes it.
         joint_offsets: As `fit_cameras` takes them.
         config: How a track may run through the archive.
         model: As `query` takes it.
@@ -81,26 +84,26 @@ def query_tracks(
         ShapeError: If the keypoints are on another skeleton, or `track` or `time` do not fit them.
         VipeError: If `k` or `candidates` is below 1, or `where` is wrong.
     """
-    limits = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
-    check_asked(index, keypoints, k=k, candidates=candidates, fit=fit, **limits)
     track, time = np.asarray(track), np.asarray(time)
     if not (track.shape == time.shape == (len(keypoints),)):
         raise ShapeError(f"track and time must be ({len(keypoints)},), got {track.shape} and {time.shape}")
     if not np.isfinite(time).all():
         raise ShapeError("time must be finite; give frame numbers over the rate")
-    asked = _Asked(
-        index=index,
-        k=k,
-        where=where,
-        limits=limits,
+    search = _SequenceSearch.of(
+        index,
+        keypoints,
+        k,
+        where,
+        config,
+        fusion,
         candidates=candidates,
-        fit=fit,
+        max_per_clip=max_per_clip,
+        min_gap_seconds=min_gap_seconds,
+        camera_prior=camera_prior,
         joint_offsets=joint_offsets,
-        config=config or TrackConfig(),
-        model=model or RankingModel.default(),
-        fusion=fusion or Fusion.default(),
+        model=model,
     )
-    return asked.answer(keypoints, track, time.astype(np.float64))
+    return search.answer(keypoints, track, time.astype(np.float64))
 
 
 def query_views(
@@ -113,7 +116,7 @@ def query_views(
     max_per_clip: int | None = None,
     min_gap_seconds: float = 0.0,
     candidates: int = CANDIDATES,
-    fit: CameraPrior | None = None,
+    camera_prior: CameraPrior | None = None,
     joint_offsets: Float[Array, "13 3"] | None = None,
     model: RankingModel | None = None,
     fusion: Fusion | None = None,
@@ -133,7 +136,7 @@ def query_views(
         max_per_clip: At most so many hits of one clip.
         min_gap_seconds: Hits of one clip lie at least so far apart.
         candidates: How many poses of each view are looked at.
-        fit: What the camera check believes before looking.
+        camera_prior: As `query` takes it.
         joint_offsets: As `fit_cameras` takes them.
         model: As `query` takes it.
         fusion: How the odds of cameras are joined, if not as comes with the library.
@@ -146,24 +149,24 @@ def query_views(
         ShapeError: If the keypoints are on another skeleton, or `moment` does not fit them.
         VipeError: If `k` or `candidates` is below 1, or `where` is wrong.
     """
-    limits = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
-    check_asked(index, keypoints, k=k, candidates=candidates, fit=fit, **limits)
     moment = np.asarray(moment)
     if moment.shape != (len(keypoints),):
         raise ShapeError(f"moment must be ({len(keypoints)},), got {moment.shape}")
-    asked = _Asked(
-        index=index,
-        k=k,
-        where=where,
-        limits=limits,
+    search = _SequenceSearch.of(
+        index,
+        keypoints,
+        k,
+        where,
+        None,
+        fusion,
         candidates=candidates,
-        fit=fit,
+        max_per_clip=max_per_clip,
+        min_gap_seconds=min_gap_seconds,
+        camera_prior=camera_prior,
         joint_offsets=joint_offsets,
-        config=TrackConfig(),
-        model=model or RankingModel.default(),
-        fusion=fusion or Fusion.default(),
+        model=model,
     )
-    return asked.answer(keypoints, moment, np.zeros(len(keypoints)))
+    return search.answer(keypoints, moment, np.zeros(len(keypoints)))
 
 
 def middle_rows(group: Integer[Array, " N"], time: Float[Array, " N"]) -> Int64[Array, " Q"]:
@@ -196,112 +199,88 @@ def _members(
     return np.array(sorted(kept, key=lambda row: time[row]), dtype=np.int64)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """What is searched, and how."""
+class _SequenceSearch:
+    """A search with sequences of images, one a query."""
 
-    index: PoseIndex
-    k: int
-    where: Where | None
-    limits: dict[str, Any]  # of diversity
-    candidates: int
-    fit: CameraPrior | None
-    joint_offsets: Float[Array, "13 3"] | None
-    config: TrackConfig
-    model: RankingModel
-    fusion: Fusion
+    def __init__(self, search: Search, k: int, config: TrackConfig, fusion: Fusion) -> None:
+        if k < 1:
+            raise VipeError(f"k must be at least 1, got {k}")
+        self.search, self.config, self.fusion = search, config, fusion
+        self.line = Timeline(search.index, search.rows, reach=4 * config.reach)
+        self.k = min(k, len(self.line))
 
-    def __post_init__(self) -> None:
-        for name in ("k", "candidates"):
-            if getattr(self, name) < 1:
-                raise VipeError(f"{name} must be at least 1, got {getattr(self, name)}")
+    @classmethod
+    def of(
+        cls,
+        index: PoseIndex,
+        keypoints: Keypoints,
+        k: int,
+        where: Where | None,
+        config: TrackConfig | None,
+        fusion: Fusion | None,
+        *,
+        model: RankingModel | None,
+        **settings: Any,
+    ) -> "_SequenceSearch":
+        """Check the arguments of a public function and make its search; `settings` are those of `SearchSettings`."""
+        check_arguments(index, keypoints, k=k, **{name: settings[name] for name in _CHECKED})
+        how = SearchSettings(**settings, model=model or RankingModel.default())
+        return cls(Search(index, how, where), k, config or TrackConfig(), fusion or Fusion.default())
 
     def answer(self, people: Keypoints, group: Integer[Array, " N"], time: Float64[Array, " N"]) -> Hits:
         """One query a group, in ascending order of their numbers."""
-        rows = None if self.where is None else self.index.rows(self.where)
-        line = Timeline(self.index, rows, reach=4 * self.config.reach)
         reasons = skip_reasons(people)
         usable = np.array([reason is None for reason in reasons], dtype=bool)
-        answers = [_none(self.index, 0, min(self.k, len(line)), ())]
+        answers = [self._none(0, ())]
         for middle in middle_rows(group, time):
             same = np.flatnonzero((group == group[middle]) & usable)
-            mine = _members(same, time, time[middle], self.config.reach, line.step)
+            mine = _members(same, time, time[middle], self.config.reach, self.line.step)
             offset = time[mine] - time[middle]
             if not len(mine):
-                why = reasons[middle] or "no frame near the middle can be used"
-                answers.append(_none(self.index, 1, min(self.k, len(line)), (why,)))
-            elif not len(line):
-                answers.append(_none(self.index, 1, 0, (None,)))
+                reason = reasons[middle] or "no frame near the middle can be used"
+                answers.append(self._none(1, (reason,)))
+            elif not len(self.line):
+                answers.append(self._none(1, (None,)))
             elif len(mine) == 1 and not offset.any():
-                answers.append(self._one(people[mine], line))
+                answers.append(self._one(people[mine]))
             else:
-                answers.append(self._several(people[mine], offset, line))
-        return _stacked(answers)
+                answers.append(self._several(people[mine], offset, int(np.abs(offset).argmin())))
+        return Hits.stacked(answers)
 
-    def _one(self, image: Keypoints, line: Timeline) -> Hits:
-        hits = query(
-            self.index,
-            image,
-            self.k,
-            where=line.rows,
-            candidates=self.candidates,
-            fit=self.fit,
-            joint_offsets=self.joint_offsets,
-            model=self.model,
-            **self.limits,
+    def _one(self, image: Keypoints) -> Hits:
+        hits = answer(self.search, image, self.k)
+        nothing = np.zeros(hits.rows.shape, dtype=np.float32)
+        contributions = {**(hits.contributions or {}), OTHER_IMAGES: nothing}
+        return replace(hits, contributions=contributions, affine_residual=None)
+
+    def _several(self, images: Keypoints, offset: Float64[Array, " T"], drawn: int) -> Hits:
+        """Hits of one person's images; their cameras are those of the image at place `drawn`."""
+        settings, k = self.search.settings, self.k
+        candidates = max(k, settings.candidates)
+        count = candidates if settings.diverse else max(VOTERS, k)
+        sequence = Sequence(self.search, self.line, images, offset, self.config)
+        moments = sequence.align(candidates, count)
+        if not len(moments.rows):
+            return self._none(1, (None,))
+        fused = fuse(gather_evidence(sequence, moments), self.search.model, self.fusion)
+        order = coverage_order(fused.ranking[None], fused.features, len(moments.rows) if settings.diverse else k)
+        places = self.search.diversified(moments.rows[order], k)
+        places = np.where(places >= 0, take_columns(order, np.maximum(places, 0)), -1)
+        image = np.array([drawn])
+        seen = replace(
+            take_rows(moments.current, np.array([0])), rows=moments.rows[None], fits=take_rows(moments.fits, image)
         )
-        parts = {**(hits.parts or {}), OTHER_IMAGES: np.zeros(hits.rows.shape, dtype=np.float32)}
-        return replace(hits, parts=parts, affine_residual=None)
-
-    def _several(self, images: Keypoints, offset: Float64[Array, " T"], line: Timeline) -> Hits:
-        k = min(self.k, len(line))
-        candidates = max(k, self.candidates)
-        choosy = self.limits != {"max_per_clip": None, "min_gap_seconds": 0.0}
-        count = candidates if choosy else max(VOTERS, k)
-        sequence = Sequence(self.index, line, images, offset, self.fit, self.joint_offsets, self.config)
-        found = sequence.search(candidates, count)
-        if not len(found.rows):
-            return _none(self.index, 1, k, (None,))
-        fused = fuse(said(sequence, found), self.model, self.fusion)
-        order = coverage_order(fused.odds[None], fused.described, len(found.rows) if choosy else k)
-        places = diversify(found.rows[order], line.clip, line.time, k, **self.limits)
-        places = np.where(places >= 0, np.take_along_axis(order, np.maximum(places, 0), axis=1), -1)
-
-        def of_hits(values: Array, blank: float | int) -> Array:
-            return np.where(places >= 0, values[places], blank).astype(values.dtype)
-
-        return replace(
-            Hits.look_up(self.index, of_hits(found.rows, -1), of_hits(found.distance, np.inf), (None,)),
-            probability=of_hits(fused.near, 0),
-            probability_close=of_hits(fused.close, 0),
-            presence=np.array([fused.presence], dtype=np.float32),
-            parts={name: of_hits(values, 0) for name, values in fused.parts.items()},
-            fit_cost=of_hits(found.cost, np.inf),
+        return Hits.judged(
+            self.search.index,
+            seen,
+            fused.log_odds,
+            fused.contributions,
+            places,
+            cost=moments.cost[None],
+            distance=moments.distance[None],
+            affine=False,
         )
 
-
-def _none(index: PoseIndex, queries: int, k: int, skipped: tuple[str | None, ...]) -> Hits:
-    """Queries without a hit."""
-
-    def filled(value: float) -> Float32[Array, "Q K"]:
-        return np.full((queries, k), value, dtype=np.float32)
-
-    return replace(
-        Hits.look_up(index, np.full((queries, k), -1, dtype=np.int64), filled(np.inf), skipped),
-        probability=filled(0.0),
-        probability_close=filled(0.0),
-        presence=np.full(queries, np.nan, dtype=np.float32),
-        parts={name: filled(0.0) for name in (*CONTRIBUTIONS, OTHER_IMAGES)},
-        fit_cost=filled(np.inf),
-    )
-
-
-def _stacked(hits: list[Hits]) -> Hits:
-    """The queries of several searches as those of one."""
-    arrays = {
-        field.name: np.concatenate([getattr(one, field.name) for one in hits])
-        for field in fields(Hits)
-        if isinstance(getattr(hits[0], field.name), np.ndarray)
-    }
-    parts = {name: np.concatenate([(one.parts or {})[name] for one in hits]) for name in hits[0].parts or {}}
-    return Hits(**arrays, skipped=tuple(reason for one in hits for reason in one.skipped), parts=parts)
+    def _none(self, queries: int, skipped: tuple[str | None, ...]) -> Hits:
+        groups = (*self.search.model.groups, OTHER_IMAGES)
+        return Hits.none(self.search.index, queries, self.k, skipped, groups, affine=False)

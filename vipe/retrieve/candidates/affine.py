@@ -1,0 +1,88 @@
+"""Candidates by the best affine camera: an index of signatures answers, or every pose is scanned (numpy; torch)."""
+
+__all__ = ["MIN_JOINTS", "SCANNED", "affine_residuals", "by_affine_camera", "skip_reasons"]
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+
+from vipe.arrays import Array
+from vipe.detections import Keypoints
+from vipe.detections.normalize import normalize_keypoints
+from vipe.embed.affine import AffineSignature
+from vipe.index import Neighbours, PoseIndex
+from vipe.retrieve.candidates.completion import completed_candidates
+from vipe.retrieve.candidates.prepared import PreparedIndex
+from vipe.retrieve.candidates.scan import affine_residual, scan
+from vipe.skeletons.working import COCO13_IN_H36M17
+
+SCANNED = 3_000_000
+"""Poses up to which every pose is compared where the index cannot answer by itself: 0.1 s."""
+
+MIN_JOINTS = 6
+"""Visible joints a person needs. Of the 2 S numbers of S keypoints an affine camera explains 8 whatever the pose, which
+leaves 2 S - 8 in which a wrong pose could show: none at four joints, four of twelve at six."""
+
+
+def skip_reasons(keypoints: Keypoints) -> tuple[str | None, ...]:
+    """For each person, why no search can be made for them, or None."""
+    visible = keypoints.mask.sum(axis=1)
+    size = normalize_keypoints(keypoints)[2]
+    return tuple(
+        f"{count} {'joint' if count == 1 else 'joints'} seen, at least {MIN_JOINTS} are needed"
+        + (f": {note}" if note else "")
+        if count < MIN_JOINTS
+        else ("all seen joints are at one place" if radius == 0 else None)
+        for count, radius, note in zip(visible.tolist(), size.tolist(), keypoints.note, strict=True)
+    )
+
+
+def by_affine_camera(
+    index: PoseIndex, people: Keypoints, k: int, allowed: Int64[Array, " M"] | None = None
+) -> Neighbours:
+    """The rows of least affine residual: from an index of signatures where all joints are visible, else by a scan."""
+    rows = np.empty((len(people), k), dtype=np.int64)
+    distance = np.empty((len(people), k), dtype=np.float32)
+    signature = AffineSignature()
+    indexed = index.holds(signature)
+    prepared = index.cached(PreparedIndex)
+    for members in _by_mask(people):
+        group = people[members]
+        visible = group.mask[0]
+        if indexed and visible.all():
+            rows[members], distance[members] = index.nearest(signature.encode_keypoints(group), k, allowed)
+            continue
+        if indexed and len(index if allowed is None else allowed) > SCANNED:
+            rows[members], distance[members] = completed_candidates(index, group, k, allowed)
+            continue
+        found = scan(
+            prepared.gallery,
+            torch.from_numpy(np.flatnonzero(visible)),
+            torch.from_numpy(normalize_keypoints(group)[0][:, visible]),
+            k,
+            None if allowed is None else torch.from_numpy(allowed),
+        )
+        rows[members], distance[members] = (part.numpy() for part in found)
+    return Neighbours(rows, distance)
+
+
+def affine_residuals(index: PoseIndex, people: Keypoints, rows: Int64[Array, "Q C"]) -> Float32[Array, "Q C"]:
+    """Affine residuals of some rows of each person; infinite where the row is -1."""
+    residual = np.full(rows.shape, np.inf, dtype=np.float32)
+    unit = normalize_keypoints(people)[0]
+    for person, own in enumerate(rows):
+        joints = np.flatnonzero(people.mask[person])
+        some = own >= 0
+        points = index.poses(own[some])[:, np.array(COCO13_IN_H36M17)[joints]]
+        xy = torch.from_numpy(unit[person : person + 1, joints])
+        residual[person, some] = affine_residual(torch.from_numpy(points), xy)[0].numpy()
+    return residual
+
+
+def _by_mask(people: Keypoints) -> Iterator[Int64[Array, " members"]]:
+    """People with the same visible joints, group by group: a scan prepares poses for one mask."""
+    _, group = np.unique(people.mask, axis=0, return_inverse=True)
+    for number in range(int(group.max()) + 1):
+        yield np.flatnonzero(group.reshape(-1) == number)

@@ -1,0 +1,36 @@
+"""An index made ready for candidates: its poses prepared for scans, a sample of them for completions (numpy; torch)."""
+
+__all__ = ["PreparedIndex"]
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from vipe.index import PoseIndex
+from vipe.retrieve.candidates.scan import PreparedGallery
+from vipe.skeletons.working import COCO13_IN_H36M17
+
+_SAMPLE = 32768  # poses that completions are made of: two tiles of a scan, 1 ms
+
+
+class PreparedIndex:
+    """What candidates need of an index, made at first use; `index.cached(PreparedIndex)` keeps one for every search."""
+
+    def __init__(self, index: PoseIndex) -> None:
+        self._canonical, self._count = index.canonical, len(index)
+
+    @cached_property
+    def gallery(self) -> PreparedGallery:
+        """All poses, ready to be scanned."""
+        return PreparedGallery.prepare(torch.from_numpy(self._canonical[:, COCO13_IN_H36M17]))
+
+    @cached_property
+    def sample(self) -> tuple[Float32[Tensor, "n 13 3"], PreparedGallery]:
+        """Some poses, and the same ready to be scanned."""
+        # A fixed draw: an index gives the same answer every time.
+        rows = np.random.default_rng(0).permutation(self._count)[:_SAMPLE]
+        poses = torch.from_numpy(self._canonical[np.sort(rows)][:, COCO13_IN_H36M17])
+        return poses, PreparedGallery.prepare(poses)

@@ -1,0 +1,140 @@
+"""Search: an index, the settings of a search, and the stages that both decide (numpy)."""
+
+__all__ = ["CANDIDATES", "Search", "SearchSettings"]
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from vipe.arrays import Array, take_columns
+from vipe.detections import Keypoints
+from vipe.errors import VipeError
+from vipe.index import PoseIndex
+from vipe.index.frames import Where
+from vipe.retrieve.camera.body import BodyProportions
+from vipe.retrieve.camera.perspective import Fits, fit_cameras
+from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.candidates.affine import affine_residuals
+from vipe.retrieve.candidates.candidates import Candidates, candidates_for
+from vipe.retrieve.ranking.diversity import diversify
+from vipe.retrieve.ranking.evidence import FittedCandidates, embedding_distances
+from vipe.retrieve.ranking.features import CandidateFeatures, compute_features
+from vipe.retrieve.ranking.model import RankingModel
+
+CANDIDATES = 200
+"""Poses of each source that cameras are fitted to, for each person."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How a search is done.
+
+    Raises:
+        VipeError: If `candidates` is below 1.
+    """
+
+    candidates: int = CANDIDATES
+    max_per_clip: int | None = None
+    min_gap_seconds: float = 0.0
+    camera_prior: CameraPrior | None = None  # the ranking model's own if None
+    joint_offsets: Float[Array, "13 3"] | None = None
+    model: RankingModel = field(default_factory=RankingModel.default)
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1:
+            raise VipeError(f"candidates must be at least 1, got {self.candidates}")
+
+    @property
+    def diverse(self) -> bool:
+        """Whether hits have to differ in clip or time."""
+        return self.max_per_clip is not None or self.min_gap_seconds != 0
+
+
+class Search:
+    """An index under the settings of one search; each stage of a query is a method.
+
+    What is prepared once for an index (`PreparedIndex`) is kept by the index, so a `Search` costs nothing to make.
+
+    Args:
+        index: The archive.
+        settings: How to search.
+        where: Only rows that match, as in `PoseIndex.rows`.
+
+    Raises:
+        VipeError: If `where` is wrong, or the camera prior is not the one that the ranking model was learned under.
+    """
+
+    def __init__(self, index: PoseIndex, settings: SearchSettings | None = None, where: Where | None = None) -> None:
+        self.index, self.settings = index, settings or SearchSettings()
+        self.rows: Int64[Array, " M"] | None = None if where is None else index.rows(where)
+        self.model = self.settings.model
+        self.prior = self.model.check_prior(self.settings.camera_prior)
+
+    def __len__(self) -> int:
+        """How many rows are searched."""
+        return len(self.index) if self.rows is None else len(self.rows)
+
+    def candidates(self, people: Keypoints, count: int) -> Candidates:
+        """Rows to fit cameras to."""
+        return candidates_for(self.index, people, min(count, len(self)), self.rows)
+
+    def cameras(self, rows: Int64[Array, "Q C"], people: Keypoints, proportions: BodyProportions | None = None) -> Fits:
+        """A camera and a body for every candidate, the best ones refined."""
+        return self._fit(rows, people, self.prior, proportions)
+
+    def refined(self, rows: Int64[Array, "Q C"], people: Keypoints, proportions: BodyProportions | None = None) -> Fits:
+        """A camera and a body for every candidate, all of them refined."""
+        return self._fit(rows, people, replace(self.prior, refine=None), proportions)
+
+    def fitted(self, candidates: Candidates, people: Keypoints, count: int) -> FittedCandidates:
+        """The `count` candidates of least cost; nobody may have fewer."""
+        empty = candidates.rows < 0
+        rows = np.where(empty, candidates.rows[:, :1], candidates.rows)
+        fits = self.cameras(rows, people)
+        best = np.argsort(np.where(empty, np.inf, fits.cost), axis=1, kind="stable")[:, :count]
+        residual = take_columns(candidates.affine_residual, best)
+        return self.gathered(take_columns(rows, best), fits.take(best), people, residual)
+
+    def gathered(
+        self,
+        rows: Int64[Array, "Q S"],
+        fits: Fits,
+        people: Keypoints,
+        affine_residual: Float[Array, "Q S"] | None = None,
+    ) -> FittedCandidates:
+        """All that features need of candidates whose cameras are fitted already."""
+        poses = self.index.poses(rows)
+        if affine_residual is None:
+            affine_residual = affine_residuals(self.index, people, rows)
+        return FittedCandidates(
+            rows=rows,
+            poses=poses,
+            fits=fits,
+            affine_residual=affine_residual,
+            clip=self.index.clip_codes[rows],
+            embedding=embedding_distances(self.index, rows, poses, people),
+        )
+
+    def features(self, candidates: FittedCandidates, people: Keypoints) -> CandidateFeatures:
+        """What is known of each candidate."""
+        return compute_features(candidates, people, self.prior)
+
+    def diversified(self, rows: Int64[Array, "Q C"], k: int) -> Int64[Array, "Q K"]:
+        """Places of the first k rows that differ as the settings ask; -1 where fewer do."""
+        if not self.settings.diverse:
+            return np.broadcast_to(np.where(np.arange(k) < rows.shape[1], np.arange(k), -1), (len(rows), k))
+        return diversify(
+            rows,
+            self.index.clip_codes,
+            self.index.times,
+            k,
+            max_per_clip=self.settings.max_per_clip,
+            min_gap_seconds=self.settings.min_gap_seconds,
+        )
+
+    def _fit(
+        self, rows: Int64[Array, "Q C"], people: Keypoints, prior: CameraPrior, proportions: BodyProportions | None
+    ) -> Fits:
+        offsets = self.settings.joint_offsets
+        return fit_cameras(self.index.poses(rows), people, prior, proportions=proportions, joint_offsets=offsets)
