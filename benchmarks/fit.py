@@ -21,7 +21,8 @@ from scipy.spatial.transform import Rotation
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.geometry import canonicalize_array
 from vipe.retrieve import BONE_GROUPS, CameraPrior, fit_cameras
-from vipe.retrieve.camera.gauss_newton import JOINTS, Problem, Solution, mirrored_starts
+from vipe.retrieve.camera.problem import JOINTS, Layout, Problem
+from vipe.retrieve.camera.start import mirrored_starts
 from vipe.retrieve.candidates.scan import scan
 from vipe.simulate import random_views, simulate_keypoints
 from vipe.simulate.motion import synthesize
@@ -111,8 +112,8 @@ def main() -> None:
         start = time.perf_counter()
         best = np.inf
         for state in starts:
-            turn = Rotation.from_matrix(state[Solution.ROTATION, 0].reshape(3, 3).numpy()).as_rotvec()
-            first = [*turn, np.log(max(float(state[Solution.SCALE, 0]), 1e-3)), ALL.inverse_depth, 0, 0, *np.zeros(9)]
+            turn = Rotation.from_matrix(state[Layout.ROTATION, 0].reshape(3, 3).numpy()).as_rotvec()
+            first = [*turn, np.log(max(float(state[Layout.SCALE, 0]), 1e-3)), ALL.inverse_depth, 0, 0, *np.zeros(9)]
             best = min(best, 2 * least_squares(residuals, first).cost)
         seconds += time.perf_counter() - start
         reached += cost[q, k] <= best * 1.001 + 1e-3

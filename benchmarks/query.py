@@ -9,6 +9,7 @@ pose is scanned. The breakdown sums what each step of `vipe.query` takes; "other
 
 import argparse
 import json
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -21,19 +22,23 @@ from gallery_size import asked_rows, grown_index, people_of
 
 from vipe.detections import Keypoints
 from vipe.index import PoseIndex
-from vipe.retrieve import search
+from vipe.retrieve import session
+from vipe.retrieve.candidates import affine
+from vipe.retrieve.hits import Hits
 from vipe.retrieve.query import query
+
+query_module = sys.modules["vipe.retrieve.query"]
 
 LIMBS = [3, 4, 5, 6, 11, 12, 9, 10]  # coco13: these go missing, in this order
 WARM_UP = 5
 STEPS: dict[str, tuple[Any, str]] = {
     "candidates, index": (PoseIndex, "nearest"),
-    "candidates, scan": (search, "scan"),
+    "candidates, scan": (affine, "scan"),
     "poses gathered": (PoseIndex, "poses"),
-    "cameras fitted": (search, "fit_cameras"),
-    "described": (search, "describe"),
-    "put in order": (search, "coverage_order"),
-    "table of hits": (PoseIndex, "hits"),
+    "cameras fitted": (session, "fit_cameras"),
+    "features": (session, "compute_features"),
+    "order": (query_module, "coverage_order"),
+    "table of hits": (Hits, "judged"),
 }
 
 
@@ -75,7 +80,7 @@ def main() -> None:
     parser.add_argument("--seen", type=int, default=13)
     parser.add_argument("--recipe", default="auto")
     parser.add_argument("--k", type=int, default=10)
-    parser.add_argument("--candidates", type=int, default=search.CANDIDATES)
+    parser.add_argument("--candidates", type=int, default=session.CANDIDATES)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 

@@ -20,6 +20,7 @@ import torch
 from scipy.special import expit
 
 import vipe
+from vipe.arrays import take_columns, take_rows
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.evaluate import CONDITIONS
@@ -27,19 +28,14 @@ from vipe.evaluate.conditions import simulate_condition
 from vipe.evaluate.metrics import pose_distance, without_near_duplicates
 from vipe.evaluate.protocols.calibration import auroc, expected_calibration_error
 from vipe.geometry.canonical import canonicalize_array
-from vipe.retrieve.camera.perspective import Fits, fit_cameras
+from vipe.retrieve.camera.perspective import fit_cameras
+from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates.scan import PreparedGallery, scan
-from vipe.retrieve.ranking.features import (
-    PARTS,
-    PERSON_PARTS,
-    VOTERS,
-    CandidateFeatures,
-    EmbeddingFeatures,
-    FittedCandidates,
-    compute_features,
-    coverage_order,
-)
-from vipe.retrieve.ranking.model import CALIBRATED_BY, HitModel, LogisticModel, RankingModel, calibration_values
+from vipe.retrieve.ranking.coverage import coverage_order
+from vipe.retrieve.ranking.evidence import VOTERS, FittedCandidates, embedding_distances
+from vipe.retrieve.ranking.features import FEATURES, CandidateFeatures, compute_features
+from vipe.retrieve.ranking.model import RankingModel
+from vipe.retrieve.ranking.training import RankingExamples, fit_ranking_model
 from vipe.simulate import CameraRig
 from vipe.skeletons import load
 from vipe.skeletons.working import COCO13_IN_H36M17
@@ -62,15 +58,12 @@ class Cell:
 
     def of(self, some: np.ndarray) -> "Cell":
         """Some of its queries."""
-        known = CandidateFeatures(
-            **{one.name: getattr(self.known, one.name)[some] for one in fields(CandidateFeatures)}
-        )
-        return Cell(self.name, self.action[some], known, self.distance[some], self.present[some])
+        return take_rows(self, some)
 
     def without(self, word: str) -> "Cell":
-        """The same with some parts always 0."""
-        gone = [word in part for part in PARTS]
-        return replace(self, known=replace(self.known, parts=np.where(gone, np.float32(0), self.known.parts)))
+        """The same with some features always 0."""
+        gone = [word in feature.name for feature in FEATURES]
+        return replace(self, known=replace(self.known, values=np.where(gone, np.float32(0), self.known.values)))
 
 
 def main() -> None:
@@ -81,7 +74,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200, help="of each gallery and condition")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument(
-        "--without", nargs="*", default=[], help="also judge without parts that have this in their name"
+        "--without", nargs="*", default=[], help="also judge without features that have this in their name"
     )
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -89,7 +82,7 @@ def main() -> None:
     if arguments.folds > 1:
         report(judged(cells, arguments.folds))
         for word in arguments.without:
-            print(f"without the parts whose name has {word!r}:")
+            print(f"without the features whose name has {word!r}:")
             report(judged([cell.without(word) for cell in cells], arguments.folds), short=True)
     learned(cells).save(arguments.out)
     print(f"{arguments.out} written")
@@ -187,69 +180,49 @@ def cell(name, action, searched, clip, people, near, residual, distance, kept) -
     rows, left, off = (np.take_along_axis(values, order, axis=1) for values in (near, residual, distance))
     fits = fit_cameras(searched[rows], people)
     best = np.argsort(fits.cost, axis=1, kind="stable")[:, :VOTERS]
-
-    def taken(values: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(values, best.reshape(best.shape + (1,) * (values.ndim - 2)), axis=1)
-
-    kept_fits = Fits(**{one.name: taken(getattr(fits, one.name)) for one in fields(Fits)})
-    poses = taken(searched[rows])
-    shortlist = FittedCandidates(
-        poses=poses,
-        fits=kept_fits,
-        affine_residual=taken(left),
-        clip=taken(clip[rows]),
-        embedded=EmbeddingFeatures.of(poses, people),
+    rows = take_columns(rows, best)
+    candidates = FittedCandidates(
+        rows=rows,
+        poses=searched[rows],
+        fits=fits.take(best),
+        affine_residual=take_columns(left, best),
+        clip=clip[rows],
+        embedding=embedding_distances(None, rows, searched[rows], people),
     )
     present = (np.where(kept, distance, np.inf) < 0.1).any(axis=1)
-    return Cell(name, action, compute_features(shortlist, people), taken(off), present).of(enough)
+    return Cell(name, action, compute_features(candidates, people), take_columns(off, best), present).of(enough)
 
 
 def learned(cells: list[Cell]) -> RankingModel:
-    parts, person = (np.concatenate([getattr(cell.known, name) for cell in cells]) for name in ("parts", "person"))
-    distance, present = (np.concatenate([getattr(cell, name) for cell in cells]) for name in ("distance", "present"))
-    mix = np.concatenate([np.full(len(cell.action), MIX[cell.name[2]]) for cell in cells])
-    # Most candidates are clearly wrong: the first eight of each query, and eight of the rest that count for all of it.
-    rng = np.random.default_rng(0)
-    rest = 8 + rng.permuted(np.tile(np.arange(VOTERS - 8), (len(parts), 1)), axis=1)[:, :8]
-    picked = np.concatenate([np.tile(np.arange(8), (len(parts), 1)), rest], axis=1)
-    counts = np.tile(np.repeat([1.0, (VOTERS - 8) / 8], 8), len(parts))
-    there = LogisticModel.learned(PERSON_PARTS, person, present, mix, falling=worse(PERSON_PARTS))
-    judgements = {}
-    for name, threshold in (("near", 0.1), ("close", 0.05)):
-        some, right = np.take_along_axis(parts, picked[..., None], axis=1), np.take_along_axis(distance, picked, axis=1)
-        right = right.ravel() < threshold
-        odds = LogisticModel.learned(PARTS, some.reshape(-1, len(PARTS)), right, counts, falling=worse(PARTS))
-        values = odds(parts)
-        top = np.argsort(-values, axis=1)[:, :15]
-        known = np.take_along_axis(calibration_values(values, there(person)), top[..., None], axis=1)
-        right = np.take_along_axis(distance, top, axis=1).ravel() < threshold
-        weight = np.repeat(mix, 15) * np.tile([12.0, *[1.0] * 14], len(parts))  # the first hit matters most
-        calibrated = LogisticModel.learned(
-            CALIBRATED_BY, known.reshape(-1, len(CALIBRATED_BY)), right, weight, CALIBRATED_BY[:2]
-        )
-        judgements[name] = HitModel(odds=odds, calibrated=calibrated)
-    made = "benchmarks/ranking.py: logistic regressions on simulated views of validation clips (Bandai Namco)"
-    return RankingModel(present=there, made=made, **judgements)
-
-
-def worse(parts: tuple[str, ...]) -> tuple[str, ...]:
-    # Free signs rank alike on these clips, but call far worse fits than theirs probable.
-    return tuple(part for part in parts if any(word in part for word in ("misfit", "residual", "camera", "build")))
+    """The model of all cells' examples."""
+    parts = [cell.known for cell in cells]
+    known = CandidateFeatures(
+        **{one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(CandidateFeatures)}
+    )
+    return fit_ranking_model(
+        RankingExamples(
+            features=known,
+            distance=np.concatenate([cell.distance for cell in cells]),
+            present=np.concatenate([cell.present for cell in cells]),
+            weight=np.concatenate([np.full(len(cell.action), MIX[cell.name[2]]) for cell in cells]),
+        ),
+        camera_prior=CameraPrior(),
+        made="benchmarks/ranking.py: logistic regressions on simulated views of validation clips (Bandai Namco)",
+    )
 
 
 def report(judged: list[tuple[RankingModel, Cell]], short: bool = False) -> None:
     sure, right, there, present = [], [], [], []
     by_name: dict[tuple[str, str, str], list[np.ndarray]] = {}
     for model, one in judged:
-        presence = model.present(one.known.person)
-        odds, log_odds = model.near.log_odds(one.known.parts, presence)
-        order = coverage_order(odds, one.known, 20)
+        ranking, log_odds = model.probabilities(one.known)
+        order = coverage_order(ranking, one.known, 20)
         distance = np.take_along_axis(one.distance, order, axis=1)
         by_name.setdefault(one.name, []).append(np.concatenate([one.distance[:, :10], distance], axis=1)[one.present])
         if one.name[2] in LEFT_OUT[:2]:
-            sure.append(expit(np.take_along_axis(log_odds, order, axis=1))[:, :10])
+            sure.append(expit(np.take_along_axis(log_odds.near, order, axis=1))[:, :10])
             right.append(distance[:, :10] < 0.1)
-            there.append(presence)
+            there.append(log_odds.presence)
             present.append(one.present)
     rows = {name: np.concatenate(parts) < 0.1 for name, parts in by_name.items()}
     print("gallery, condition, left out: queries; by cost Hit@1/10; by odds Hit@1/10/20")

@@ -24,13 +24,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, logit
 
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
@@ -41,14 +39,15 @@ from vipe.evaluate.protocols.calibration import auroc, expected_calibration_erro
 from vipe.evaluate.protocols.search import recorded_poses
 from vipe.evaluate.ranking_score import bootstrap_interval
 from vipe.index import PoseIndex
-from vipe.retrieve import CANDIDATES, TrackConfig, query_tracks, query_views
+from vipe.retrieve import CANDIDATES, Search, TrackConfig, query_tracks, query_views
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.query import query
-from vipe.retrieve.ranking.features import VOTERS, coverage_order
+from vipe.retrieve.ranking.evidence import VOTERS
 from vipe.retrieve.ranking.model import RankingModel
 from vipe.retrieve.sequences.alignment import Sequence
-from vipe.retrieve.sequences.fusion import Change, Changes, Fusion, SequenceEvidence, fuse, said
+from vipe.retrieve.sequences.fusion import gather_evidence
 from vipe.retrieve.sequences.timeline import Timeline
+from vipe.retrieve.sequences.training import FusionExample, fit_fusion
 from vipe.simulate import CameraRig, DetectorNoise, project_keypoints
 from vipe.skeletons import load
 from vipe.store import PoseStore
@@ -61,9 +60,6 @@ CAMERAS = 4
 KS = (1, 10, 20)
 LEFT_OUT = 4.0  # seconds
 JOINTS = load("coco13").joints
-FRAMES_POWERS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
-CAMERAS_POWERS = (0.25, 0.5, 1.0, 2.0)
-SLOPE = -0.5  # more images must not turn the odds around
 LIMBS = np.array([joint.split("_")[-1] in ("elbow", "wrist", "knee", "ankle") for joint in JOINTS])
 
 
@@ -209,7 +205,7 @@ def answers(asked: Asked, conditions: list[str], seed: int) -> Iterator[Answer]:
                             movement=asked.movement(number, hits.rows[0, 0]) if "camera" not in name else np.nan,
                             seconds=time.perf_counter() - start,
                         )
-            told(f"{condition}, carried over {carried:g}: {count} queries")
+            log(f"{condition}, carried over {carried:g}: {count} queries")
 
 
 def searches(
@@ -295,23 +291,11 @@ def shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def told(line: str) -> None:
+def log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-@dataclass(frozen=True)
-class Example:
-    """What images say of one query, and what is true."""
-
-    group: tuple[str, float, int]  # condition, carried over, cameras; 0 for a track
-    known: SequenceEvidence
-    distance: np.ndarray  # (S,)
-    present: bool
-    absent: bool
-    single: float  # distance of a single image's first hit
-
-
-def examples(asked: Asked, seed: int) -> Iterator[Example]:
+def examples(asked: Asked, seed: int) -> Iterator[FusionExample]:
     """Tracks, pairs of cameras and all cameras under every condition."""
     noises = {one.name: one.noise for one in CONDITIONS}
     config = TrackConfig()
@@ -321,7 +305,8 @@ def examples(asked: Asked, seed: int) -> Iterator[Example]:
             for number in range(len(asked.frames)):
                 for absent in (False, True) if number % 3 == 0 else (False,):
                     kept = asked.kept(number, absent)
-                    line = Timeline(asked.index, asked.gallery[kept], reach=4 * config.reach)
+                    search = Search(asked.index, where=asked.gallery[kept])
+                    line = Timeline(asked.index, search.rows, reach=4 * config.reach)
                     offset = (np.arange(FRAMES) - MIDDLE) / RATE
                     some = np.flatnonzero(np.abs(offset) <= config.reach)
                     groups = [(0, tracks[FRAMES * number + some], offset[some])]
@@ -330,77 +315,18 @@ def examples(asked: Asked, seed: int) -> Iterator[Example]:
                         groups += [(n, views[np.arange(first, first + n)], np.zeros(n)) for n in (2, CAMERAS)]
                     middle = query(asked.index, tracks[FRAMES * number + MIDDLE], 1, where=line.rows)
                     for cameras, people, seconds in groups:
-                        sequence = Sequence(asked.index, line, people, seconds, None, None, config)
-                        found = sequence.search(CANDIDATES, VOTERS)
-                        yield Example(
+                        sequence = Sequence(search, line, people, seconds, config)
+                        found = sequence.align(CANDIDATES, VOTERS)
+                        yield FusionExample(
                             group=(condition, carried, cameras),
-                            known=said(sequence, found),
+                            track=cameras == 0,
+                            evidence=gather_evidence(sequence, found),
                             distance=asked.to(number, found.rows),
                             present=bool((asked.distance[number, kept] < 0.1).any()),
                             absent=absent,
                             single=float(asked.to(number, middle.rows[0])[0]),
                         )
-            told(f"{condition}, carried over {carried:g}: {len(asked.frames)} queries")
-
-
-def learned(some: list[Example]) -> Fusion:
-    """Powers that rank best, then how sure the joined odds are.
-
-    Of the powers of frames that one counts whose least gain over a single image, of all conditions, is greatest.
-    """
-    model = RankingModel.default()
-    tracks, views = ([one for one in some if (one.group[2] > 0) == whether] for whether in (False, True))
-    fusion = Fusion(made="benchmarks/tracks.py --learn: simulated views of validation clips (Bandai Namco)")
-
-    def gains(examples: list[Example], fusion: Fusion) -> list[float]:
-        by_group: dict[tuple[str, float, int], list[float]] = {}
-        for one in examples:
-            if one.present and not one.absent:
-                first = one.distance[fuse(one.known, model, fusion).odds.argmax()]
-                gain = expit((0.1 - first) / 0.015) - expit((0.1 - one.single) / 0.015)
-                by_group.setdefault(one.group, []).append(gain)
-        return [float(np.mean(gain)) for gain in by_group.values()]
-
-    by_frames = {power: gains(tracks, replace(fusion, frames=power)) for power in FRAMES_POWERS}
-    by_cameras = {power: gains(views, replace(fusion, cameras=power)) for power in CAMERAS_POWERS}
-    for name, found in (("frames", by_frames), ("cameras", by_cameras)):
-        for power, gain in found.items():
-            told(f"{name} {power}: gains from {min(gain):.3f}, mean {np.mean(gain):.3f}")
-    fusion = replace(
-        fusion,
-        frames=max(by_frames, key=lambda power: min(by_frames[power])),
-        cameras=max(by_cameras, key=lambda power: float(np.mean(by_cameras[power]))),
-    )
-    return replace(fusion, of_tracks=changes(tracks, model, fusion), of_views=changes(views, model, fusion))
-
-
-def changes(some: list[Example], model: RankingModel, fusion: Fusion) -> Changes:
-    """How much surer the images are than the calibration of one image says, from the first ten hits of each query."""
-    fused = [fuse(one.known, model, fusion) for one in some]
-    order = [coverage_order(one.odds[None], one.described, 10)[0] for one in fused]
-    off = np.stack([one.distance[places] for one, places in zip(some, order, strict=True)])
-    images = np.array([one.known.images for one in some])
-    mix = np.array([0.5 if one.absent else 1.0 for one in some])
-    weight = mix[:, None] * np.array([9.0, *[1.0] * 9])  # the first hit matters most
-    found = {}
-    for name, threshold in (("near", 0.1), ("close", 0.05)):
-        said = np.stack([getattr(one, name)[places] for one, places in zip(fused, order, strict=True)])
-        found[name] = change(said, off < threshold, np.broadcast_to(images[:, None], off.shape), weight)
-    there = np.array([one.presence for one in fused])
-    found["present"] = change(there, np.array([one.present and not one.absent for one in some]), images, mix)
-    return Changes(**found)
-
-
-def change(said: np.ndarray, right: np.ndarray, images: np.ndarray, weight: np.ndarray) -> Change:
-    """The two numbers under which what was right is likeliest."""
-    log_odds = logit(np.clip(said.astype(np.float64), 1e-9, 1 - 1e-9))
-
-    def loss(numbers: np.ndarray) -> float:
-        after = log_odds + np.log(images) * (numbers[0] + numbers[1] * log_odds)
-        return float((weight * np.logaddexp(0, np.where(right, -after, after))).sum() + numbers @ numbers / 2)
-
-    offset, slope = minimize(loss, np.zeros(2), method="Nelder-Mead").x
-    return Change(offset=round(float(offset), 3), slope=round(float(max(slope, SLOPE)), 3))
+            log(f"{condition}, carried over {carried:g}: {len(asked.frames)} queries")
 
 
 def main() -> None:
@@ -429,10 +355,11 @@ def main() -> None:
             return Asked.of(store, index, gallery, rows, count, options.seed)
 
         if options.learn:
-            some: list[Example] = []
+            some: list[FusionExample] = []
             for among in (["val"], ["train", "val"]):
                 some += examples(ask("val", among, options.queries), options.seed)
-            learned(some).save(options.learn)
+            made = "benchmarks/tracks.py --learn: simulated views of validation clips (Bandai Namco)"
+            fit_fusion(some, RankingModel.default(), made).save(options.learn)
             print(f"{options.learn} written")
             return
         asked = ask(options.part, options.among or [options.part], options.queries)

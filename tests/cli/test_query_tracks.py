@@ -66,7 +66,7 @@ def test_hits_of_several_images_are_explained_and_drawn(run, folder, tmp_path, a
     name, *options = asked
     answer, *_ = answered(run, folder, folder / name, *options, "--explain", "--page", tmp_path / "page.html")
     best = answer["hits"][0]
-    assert 1 / (1 + np.exp(-sum(best["parts"].values()))) == pytest.approx(best["probability"], abs=1e-3)
+    assert 1 / (1 + np.exp(-sum(best["contributions"].values()))) == pytest.approx(best["probability"], abs=1e-3)
     page = (tmp_path / "page.html").read_text()
     assert "The archive holds this pose with a probability of" in page
     assert page.count('class="bar"') >= 8

@@ -158,7 +158,7 @@ def test_hits_are_explained_and_kept_apart(way, capsys):
     assert 0 < first["presence"] < 1
     assert len({hit["clip"] for hit in first["hits"]}) == len(first["hits"])
     best = first["hits"][0]
-    odds = sum(best["parts"].values())
+    odds = sum(best["contributions"].values())
     assert 1 / (1 + np.exp(-odds)) == pytest.approx(best["probability"], abs=1e-3)
     main([*map(str, asked), "--explain"])
     told = capsys.readouterr().out.splitlines()

@@ -138,10 +138,10 @@ def save_query_page(
         page,
         "Moments of the archive that show these poses",
         sections,
-        intro="Each hit under the camera fitted to it, with the person's proportions, over the query's keypoints (grey), "
-        "and beside it the same body, turning from that view on; drag to turn all. Blue is the person's left, orange the "
+        intro="Each hit is drawn over the query's keypoints (grey), under the camera and with the body fitted to it. "
+        "Beside it the same body turns, from that view on; drag to turn all. Blue is the person's left, orange the "
         "right. A bar, where there is one, is the probability that the hit shows the pose."
-        + (" Of images that were searched with as one, hits are drawn over the one that says so." if images else ""),
+        + (" Of images that were searched with as one, hits are drawn over the one that is marked." if images else ""),
     )
 
 

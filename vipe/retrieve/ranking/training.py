@@ -1,0 +1,104 @@
+"""Learning the ranking model from queries whose truth is known (numpy). `benchmarks/ranking.py` simulates them."""
+
+__all__ = ["RankingExamples", "fit_ranking_model"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int64
+
+from vipe.arrays import Array, take_columns
+from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.ranking.evidence import VOTERS
+from vipe.retrieve.ranking.features import FEATURES, PERSON_FEATURES, CandidateFeatures
+from vipe.retrieve.ranking.logistic import LogisticModel
+from vipe.retrieve.ranking.model import (
+    CALIBRATION_FEATURES,
+    CLOSE,
+    NEAR,
+    RankingModel,
+    ThresholdModel,
+    calibration_features,
+)
+
+_NAMES = [feature.name for feature in FEATURES]
+_SIGNS = [feature.monotone for feature in FEATURES]
+_FIRST = 8  # candidates of each query that are always examples; most of the others are clearly wrong
+_SAMPLED = 8  # of the others, which count for all of them
+_CALIBRATED = 15  # candidates of greatest log odds that calibration is learned from
+_FIRST_HIT = 12.0  # how much the first of them counts: it matters most
+_RISING = (1, 1, 0, 0, 0, 0)  # a calibrated probability may not fall as the log odds that rank rise
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingExamples:
+    """Q queries with S fitted candidates each, of least cost first, and what is true of them."""
+
+    features: CandidateFeatures
+    distance: Float[Array, "Q S"]  # of each candidate from the true pose, torso lengths
+    present: Bool[Array, " Q"]  # whether any pose searched lies within `NEAR` of it
+    weight: Float[Array, " Q"]  # how much a query counts for presence and calibration
+
+
+def fit_ranking_model(examples: RankingExamples, *, camera_prior: CameraPrior, made: str) -> RankingModel:
+    """Fit one logistic model to presence, and for each threshold one that ranks and one that calibrates it.
+
+    Args:
+        examples: Of at least `VOTERS` candidates a query.
+        camera_prior: Under which the cameras of the examples were fitted.
+        made: By which command, from which data.
+
+    Raises:
+        ShapeError: If nothing in the examples is right, or everything.
+    """
+    values, person = examples.features.values, examples.features.person
+    presence = LogisticModel.fit(
+        [feature.name for feature in PERSON_FEATURES],
+        person,
+        examples.present,
+        examples.weight,
+        [feature.monotone for feature in PERSON_FEATURES],
+    )
+    picked, counts = _picked(len(values))
+    some = take_columns(values, picked).reshape(-1, len(FEATURES))
+    distance = np.take_along_axis(examples.distance, picked, axis=1).ravel()
+
+    def threshold_model(within: float) -> ThresholdModel:
+        ranking = LogisticModel.fit(_NAMES, some, distance < within, counts, _SIGNS)
+        calibration = _calibration(ranking(values), presence(person), examples.distance < within, examples.weight)
+        return ThresholdModel(ranking=ranking, calibration=calibration)
+
+    return RankingModel(
+        near=threshold_model(NEAR),
+        close=threshold_model(CLOSE),
+        presence=presence,
+        camera_prior=camera_prior,
+        made=made,
+    )
+
+
+def _picked(queries: int) -> tuple[Int64[Array, "Q picked"], Float[Array, " all"]]:
+    """Which candidates of each query are examples, and how much each counts."""
+    rest = np.tile(np.arange(VOTERS - _FIRST), (queries, 1))
+    sampled = _FIRST + np.random.default_rng(0).permuted(rest, axis=1)[:, :_SAMPLED]
+    picked = np.concatenate([np.tile(np.arange(_FIRST), (queries, 1)), sampled], axis=1)
+    counts = [*[1.0] * _FIRST, *[(VOTERS - _FIRST) / _SAMPLED] * _SAMPLED]
+    return picked, np.tile(counts, queries)
+
+
+def _calibration(
+    ranking: Float32[Array, "Q S"],
+    presence: Float32[Array, " Q"],
+    right: Bool[Array, "Q S"],
+    weight: Float[Array, " Q"],
+) -> LogisticModel:
+    top = np.argsort(-ranking, axis=1)[:, :_CALIBRATED]
+    known = take_columns(calibration_features(ranking, presence), top)
+    of_place = np.array([_FIRST_HIT, *[1.0] * (_CALIBRATED - 1)])
+    return LogisticModel.fit(
+        CALIBRATION_FEATURES,
+        known.reshape(-1, len(CALIBRATION_FEATURES)),
+        np.take_along_axis(right, top, axis=1).ravel(),
+        (weight[:, None] * of_place).ravel(),
+        _RISING,
+    )
