@@ -77,13 +77,13 @@ def test_it_is_the_marginal_likelihood_of_the_model_by_its_definition(fitted):
         for number, tilt in enumerate(TILTS):
             cost, quadratic = by_hand(fits, people, person, place, tilt, GAUSS)
             assert said.cost[number, person, place] == pytest.approx(cost, rel=2e-3, abs=0.05)
-            assert said.misfit[number, person, place] == pytest.approx(quadratic, rel=5e-3, abs=0.02)
+            assert said.chi_squared[number, person, place] == pytest.approx(quadratic, rel=5e-3, abs=0.02)
 
 
 def test_bones_that_may_turn_explain_more_and_pay_for_it(fitted):
     said = marginal_likelihood(*fitted, GAUSS)
-    assert (np.diff(said.misfit, axis=0) <= 1e-3).all()
-    volume = said.cost - said.misfit
+    assert (np.diff(said.chi_squared, axis=0) <= 1e-3).all()
+    volume = said.cost - said.chi_squared
     assert (np.diff(volume, axis=0) > 0).all()
 
 
@@ -101,7 +101,7 @@ def test_a_joint_far_off_decides_less_with_robust_noise(index, people):
     poses = index.poses(np.arange(36).reshape(12, 3))
     robust = CameraPrior()
     gauss, student = (marginal_likelihood(fit_cameras(poses, off, robust), off, config) for config in (GAUSS, robust))
-    assert student.misfit[2, 0, 0] < gauss.misfit[2, 0, 0] / 2
+    assert student.chi_squared[2, 0, 0] < gauss.chi_squared[2, 0, 0] / 2
 
 
 def test_one_candidate_alone_says_what_it_says_among_others(fitted):

@@ -39,13 +39,13 @@ def fit_offsets(
 ) -> Float64[Array, "13 3"]:
     """Estimate how far keypoints lie from an archive's joints, from keypoints alone.
 
-    An annotator's hip is not the joint centre of motion capture. What all people's keypoints are off their best
-    candidates by, in the directions of the body, is the convention's doing; the rest is noise and poses that differ.
-    Cameras are fitted to the nearest candidates of everybody; the offsets that then explain most, with each camera
-    and build free to give way, are found by least squares (all linear about the fits, the cameras and builds
-    eliminated); then cameras are fitted again with these offsets, three times in all. Left and right are mirror
-    images of each other; every offset is believed to be N(0, `spread`^2) before looking, so that an offset which a
-    build explains as well (the width of the hips) stays with the build.
+    An annotator's hip is not the joint centre of motion capture. The mean offset of all people's keypoints from their
+    best candidates, in the directions of the body, is the convention; the rest is noise and poses that differ.
+
+    Cameras are fitted to the nearest candidates of everybody. Least squares then finds the offsets that explain most,
+    linearly about the fits, with cameras and bodies eliminated. Cameras are fitted again with these offsets, three
+    times in all. Offsets of left and right are mirror images. Each has the prior N(0, `spread`^2), so what body
+    proportions explain as well (the width of the hips) stays with them. Keypoints are weighted as in `fit_cameras`.
 
     Args:
         index: The archive; the people should do what it holds.
@@ -56,9 +56,9 @@ def fit_offsets(
         camera_prior: As `fit_cameras` takes it.
 
     Returns:
-        Offsets in canonical directions (x backwards, y to the right, z up), torso lengths: what `fit_cameras` takes as
-        `joint_offsets`. Zero for joints that nobody shows. The directions are those of the hips and spine, so what is
-        said of elbows, wrists, knees and ankles is what the usual way of holding them leaves of it.
+        Offsets in canonical directions (x backwards, y to the right, z up), torso lengths: the `joint_offsets` of
+        `fit_cameras`. Zero for joints that nobody shows. The directions are those of hips and spine, so the offsets of
+        elbows, wrists, knees and ankles are averages over the usual ways to hold them.
 
     Raises:
         VipeError: If nobody can be searched for, or `spread` is not above 0.

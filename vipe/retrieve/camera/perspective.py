@@ -23,7 +23,7 @@ _SEEN = list(COCO13_IN_H36M17)
 _NO_GROUP = len(BONE_GROUPS)
 _FACTOR = [_NO_GROUP if group is None else group for group in GROUP_OF_BONE]
 _ORDER = [COCO13.index(joint) for joint in JOINTS]
-_LEAST_CONFIDENCE = 0.05  # a joint that was found at all says something
+_LEAST_CONFIDENCE = 0.05  # a joint that was detected at all is worth something
 _BLOCK = 4096  # candidates: fewer, and calls cost more than sums
 
 

@@ -15,7 +15,7 @@ _DAMPING = 1e-3
 def mirrored_starts(problem: Problem) -> tuple[Float[Tensor, "24 N"], Float[Tensor, "24 N"], Float[Tensor, " N"]]:
     """The two scaled-orthographic cameras that fit the flat of the body, each the depth reversal of the other.
 
-    The likelier comes first; the third result says by how much of the cost it is ahead, as far as such cameras tell.
+    The likelier comes first. The third result is its lead in units of the cost, if such cameras were all there is.
 
     Along the direction n in which the visible joints extend least, noise and body decide more than the camera does. So
     only the part A2 of the affine camera that is at right angles to n is fitted. What the camera does to n follows, up

@@ -22,10 +22,10 @@ def diversify(
     max_per_clip: int | None = None,
     min_gap_seconds: float = 0.0,
 ) -> Int64[Array, "Q k"]:
-    """Walk down each ranking and keep a hit unless what is already kept rules it out.
+    """Choose hits from the top of each ranking, each unless an earlier choice rules it out.
 
     A clip gives at most `max_per_clip` hits, and two hits of one clip lie at least `min_gap_seconds` apart. The best
-    hit is always kept, so the order of a ranking does not change; hits are only passed over.
+    hit is always chosen, and the order does not change.
 
     Args:
         rows: Rows of an index, best first; -1 is an empty place and is passed over.
@@ -36,7 +36,7 @@ def diversify(
         min_gap_seconds: 0 allows neighbouring frames.
 
     Returns:
-        Places in the rankings (columns of `rows`), ascending; -1 behind the last where fewer can be kept.
+        Places in the rankings (columns of `rows`), ascending; -1 behind the last where fewer can be chosen.
 
     Raises:
         VipeError: If `k` or `max_per_clip` is below 1, or `min_gap_seconds` is negative or not finite.
@@ -55,7 +55,7 @@ def diversify(
     kept = np.zeros(rows.shape, dtype=bool)
     everyone = np.arange(len(rows))
     for turn in range(min(k, rows.shape[1])):
-        # The first place that nothing kept so far rules out is what walking down would keep next.
+        # The first place that no choice so far rules out is the next choice.
         first = open_.argmax(axis=1)
         some = open_[everyone, first]
         if not some.any():

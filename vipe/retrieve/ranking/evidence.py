@@ -113,7 +113,7 @@ class Evidence:
 
     def chi_squared(self, tilt: float) -> Float32[Array, "Q S"]:
         """The squared distance in it, for each degree of freedom."""
-        return np.asarray(self.marginal.misfit[TILTS.index(tilt)] / self.degrees_of_freedom)
+        return np.asarray(self.marginal.chi_squared[TILTS.index(tilt)] / self.degrees_of_freedom)
 
     @cached_property
     def distance(self) -> Float32[Array, "Q S V"]:

@@ -19,7 +19,7 @@ from vipe.skeletons.working import BONES, CHILDREN, COCO13_IN_H36M17, H36M17, PA
 TILTS = (0.0, 0.025, 0.05, 0.1, 0.2)
 """Radians by which limb bones may point elsewhere than the candidate's; bones of trunk and head by half of it."""
 
-_ROBUST_AT = 2  # of the tilts: at which the joints that are off are told
+_ROBUST_AT = 2  # of the tilts: at which joints that are far off are recognized
 _ROBUST_ROUNDS = 2
 _ROWS = 4096  # candidates at a time: their matrices take 60 MB
 
@@ -51,10 +51,12 @@ class MarginalLikelihood:
     """
 
     cost: Float32[Array, "tilts Q K"]  # of the marginal likelihood, up to a constant of the person
-    misfit: Float32[Array, "tilts Q K"]  # its part that is a squared distance: chi-squared, 2 joints - 6 on average
+    chi_squared: Float32[
+        Array, "tilts Q K"
+    ]  # its part that is a squared distance: chi-squared, 2 joints - 6 on average
 
 
-def marginal_likelihood(fits: Fits, keypoints: Keypoints, config: CameraPrior | None = None) -> MarginalLikelihood:
+def marginal_likelihood(fits: Fits, keypoints: Keypoints, prior: CameraPrior | None = None) -> MarginalLikelihood:
     """Likelihood of keypoints, given that the true pose differs from a candidate by small turns of its bones.
 
     An archive seldom holds the very moment, so the residual of its best moment is not the detector's noise alone:
@@ -71,22 +73,22 @@ def marginal_likelihood(fits: Fits, keypoints: Keypoints, config: CameraPrior | 
     Unlike the least cost it counts how much of what could have been seen a candidate explains (Occam's factor,
     MacKay 1992), and does not blame a candidate for a forearm that is some degrees off.
 
-    With `config.student`, joints that are off by more than their noise are given the variance of a Student
+    With `prior.student`, joints that are off by more than their noise are given the variance of a Student
     distribution at that residual, found at the tilt of 0.05.
 
     Args:
-        fits: Cameras and builds of Q people's candidates.
+        fits: Cameras and bodies of Q people's candidates.
         keypoints: The same people.
-        config: As given to `fit_cameras`; its misfit is left out, since bones that turn stand for it.
+        prior: As given to `fit_cameras`; a tenth of its misfit is used, since bones that turn explain the rest.
 
     Returns:
         Finite numbers; where all keypoints of a person coincide they mean nothing.
     """
-    config = config or CameraPrior()
+    prior = prior or CameraPrior()
     people, count = fits.cost.shape
     _, _, radius = normalize_keypoints(keypoints)
     size = np.where(radius > 0, radius, 1)[:, None]
-    variance = 1 / np.maximum(inverse_variances(keypoints, radius, replace(config, misfit=config.misfit / 10)), 1e-12)
+    variance = 1 / np.maximum(inverse_variances(keypoints, radius, replace(prior, misfit=prior.misfit / 10)), 1e-12)
     images = fits.project()[:, :, COCO13_IN_H36M17]
     rest = (keypoints.xy[:, None] - images) / size[..., None, None]
     rest = np.where(keypoints.mask[:, None, :, None], rest, 0)
@@ -106,16 +108,16 @@ def marginal_likelihood(fits: Fits, keypoints: Keypoints, config: CameraPrior | 
         each(variance),
         each(keypoints.mask),
     )
-    costs, misfits = torch.empty(2, len(TILTS), people * count).unbind()
+    costs, chi_squares = torch.empty(2, len(TILTS), people * count).unbind()
     for start in range(0, people * count, _ROWS):
         rows = slice(start, start + _ROWS)
-        costs[:, rows], misfits[:, rows] = _marginal(config, *(part[rows] for part in parts))
+        costs[:, rows], chi_squares[:, rows] = _marginal(prior, *(part[rows] for part in parts))
     shape = (len(TILTS), people, count)
-    return MarginalLikelihood(cost=costs.numpy().reshape(shape), misfit=misfits.numpy().reshape(shape))
+    return MarginalLikelihood(cost=costs.numpy().reshape(shape), chi_squared=chi_squares.numpy().reshape(shape))
 
 
 def _marginal(
-    config: CameraPrior,
+    prior: CameraPrior,
     poses: Float32[Tensor, "N 17 3"],
     scale: Float32[Tensor, " N"],
     inverse_depth: Float32[Tensor, " N"],
@@ -145,11 +147,11 @@ def _marginal(
     camera = torch.cat(
         [image(around), (zoom[..., None] * points[..., :2]).reshape(count, 26, 1), ones.reshape(count, 26, 2)], -1
     )
-    # The residual of a body of no particular build at the usual distance: what the fit took of both is put back.
+    # The residual of a body of mean proportions at the mean distance: what the fit explained by both is put back.
     rest = rest + (by_length @ bones[..., None]).reshape(count, 13, 2)
-    rest = rest + by_closeness * (inverse_depth - config.inverse_depth)[:, None, None]
+    rest = rest + by_closeness * (inverse_depth - prior.inverse_depth)[:, None, None]
     believed = torch.cat(
-        [by_length * config.bone_spread, by_closeness.reshape(count, 26, 1) * config.inverse_depth_spread], -1
+        [by_length * prior.bone_spread, by_closeness.reshape(count, 26, 1) * prior.inverse_depth_spread], -1
     )
     fixed = believed @ believed.mT
     tilted = image(tilts)
@@ -157,14 +159,14 @@ def _marginal(
     right = torch.cat([camera, rest.reshape(count, 26, 1)], -1)
 
     noise = torch.where(seen > 0, variance, 1.0)
-    if config.student is not None:
+    if prior.student is not None:
         usual = noise
         for _ in range(_ROBUST_ROUNDS):
             solved = _Solved.of(fixed + TILTS[_ROBUST_AT] ** 2 * tilted, noise, right)
             squared = (noise[..., None] * solved.pulled().view(count, 13, 2)).square().sum(-1) / usual
-            noise = usual * ((config.student + squared) / (config.student + 2)).clamp_min(1)
+            noise = usual * ((prior.student + squared) / (prior.student + 2)).clamp_min(1)
     both = [_Solved.of(fixed + tilt**2 * tilted, noise, right) for tilt in TILTS]
-    return torch.stack([one.cost for one in both]), torch.stack([one.misfit for one in both])
+    return torch.stack([one.cost for one in both]), torch.stack([one.chi_squared for one in both])
 
 
 def _cross_matrices(vectors: Float32[Tensor, "N M 3"]) -> Float32[Tensor, "N M 3 3"]:
@@ -183,7 +185,7 @@ class _Solved:
     white: Tensor  # factor^-1 [A r]
     along: Tensor  # inner^-1 A' S^-1 r
     cost: Tensor
-    misfit: Tensor
+    chi_squared: Tensor
 
     @classmethod
     def of(cls, spread: Tensor, noise: Tensor, right: Tensor) -> "_Solved":
@@ -194,9 +196,9 @@ class _Solved:
         information = columns.mT @ columns + 1e-6 * torch.eye(columns.shape[-1])
         inner = torch.linalg.cholesky_ex(information).L
         along = torch.linalg.solve_triangular(inner, columns.mT @ rest, upper=False)
-        misfit = (rest.square().sum((-2, -1)) - along.square().sum((-2, -1))).clamp_min(0)
+        chi_squared = (rest.square().sum((-2, -1)) - along.square().sum((-2, -1))).clamp_min(0)
         volume = 2 * (_log_diagonal(factor) + _log_diagonal(inner))
-        return cls(factor, inner, white, along, misfit + volume, misfit)
+        return cls(factor, inner, white, along, chi_squared + volume, chi_squared)
 
     def pulled(self) -> Tensor:
         """S^-1 (r - A c): what each number's residual would have to be pulled by."""

@@ -106,7 +106,7 @@ class Sequence:
         cost[nothing, 0] = np.broadcast_to(worst, nothing.shape)[nothing]
         at[nothing, 0] = np.broadcast_to(self.offset, nothing.shape)[nothing]
         total, slot = best_paths(cost, at, np.diff(self.offset), self.config.warp, self.line.step)
-        # What is said of a moment is first of all what the images nearest to it show.
+        # A moment needs a row for the images nearest to it.
         shown = ~nothing[:, self.current].any(axis=1)
         order = np.argsort(np.where(shown, total, np.inf), kind="stable")[: min(count, int(shown.sum()))]
         taken = np.take_along_axis(column[order], slot[order][..., None], axis=2)[..., 0].T  # T S

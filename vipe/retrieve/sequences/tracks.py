@@ -50,14 +50,14 @@ def query_tracks(
     """Search an index with the frames of people over time: for moments around which the archive moves as they do.
 
     The nearest poses of each frame vote for moments of the middle frame. For the moments with the most votes, a
-    camera is fitted to each frame and each row that the archive holds at about that time (`config.slack`), all with
-    one build of the person; the best path through these rows, at a speed that may vary (`config.warp`), gives the
-    cost of the moment. Frames count the less the further they are from the middle one (`config.fade`), and none costs
-    more than its last candidate does, so that a bad frame, or one beyond the end of a clip, cannot decide.
+    camera is fitted to each frame and each row that the archive has at about that time (`config.slack`), all with one
+    body. The best path through these rows, at a speed that may vary (`config.warp`), gives the cost of the moment.
+    Frames count the less the further they are from the middle one (`config.fade`). None costs more than its last
+    candidate does, so a bad frame, or one beyond the end of a clip, cannot decide.
 
-    The moments of least cost are ranked by the odds of the middle frame, as `query` ranks, and what the frames around
-    it add (`fuse`); `Hits.probability`, `presence` and `parts` mean what they mean there. A track of which one frame
-    can be used is answered as `query` answers it.
+    The moments of least cost are ranked by the log odds of the middle frame, as `query` ranks, and by what the frames
+    around it add (`fuse`); `Hits.probability`, `presence` and `contributions` have the same meaning. A track with one
+    usable frame is answered as `query` answers it.
 
     Args:
         index: The archive.
@@ -73,12 +73,12 @@ def query_tracks(
         joint_offsets: As `fit_cameras` takes them.
         config: How a track may run through the archive.
         model: As `query` takes it.
-        fusion: How the odds of frames are joined, if not as comes with the library.
+        fusion: How log odds are joined, if not by the numbers that come with the library.
 
     Returns:
         One query a track, in ascending order of their numbers. A hit is the archive's moment of the track's middle
-        frame; `fit_cost` is the sum over frames, the distance the root mean square over frames. Frames that cannot be
-        searched for are left out; `skip_reasons` says which and why.
+        frame, with the camera fitted to that frame; `fit_cost` is the sum over frames, the distance the root mean
+        square over frames. Frames that cannot be searched for are left out; `skip_reasons` names them.
 
     Raises:
         ShapeError: If the keypoints are on another skeleton, or `track` or `time` do not fit them.
@@ -123,9 +123,9 @@ def query_views(
 ) -> Hits:
     """Search an index with one person seen by several cameras at once: what they say of each moment adds.
 
-    Nothing need be known of the cameras. Candidates are those of every camera; the build is one for all. They are
-    ranked by the mean of the odds that each camera's keypoints give, as `query` ranks, and the likelihoods of all but
-    one (`fuse`). A moment that one camera saw is answered as `query` answers it.
+    Nothing need be known of the cameras. Candidates are those of every camera; the body is one for all. Moments are
+    ranked by the mean log odds of the cameras' keypoints, as `query` ranks, and the likelihoods of all cameras but one
+    (`fuse`). A moment with one camera is answered as `query` answers it.
 
     Args:
         index: The archive.
@@ -139,7 +139,7 @@ def query_views(
         camera_prior: As `query` takes it.
         joint_offsets: As `fit_cameras` takes them.
         model: As `query` takes it.
-        fusion: How the odds of cameras are joined, if not as comes with the library.
+        fusion: As `query_tracks` takes it.
 
     Returns:
         One query a moment, in ascending order of their numbers; `fit_cost` is the sum over views, the distance the
@@ -170,7 +170,7 @@ def query_views(
 
 
 def middle_rows(group: Integer[Array, " N"], time: Float[Array, " N"]) -> Int64[Array, " Q"]:
-    """The person nearest to the middle of each track's time, tracks in ascending order: whose moment a hit is."""
+    """The person nearest to the middle of each track's time, whose moment the hits are; tracks in ascending order."""
     middles = []
     for number in np.unique(group[group >= 0]):
         mine = np.flatnonzero(group == number)
