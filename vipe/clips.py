@@ -67,6 +67,7 @@ class Clip:
         if not mask.all():
             missing = [joint for joint, given in zip(target.joints, mask, strict=True) if not given]
             raise SkeletonError(
-                f"clip {self.name}: {self.skeleton.name} cannot give {', '.join(missing)} of {target.name}"
+                f"clip {self.name}: {self.skeleton.name} cannot give {', '.join(missing)} of {target.name}; "
+                f"complete its table [to.{target.name}]"
             )
         return replace(self, skeleton=target, positions=positions)

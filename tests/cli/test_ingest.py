@@ -8,6 +8,7 @@ import pytest
 
 from vipe import PoseStore
 from vipe.skeletons import load
+from vipe.store import read_sources
 
 
 @pytest.fixture
@@ -179,3 +180,60 @@ def test_a_path_that_is_not_there_is_told_before_anything_is_read(run, tmp_path,
     assert (code, out) == (2, "")
     assert err == f"vipe: ReadError: {tmp_path / 'nowhere'}: no such file or folder\n"
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("fps", [None, 15], ids=["every frame", "thinned"])
+@pytest.mark.parametrize("passes", [1, 2], ids=["one pass", "two passes"])
+def test_python_and_the_command_line_make_the_same_store(run, tmp_path, two, passes, fps):
+    if passes == 2:
+        (two[1] / "turn.bvh").unlink()  # two motions of one name are told apart only if given together
+    rate = () if fps is None else ("--fps", fps)
+    printed = []
+    for number, paths in enumerate([two] if passes == 1 else [two[:1], two[1:]]):
+        store = tmp_path / "command line"
+        printed.append(ingested(run, *paths, "--out", store, *rate, *(["--append"] if number else [])))
+        made = PoseStore.open(tmp_path / "python") if number else None
+        if made is None:
+            python = PoseStore.create(tmp_path / "python", *read_sources(*paths), fps=fps)
+        else:
+            python = made.append(*read_sources(*paths), fps=fps)
+        assert printed[-1]["identical"] == [clip._asdict() for clip in python.passed_over]
+    command_line = PoseStore.open(store)
+    assert [path.read_bytes() for path in sorted(store.iterdir())] == [
+        path.read_bytes() for path in sorted(python.path.iterdir())
+    ]
+    assert sum(one["rows"] for one in printed) == len(command_line) == len(python)
+    assert [one["stored_as"] for one in printed[-1]["identical"]] == ["walk"]
+
+
+def test_clips_that_differ_only_in_frames_that_are_dropped_are_one_clip(run, tmp_path, two, motion):
+    """The rule is judged on what the store keeps: in one pass as in two."""
+    lines = motion(10).splitlines()
+    lines[-1] = lines[-1].replace("10", "11")
+    (two[1] / "walk.bvh").write_text("\n".join([*lines, ""]))
+    (two[1] / "turn.bvh").unlink()
+    made = ingested(run, *two, "--out", tmp_path / "at-once", "--fps", 15)
+    assert [one["clip"] for one in made["identical"]] == ["walk"]
+    ingested(run, two[0], "--out", tmp_path / "one-by-one", "--fps", 15)
+    added = ingested(run, two[1], "--out", tmp_path / "one-by-one", "--append")
+    assert [one["clip"] for one in added["identical"]] == ["walk"]
+    assert ingested(run, *two, "--out", tmp_path / "all-frames")["identical"] == []
+
+
+def test_bodies_that_the_working_skeleton_cannot_be_made_of_are_named_or_skipped(run, tmp_path, two, motion):
+    table = tmp_path / "stick.toml"
+    table.write_text(
+        'name = "stick"\nunit = 0.01\nup = "y"\njoints = [{ name = "Hip" }, { name = "Knee", parent = "Hip" }]\n'
+    )
+    (two[0] / "stick.bvh").write_text(
+        "HIERARCHY\nROOT Hip\n{\n OFFSET 0 0 0\n CHANNELS 3 Zrotation Xrotation Yrotation\n JOINT Knee\n {\n"
+        "  OFFSET 0 9 0\n  CHANNELS 3 Zrotation Xrotation Yrotation\n  End Site\n  {\n   OFFSET 0 1 0\n  }\n }\n}\n"
+        "MOTION\nFrames: 1\nFrame Time: 0.033\n0 0 0 0 0 0\n"
+    )
+    line = refused(run, two[0], "--out", tmp_path / "store", "--skeleton", table)
+    assert "stick.bvh" in line
+    assert "stick has no conversion to h36m17" in line
+    assert not (tmp_path / "store").exists()
+    made = ingested(run, two[0], "--out", tmp_path / "store", "--skeleton", table, "--skip-bad")
+    assert (made["clips"], len(made["skipped"])) == (2, 1)
+    assert "stick has no conversion to h36m17" in made["skipped"][0]

@@ -15,7 +15,7 @@ from vipe.clips import Clip
 from vipe.errors import ReadError, SkeletonError, StoreError
 from vipe.skeletons import Skeleton, convert, load
 from vipe.store import PoseStore
-from vipe.store.parts import thin
+from vipe.store.conversion import thin
 
 H36M17 = load("h36m17")
 
@@ -248,17 +248,18 @@ def test_appends_at_the_store_s_own_rate(tmp_path):
 
 def test_clips_that_are_there_already_are_passed_over_whatever_they_are_called(store):
     before = contents(store.path)
-    told = []
-    same = store.append(some_clips(), on_identical=lambda clip, name: told.append((clip.name, name)))
+    same = store.append(some_clips())
     assert contents(same.path) == before
-    assert told == [("walk", "walk"), ("run", "run"), ("sit", "sit")]
-    told.clear()
-    renamed = replace(some_clips()[1], name="sprint", source="")
-    more = store.append(
-        [renamed, make_clip("jump", 12)], on_identical=lambda clip, name: told.append((clip.name, name))
+    assert same.passed_over == (
+        ("walk", "a/walk.bvh", "walk"),
+        ("run", "a/run.bvh", "run"),
+        ("sit", "b/sit.bvh", "sit"),
     )
+    renamed = replace(some_clips()[1], name="sprint", source="")
+    more = store.append([renamed, make_clip("jump", 12)])
     assert [clip["clip"] for clip in more.clips()] == ["walk", "run", "sit", "jump"]
-    assert told == [("sprint", "run")]
+    assert more.passed_over == (("sprint", "", "run"),)
+    assert PoseStore.open(store.path).passed_over == ()
 
 
 @pytest.mark.parametrize("change", ["rate", "last bit", "last frame"])
@@ -273,6 +274,41 @@ def test_a_clip_that_differs_at_all_is_added(store, change):
         positions[-1, -1, -1] = np.nextafter(positions[-1, -1, -1], np.float32(2))
         clip = replace(clip, positions=positions)
     assert store.append([clip]).clips()[-1]["clip"] == "other"
+
+
+def test_a_clip_that_an_earlier_source_brought_is_passed_over(tmp_path):
+    walk, run, sit = some_clips()
+    stroll = replace(walk, name="stroll", source="c/stroll.bvh")
+    store = PoseStore.create(tmp_path / "s", [walk, run], (clip for clip in [sit, stroll]), [stroll, sit])
+    assert [clip["clip"] for clip in store.clips()] == ["walk", "run", "sit"]
+    assert [clip.stored_as for clip in store.passed_over] == ["walk", "walk", "sit"]
+    everything = PoseStore.create(tmp_path / "all", [walk], [stroll], keep_identical=True)
+    assert [clip["clip"] for clip in everything.clips()] == ["walk", "stroll"]
+    assert everything.passed_over == ()
+
+
+def test_identical_clips_within_one_source_are_all_stored(store):
+    jump = make_clip("jump", 12)
+    twins = [jump, replace(jump, name="leap")]
+    longer = store.append(twins)
+    assert [clip["clip"] for clip in longer.clips()[3:]] == ["jump", "leap"]
+    again = longer.append([replace(jump, name="hop")])
+    assert again.passed_over == (("hop", "", "jump"),)  # the first of the two
+
+
+def test_sources_added_at_once_or_one_by_one_make_one_store(tmp_path):
+    walk, run, sit = some_clips()
+    shorter = replace(walk, name="shorter", positions=walk.positions[:28])  # 10 of 30 frames/s drop the last two
+    sources = [[shorter, run], [sit, walk], [replace(run, name="sprint")]]
+    at_once = PoseStore.create(tmp_path / "at once", *sources, fps=10.0)
+    one_by_one = PoseStore.create(tmp_path / "one by one", sources[0], fps=10.0)
+    passed_over = []
+    for source in sources[1:]:
+        one_by_one = one_by_one.append(source)
+        passed_over += one_by_one.passed_over
+    assert at_once.table().equals(one_by_one.table())
+    assert list(at_once.passed_over) == passed_over
+    assert [(clip.clip, clip.stored_as) for clip in passed_over] == [("walk", "shorter"), ("sprint", "run")]
 
 
 def test_clips_are_known_after_thinning_and_across_row_groups(tmp_path, monkeypatch):
@@ -397,6 +433,17 @@ def test_a_skeleton_without_conversion_makes_no_store(tmp_path):
     with pytest.raises(SkeletonError, match="stick has no conversion"):
         PoseStore.create(tmp_path / "s", [clip])
     assert not list(tmp_path.iterdir())
+
+
+def test_clips_without_a_conversion_are_left_out_and_reported_when_asked(tmp_path):
+    stick = Skeleton(name="stick", joints=("a", "b"), parents=(-1, 0))
+    other = Clip(name="c", skeleton=stick, positions=np.zeros((2, 2, 3), np.float32), fps=30.0, source="x/c.bvh")
+    skipped = []
+    store = PoseStore.create(tmp_path / "s", [other, make_clip("walk")], on_skip=skipped.append)
+    assert [clip["clip"] for clip in store.clips()] == ["walk"]
+    assert [str(error).split(":")[0] for error in skipped] == ["x/c.bvh"]
+    assert len(store.append([other, make_clip("run", 12)], on_skip=skipped.append)) == 22
+    assert len(skipped) == 2
 
 
 @pytest.mark.parametrize("fps", [0.0, -10.0, float("nan"), float("inf")])
