@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 
@@ -264,7 +265,7 @@ def edit_manifest(folder, **changes):
 
 def test_another_format_version_is_refused_by_number(folder, no_faiss):
     edit_manifest(folder, format_version=7, a_field_of_the_future=[])
-    with pytest.raises(IndexFormatError, match=r"manifest\.json: format version 7, this version of vipe reads 1"):
+    with pytest.raises(IndexFormatError, match=r"manifest\.json: format version 7, this version of vipe reads 1 and 2"):
         PoseIndex.open(folder)
 
 
@@ -302,15 +303,32 @@ def test_a_manifest_that_leads_out_of_the_folder_is_refused(folder, no_faiss):
 
 def test_a_faiss_file_that_is_not_what_the_manifest_says_is_refused(folder):
     rechecksum(folder, poses=89)
-    with pytest.raises(
-        IndexFormatError, match=r"index\.faiss: holds \(poses, dim, metric\) \(90, 8, 'l2'\), .* \(89, 8"
-    ):
+    with pytest.raises(IndexFormatError, match=r"embeddings\.npy: holds \(poses, dim\) \(90, 8\), .* \(89, 8\)"):
+        PoseIndex.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (faiss.IndexFlatL2(9), r"holds \(poses, dim, metric\) \(90, 9, 'l2'\), expected \(90, 8, 'l2'\)"),
+        (faiss.IndexFlatIP(8), r"holds \(poses, dim, metric\) \(90, 8, 'ip'\), expected \(90, 8, 'l2'\)"),
+        (faiss.IndexScalarQuantizer(8, faiss.ScalarQuantizer.QT_fp16), "is a IndexScalarQuantizer, recipe flat makes"),
+    ],
+    ids=["dim", "metric", "kind"],
+)
+def test_a_faiss_file_that_is_not_of_the_embeddings_is_refused(folder, other, message):
+    other.train(np.ones((1, other.d), dtype=np.float32))
+    other.add(np.zeros((90, other.d), dtype=np.float32))
+    faiss.write_index(other, str(folder / "index.faiss"))
+    data = (folder / "index.faiss").read_bytes()
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    note = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    rechecksum(folder, files={**files, "index.faiss": note})
+    with pytest.raises(IndexFormatError, match=rf"index\.faiss: {message}"):
         PoseIndex.open(folder)
 
 
 def test_a_faiss_file_of_another_kind_is_refused(folder):
-    import hashlib
-
     data = b"not an index at all"
     (folder / "index.faiss").write_bytes(data)
     files = json.loads((folder / "manifest.json").read_text())["files"]

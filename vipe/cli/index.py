@@ -26,7 +26,10 @@ def build(
         ),
     ] = "affine",
     recipe: Annotated[
-        str, Parameter(help="How vectors are kept: `flat`, `fp16`, `int8`, `ivf`, or `auto` by size.")
+        str,
+        Parameter(
+            help="How embeddings are kept: `flat`, `fp16`, `int8`, `ivf`, `auto` by size, or a .toml file of your own."
+        ),
     ] = "auto",
     as_json: Json = False,
 ) -> None:

@@ -1,14 +1,12 @@
-"""PoseIndex: an archive's poses as a folder that can be searched (numpy; FAISS inside)."""
+"""PoseIndex: an archive's poses as a folder that can be searched (numpy)."""
 
 __all__ = ["PoseIndex"]
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,16 +17,12 @@ from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
 from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, VipeError
 from vipe.index.build import Progress, write_index
+from vipe.index.engines import ENGINES, Engine
 from vipe.index.frames import Where, matching_rows, read_labels, read_poses
 from vipe.index.manifest import Manifest, verify
 from vipe.index.neighbours import Neighbours
-from vipe.index.recipes import RECIPES, padded
+from vipe.index.recipe import Recipe, load_recipe, shipped_recipes
 from vipe.store import PoseStore
-
-# Above this many queries times dimensions FAISS would turn to BLAS, which is off by 1e-5 in a squared distance and
-# stalls for a second where another process holds the cores; its SIMD path does neither.
-_NO_BLAS = 2**31 - 1
-_FEW = 20_000  # rows that are sooner compared one by one than looked for in lists
 
 
 class PoseIndex:
@@ -38,7 +32,7 @@ class PoseIndex:
     store it was built from nor the encoder's own folder. Make one with `build`, or `open` one.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, engine: faiss.Index, encoder: Encoder | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, engine: Engine, encoder: Encoder | None = None) -> None:
         self.path = path
         self.manifest = manifest
         self._engine = engine
@@ -51,7 +45,7 @@ class PoseIndex:
         embedder: Encoder,
         path: str | Path,
         *,
-        recipe: str = "auto",
+        recipe: str | Path = "auto",
         progress: Progress | None = None,
         where: Mapping[str, object] | pc.Expression | None = None,
     ) -> "PoseIndex":
@@ -65,16 +59,17 @@ class PoseIndex:
             store: The poses.
             embedder: Any encoder; a copy of it is kept in the index.
             path: The folder to make; nothing may be there.
-            recipe: "flat" compares a query with every embedding; "fp16" and "int8" with codes of half and a quarter the
-                size, and the best of those with the embeddings; "ivf" so too, but with the likeliest eighth of the
-                codes only. "auto" chooses by the number of poses.
+            recipe: Name of a recipe that comes with the library, or path of a .toml file of your own; `indexes/` has
+                the files to copy. "flat" compares a query with every embedding; "fp16" and "int8" with codes of half
+                and a quarter of the size, and then the best of them with the embeddings; "ivf" with the codes of the
+                nearest eighth of its lists only. "auto" chooses by the number of poses. The index holds a copy.
             progress: Called after each block with the poses done and the poses in all.
             where: Index only these rows of the store, as in `PoseStore.table`.
 
         Raises:
             IndexFormatError: If something is at `path` already, or the folder cannot be written.
             StoreError: If no pose is left to index, or two frames of the store are the same.
-            VipeError: If there is no such recipe.
+            VipeError: If there is no such recipe, or its file is not one.
         """
         write_index(store, embedder, Path(path), recipe=recipe, progress=progress, where=where)
         return cls.open(path, embedder)
@@ -94,23 +89,9 @@ class PoseIndex:
         path = Path(path)
         manifest = verify(path)
         _refuse_other_encoder(path, manifest, embedder)
-        file = path / "index.faiss"
-        try:
-            engine = faiss.read_index(str(file))
-        except RuntimeError as error:
-            raise IndexFormatError(
-                f"{file}: this FAISS ({faiss.__version__}) cannot read it; build it again"
-            ) from error
-        if manifest.recipe not in RECIPES:
-            raise IndexFormatError(
-                f"{path}: recipe is {manifest.recipe!r}, expected one of {', '.join(RECIPES)}; build it again"
-            )
-        metric = "ip" if engine.metric_type == faiss.METRIC_INNER_PRODUCT else "l2"
-        found = (engine.ntotal, engine.d, metric)
-        dim = RECIPES[manifest.recipe].dim(manifest.encoder.dim)
-        expected = (manifest.poses, dim, manifest.encoder.metric)
-        if found != expected:
-            raise IndexFormatError(f"{file}: holds (poses, dim, metric) {found}, its manifest says {expected}")
+        vectors = _read_embeddings(path, manifest)
+        recipe = _recipe(path, manifest)
+        engine = ENGINES[recipe.engine].open(path / "index.faiss", recipe, vectors, manifest.encoder.metric)
         return cls(path, manifest, engine, embedder)
 
     def __len__(self) -> int:
@@ -189,8 +170,7 @@ class PoseIndex:
     @cached_property
     def embeddings(self) -> Float32[Array, "N D"]:
         """The vectors as the encoder gave them, mapped from the file."""
-        vectors: Float32[Array, "N D"] = np.load(self.path / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-        return vectors
+        return _read_embeddings(self.path, self.manifest)
 
     @cached_property
     def canonical(self) -> Float32[Array, "N 17 3"]:
@@ -261,47 +241,7 @@ class PoseIndex:
             return Neighbours(
                 np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
             )
-        recipe = RECIPES[self.manifest.recipe]
-        depth = min(recipe.depth(k), len(self) if allowed is None else len(allowed))
-        if recipe.lists and allowed is not None and len(allowed) <= _FEW:
-            return self._exactly(queries, allowed, k)
-        options = None
-        if allowed is not None:
-            of = {"sel": _selector(allowed, len(self))}
-            options = (
-                faiss.SearchParametersIVF(nprobe=self._engine.nprobe, **of)  # type: ignore[call-arg, attr-defined]
-                if recipe.lists
-                else faiss.SearchParameters(**of)
-            )
-        with _faiss_settings(threads=1 if len(queries) == 1 else None):
-            value, rows = self._engine.search(queries if recipe.exact else padded(queries), depth, params=options)
-        # Rounding may bring a perfect match just below zero.
-        squared = 1 - value if self.manifest.encoder.metric == "ip" else value
-        if (rows < 0).any():  # the lists that were searched hold fewer than were asked for
-            return self._exactly(queries, np.arange(len(self)) if allowed is None else allowed, k)
-        if not recipe.exact:
-            squared = self._squared(queries, rows)
-            order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-            rows, squared = np.take_along_axis(rows, order, axis=1), np.take_along_axis(squared, order, axis=1)
-        return Neighbours(rows, np.sqrt(np.maximum(squared, 0), dtype=np.float32))
-
-    def _exactly(self, queries: Float32[Array, "Q D"], allowed: Int64[Array, " M"], k: int) -> Neighbours:
-        """The nearest of some rows, each compared."""
-        squared = self._squared(queries, np.broadcast_to(allowed, (len(queries), len(allowed))))
-        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-        nearest = np.maximum(np.take_along_axis(squared, order, axis=1), 0)
-        return Neighbours(allowed[order], np.sqrt(nearest, dtype=np.float32))
-
-    def _squared(self, queries: Float32[Array, "Q D"], rows: Int64[Array, "Q K"]) -> Float32[Array, "Q K"]:
-        """Squared distances by the embeddings themselves."""
-        squared = np.empty(rows.shape, dtype=np.float32)
-        for query, (own, near) in enumerate(zip(queries, rows, strict=True)):
-            vectors = np.asarray(self.embeddings[near])
-            if self.manifest.encoder.metric == "ip":
-                squared[query] = 1 - vectors @ own
-            else:
-                squared[query] = np.square(vectors - own).sum(axis=1)
-        return squared
+        return self._engine.search(queries, k, allowed)
 
     def info(self) -> dict[str, Any]:
         """What the manifest says, in plain values: encoder, recipe, counts, bytes."""
@@ -311,7 +251,7 @@ class PoseIndex:
             "poses": manifest.poses,
             "clips": manifest.clips,
             "left_out": manifest.left_out,
-            "recipe": manifest.recipe,
+            "recipe": manifest.recipe.name if isinstance(manifest.recipe, Recipe) else manifest.recipe,
             "encoder": manifest.encoder.name,
             "fingerprint": manifest.encoder.fingerprint,
             "dim": manifest.encoder.dim,
@@ -331,21 +271,20 @@ def _refuse_other_encoder(path: Path, manifest: Manifest, encoder: Encoder | Non
         )
 
 
-def _selector(allowed: Int64[Array, " M"], total: int) -> faiss.IDSelector:
-    bits = np.zeros(total, dtype=bool)
-    bits[allowed] = True
-    # FAISS's stubs know the C++ signature only; from an array the selector also keeps the array alive.
-    return faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))  # type: ignore[call-arg, arg-type]
+def _read_embeddings(path: Path, manifest: Manifest) -> Float32[Array, "N D"]:
+    file = path / "embeddings.npy"
+    vectors: Float32[Array, "N D"] = np.load(file, mmap_mode="r", allow_pickle=False)
+    if vectors.shape != (expected := (manifest.poses, manifest.encoder.dim)):
+        raise IndexFormatError(f"{file}: holds (poses, dim) {vectors.shape}, its manifest says {expected}")
+    return vectors
 
 
-@contextmanager
-def _faiss_settings(threads: int | None) -> Iterator[None]:
-    """FAISS's settings are the process's: set for one search and put back."""
-    threads_before, blas_before = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
-    try:
-        faiss.cvar.distance_compute_blas_threshold = _NO_BLAS
-        faiss.omp_set_num_threads(threads or threads_before)
-        yield
-    finally:
-        faiss.cvar.distance_compute_blas_threshold = blas_before
-        faiss.omp_set_num_threads(threads_before)
+def _recipe(path: Path, manifest: Manifest) -> Recipe:
+    """The recipe that an index was built by: one that comes with the library, or one of the user's own."""
+    if isinstance(manifest.recipe, Recipe):
+        return manifest.recipe
+    if manifest.recipe not in shipped_recipes():
+        raise IndexFormatError(
+            f"{path}: recipe is {manifest.recipe!r}, expected one of {', '.join(shipped_recipes())}; build it again"
+        )
+    return load_recipe(manifest.recipe)
