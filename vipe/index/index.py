@@ -51,9 +51,9 @@ class PoseIndex:
     ) -> "PoseIndex":
         """Embed every pose of a store and write the index, whole or not at all.
 
-        Poses are read, made canonical and embedded a block at a time; what grows with the store is FAISS's own copy
-        of the embeddings and eight bytes a pose. Poses without a canonical pose (hips and spine on one line) are left
-        out and counted (`info()["left_out"]`).
+        Poses are read, made canonical and embedded a block at a time. Memory grows with the store by FAISS's copy of
+        the embeddings and eight bytes a pose. Poses without a canonical pose (hips and spine on one line) are left
+        out; `info()["left_out"]` is their number.
 
         Args:
             store: The poses.
@@ -68,7 +68,7 @@ class PoseIndex:
 
         Raises:
             IndexFormatError: If something is at `path` already, or the folder cannot be written.
-            StoreError: If no pose is left to index, or two frames of the store are the same.
+            StoreError: If no pose is left to index, or two frames of the store have one id.
             VipeError: If there is no such recipe, or its file is not one.
         """
         write_index(store, embedder, Path(path), recipe=recipe, progress=progress, where=where)
@@ -76,7 +76,7 @@ class PoseIndex:
 
     @classmethod
     def open(cls, path: str | Path, embedder: Encoder | None = None) -> "PoseIndex":
-        """Open an index after checking every file of it; FAISS reads no byte before.
+        """Open an index after comparing every file's checksum; FAISS reads nothing before.
 
         Args:
             path: The folder.
@@ -106,7 +106,7 @@ class PoseIndex:
         """The encoder that built the index.
 
         Raises:
-            EncoderMismatch: If the copy in the index is not what the manifest says.
+            EncoderMismatch: If the copy in the index has not the manifest's fingerprint.
         """
         if self._given is not None:
             return self._given
@@ -125,26 +125,40 @@ class PoseIndex:
 
     @cached_property
     def clip_codes(self) -> Int64[Array, " N"]:
-        """A number for the clip of each row, equal for rows of one clip."""
+        """A number for the clip of each row; the same number means the same clip."""
         codes: Int64[Array, " N"] = self._columns["clip"][0].astype(np.int64)
         return codes
 
     @cached_property
     def times(self) -> Float64[Array, " N"]:
-        """When each row is in its source clip, seconds."""
+        """Time of each row in its source clip, seconds."""
         return self._columns["time"][0]
 
     @property
     def is_learned(self) -> bool:
-        """Whether the embeddings are learned, so that keypoints and poses compare by their distance."""
+        """Whether the embeddings are learned, so that any two, of keypoints or poses, compare by their distance.
+
+        The affine signature is not: it compares keypoints with poses only.
+        """
         return self.manifest.encoder.name != AffineSignature.name
 
     def holds(self, encoder: Encoder) -> bool:
-        """Whether the embeddings are this very encoder's."""
+        """Whether this encoder, with these weights, made the embeddings."""
         return self.manifest.encoder.fingerprint == encoder.fingerprint
 
     def look_up(self, column: str, rows: Int64[Array, "*any"], blank: object) -> Shaped[Array, "*any"]:
-        """One column of `frames()` at some rows, and `blank` where a row is -1."""
+        """Values of a column at some rows.
+
+        Args:
+            column: One of `frames()`.
+            rows: Of this index; -1 is an empty place.
+            blank: The value of an empty place.
+
+        Raises:
+            VipeError: If there is no such column.
+        """
+        if column not in self._columns:
+            raise VipeError(f"no column {column!r}; the columns of an index are {', '.join(self._columns)}")
         values, words = self._columns[column]
         empty = rows < 0
         taken = values[np.where(empty, 0, rows)]
@@ -156,7 +170,7 @@ class PoseIndex:
 
     @cached_property
     def _columns(self) -> dict[str, tuple[Shaped[Array, " N"], Shaped[Array, " words"] | None]]:
-        """Each column as one array; names as codes and the words they mean, so that a look-up is cheap."""
+        """Each column as one array; text as a code a row and the word of each code, so that a look-up is cheap."""
         columns: dict[str, tuple[Shaped[Array, " N"], Shaped[Array, " words"] | None]] = {}
         for name in self.labels.column_names:
             whole = self.labels[name].unify_dictionaries().combine_chunks()
@@ -169,19 +183,19 @@ class PoseIndex:
 
     @cached_property
     def embeddings(self) -> Float32[Array, "N D"]:
-        """The vectors as the encoder gave them, mapped from the file."""
+        """The embeddings of all rows, float32 as the encoder gave them; mapped from the file, not read."""
         return _read_embeddings(self.path, self.manifest)
 
     @cached_property
     def canonical(self) -> Float32[Array, "N 17 3"]:
-        """The canonical poses of all rows, torso lengths: the array the index keeps, so do not write into it."""
+        """The canonical poses of all rows, in torso lengths. Read once and kept: do not write into it."""
         return read_poses(self.path / "frames.parquet")
 
     def poses(self, rows: Integer[Array, "*hits"]) -> Float32[Array, "*hits 17 3"]:
         """The canonical poses of some rows.
 
         Raises:
-            ShapeError: If a row is not of this index; empty places of `Hits` (row -1) are none.
+            ShapeError: If a row is not of this index; -1, the empty place of `Hits`, is not.
         """
         if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
             raise ShapeError(f"rows must lie in 0 ... {len(self) - 1}, got {rows.min()} ... {rows.max()}")
@@ -199,29 +213,29 @@ class PoseIndex:
                 or row numbers.
 
         Raises:
-            VipeError: If it names a column that is not there, or compares it with what it does not hold.
+            VipeError: If there is no such column or row, or a value has not the column's type.
         """
         return matching_rows(self.labels, where)
 
     def search(self, z: Float[Array, "*Q D"], k: int, where: Where | None = None) -> Neighbours:
         """Find the rows nearest to embeddings.
 
-        One query runs on one core, several on all: FAISS's threads cost a single query more than they bring.
+        One query runs on one core, several on all.
 
         Args:
-            z: Q embeddings of this index's encoder, or one.
-            k: How many hits a query; where fewer rows (match), as many as there are.
+            z: Q embeddings by this index's encoder, or one.
+            k: How many neighbours of each; if fewer rows match, all of those.
             where: Search only rows that match, as in `rows`.
 
         Raises:
             ShapeError: If `z` has another length than the index's embeddings, or is not finite.
-            VipeError: If `k` is below 1, or `where` names what is not there.
+            VipeError: If `k` is below 1; or as in `rows`.
         """
         allowed = None if where is None else self.rows(where)
         return self.nearest(z, k, allowed)
 
     def nearest(self, z: Float[Array, "*Q D"], k: int, allowed: Int64[Array, " M"] | None = None) -> Neighbours:
-        """The neighbours of `search` among `allowed` rows.
+        """Find neighbours as `search` does, among row numbers as `rows` gives them.
 
         Returns:
             Distances are Euclidean for an encoder of metric l2; sqrt(1 - inner product) for ip, which for the
@@ -244,7 +258,7 @@ class PoseIndex:
         return self._engine.search(queries, k, allowed)
 
     def info(self) -> dict[str, Any]:
-        """What the manifest says, in plain values: encoder, recipe, counts, bytes."""
+        """The manifest in plain values: encoder, recipe, counts, bytes."""
         manifest = self.manifest
         return {
             "path": str(self.path),
