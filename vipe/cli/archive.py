@@ -1,4 +1,4 @@
-"""Commands that fill a store of poses and look into it."""
+"""Commands that make a store of poses and list its content."""
 
 __all__ = ["info", "ingest", "skeletons", "synth"]
 
@@ -71,14 +71,14 @@ def ingest(
     out: Out,
     fps: Fps = None,
     append: Annotated[
-        bool, Parameter(negative="", help="Add to a store that exists, but for clips that it holds already.")
+        bool, Parameter(negative="", help="Add to a store that exists; clips that it holds already are passed over.")
     ] = False,
     keep_identical: Annotated[
-        bool, Parameter(negative="", help="With --append, or of several paths: store clips that are there already.")
+        bool, Parameter(negative="", help="With --append or several paths: store identical clips again.")
     ] = False,
     skip_bad: Annotated[bool, Parameter(negative="", help="Report and pass over files that cannot be read.")] = False,
     skeleton: Annotated[tuple[Path, ...], Parameter(help="Table of a skeleton of your own (.toml).")] = (),
-    licence: Annotated[str, Parameter(help="Licence of the motion, kept in the store.")] = "",
+    licence: Annotated[str, Parameter(help="Licence of the motion, written to the store.")] = "",
     as_json: Json = False,
 ) -> None:
     """Read motion capture (BVH, ASF/AMC; files, folders or archives) into a store.
@@ -151,7 +151,7 @@ def ingest(
 
 
 def info(store: Path, /, *, as_json: Json = False) -> None:
-    """Say what a store holds.
+    """Show counts, rate and licence of a store.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def info(store: Path, /, *, as_json: Json = False) -> None:
 
 
 def skeletons(*, as_json: Json = False) -> None:
-    """List the skeletons that are known; files are told apart by their joint names."""
+    """List the skeletons that files are matched with, by their joint names."""
     from vipe.skeletons import known, load
 
     found = {name: load(name) for name in known()}

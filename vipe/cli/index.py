@@ -1,4 +1,4 @@
-"""Commands that make an index over a store and check it."""
+"""Commands that build an index of a store, check it and describe it."""
 
 __all__ = ["build", "info", "verify"]
 
@@ -28,7 +28,7 @@ def build(
     recipe: Annotated[
         str,
         Parameter(
-            help="How embeddings are kept: `flat`, `fp16`, `int8`, `ivf`, `auto` by size, or a .toml file of your own."
+            help="How embeddings are stored: `flat`, `fp16`, `int8`, `ivf`, `auto` by size, or your own .toml file."
         ),
     ] = "auto",
     as_json: Json = False,
@@ -73,7 +73,7 @@ def verify(index: Path, /, *, as_json: Json = False) -> None:
 
 
 def info(index: Path, /, *, as_json: Json = False) -> None:
-    """Say what an index holds.
+    """Show encoder, recipe and counts of an index.
 
     Parameters
     ----------

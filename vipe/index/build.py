@@ -40,7 +40,7 @@ def write_index(
     where: Mapping[str, object] | pc.Expression | None,
 ) -> None:
     """Embed a store's poses and write the index folder; `PoseIndex.build` documents it."""
-    chosen = None if recipe == "auto" else load_recipe(recipe)  # before anything is read: it may be wrong
+    chosen = None if recipe == "auto" else load_recipe(recipe)  # before anything is read, because it may be wrong
     total = len(store.table(columns=["frame"], where=where))
     with _new_folder(path) as folder:
         encoder.save(folder / "encoder")
@@ -92,7 +92,7 @@ def write_index(
 
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which `path` becomes when all went well."""
+    """A temporary folder to fill, renamed to `path` if nothing failed."""
     if path.exists():
         raise IndexFormatError(f"{path}: is there already; give another path or remove it")
     try:
@@ -114,7 +114,7 @@ def _encode(encoder: Encoder, poses: Float32[Array, "rows 17 3"]) -> Float32[Arr
 
 
 def _write_header(file: BinaryIO, rows: int, dim: int) -> None:
-    """Write the .npy header in place: its length does not depend on the number of rows, known only at the end."""
+    """Write the .npy header, and again when the number of rows is known: its length does not depend on that number."""
     file.seek(0)
     header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)}
     np.lib.format.write_array_header_1_0(file, header)

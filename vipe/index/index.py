@@ -57,8 +57,8 @@ class PoseIndex:
 
         Args:
             store: The poses.
-            embedder: Any encoder; a copy of it is kept in the index.
-            path: The folder to make; nothing may be there.
+            embedder: Any encoder; the index holds a copy of it.
+            path: The folder to make; must not exist.
             recipe: Name of a recipe that comes with the library, or path of a .toml file of your own; `indexes/` has
                 the files to copy. "flat" compares a query with every embedding; "fp16" and "int8" with codes of half
                 and a quarter of the size, and then the best of them with the embeddings; "ivf" with the codes of the
@@ -80,7 +80,8 @@ class PoseIndex:
 
         Args:
             path: The folder.
-            embedder: Refuse the index unless this encoder built it. Without one, the copy in the index is used.
+            embedder: The encoder that built the index; another one is refused. By default the
+                index's own copy is used.
 
         Raises:
             IndexFormatError: If a file is missing, cut or altered, or the format version is another.
@@ -206,7 +207,7 @@ class PoseIndex:
         return dict(self._frames)
 
     def rows(self, where: Where) -> Int64[Array, " M"]:
-        """Rows that a filter keeps, in order.
+        """Rows that match a filter, ascending.
 
         Args:
             where: A value or a list of values by column of `frames()`, all of which must hold; an Arrow expression;
@@ -289,7 +290,7 @@ def _read_embeddings(path: Path, manifest: Manifest) -> Float32[Array, "N D"]:
     file = path / "embeddings.npy"
     vectors: Float32[Array, "N D"] = np.load(file, mmap_mode="r", allow_pickle=False)
     if vectors.shape != (expected := (manifest.poses, manifest.encoder.dim)):
-        raise IndexFormatError(f"{file}: holds (poses, dim) {vectors.shape}, its manifest says {expected}")
+        raise IndexFormatError(f"{file}: holds (poses, dim) {vectors.shape}, its manifest has {expected}")
     return vectors
 
 

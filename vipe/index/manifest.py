@@ -1,4 +1,4 @@
-"""The manifest of an index folder: what is in it, who encoded it, and the checksum of every file."""
+"""The manifest of an index folder: encoder, recipe, counts, and the checksum of every file."""
 
 __all__ = [
     "FORMAT_VERSION",
@@ -34,7 +34,7 @@ _NAMED = 5  # indexes that an error lists at most
 
 
 class EncoderNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who made the embeddings."""
+    """The encoder that made the embeddings."""
 
     name: str
     fingerprint: str
@@ -43,7 +43,7 @@ class EncoderNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FileNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file of the folder must be."""
+    """Size and checksum of a file of the folder."""
 
     bytes: int
     sha256: str
@@ -120,7 +120,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _instead(folder: Path, error: OSError) -> str:
-    """What is at a path that holds no manifest, and what to do."""
+    """What a path without a manifest holds instead, and what to do."""
     if any(folder.glob("part-*.parquet")):
         return f"it is a store of poses; make an index of it (`vipe index build {folder} --out INDEX`) and give that"
     advice = "expected a folder that `vipe index build STORE --out INDEX` made"
@@ -134,7 +134,7 @@ def _instead(folder: Path, error: OSError) -> str:
 
 
 def verify(path: str | Path) -> Manifest:
-    """Check that every file of an index folder is as it was written: sizes first, then checksums.
+    """Compare the size, and then the checksum, of every file of an index folder with its manifest.
 
     Raises:
         IndexFormatError: If the manifest or a file is missing, cut or altered; names the file, what was found and

@@ -185,12 +185,12 @@ class PoseStore:
 
     @property
     def fps(self) -> float | None:
-        """Rate that clips were thinned to, frames a second; None if all frames were kept."""
+        """Rate that clips were thinned to, frames a second; None if all frames are stored."""
         return self._footers[0].fps
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What the store holds, for a person or as JSON; `frames` and `seconds` are of the clips before thinning."""
+        """Counts, rate, skeleton and licence, for JSON; `frames` and `seconds` count the clips before thinning."""
         clips = self.clips()
         return {
             "clips": len(clips),
@@ -298,7 +298,7 @@ class _NothingNew(Exception):
 
 
 def _instead(path: Path) -> str:
-    """What is at a path that is no store."""
+    """What a path that is no store holds instead."""
     if (path / "manifest.json").is_file():
         return "is an index, not the store it was built from"
     return "holds no part-*.parquet" if path.is_dir() else "is not a folder" if path.exists() else "not found"
