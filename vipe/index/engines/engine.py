@@ -3,7 +3,7 @@
 __all__ = ["Engine"]
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float32, Int64
 
@@ -13,6 +13,7 @@ from vipe.index.neighbours import Neighbours
 from vipe.index.recipe import Recipe
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Holds N embeddings and finds those nearest to a query."""
 
