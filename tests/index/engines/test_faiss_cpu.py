@@ -67,3 +67,11 @@ def test_an_engine_that_was_saved_answers_the_same(vectors, name, metric, tmp_pa
     opened = FaissCPU.open(tmp_path / "engine", recipe, vectors, metric)
     for mine, its in zip(engine.search(vectors[:5] / 9, 8), opened.search(vectors[:5] / 9, 8), strict=True):
         np.testing.assert_array_equal(mine, its)
+
+
+def test_distances_of_many_queries_far_from_the_origin_are_exact(vectors, monkeypatch):
+    monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 1)  # as if they were many enough for BLAS
+    far = vectors + 100  # |a|² + |b|² - 2ab, as BLAS computes it, is off by about 0.01 here
+    found = FaissCPU.build(load_recipe("flat"), far, "l2").search(far[:200], 1)
+    np.testing.assert_array_equal(found.rows[:, 0], np.arange(200))
+    assert (found.distance == 0).all()
