@@ -26,7 +26,9 @@ def test_a_filter_with_many_rows_is_searched_in_the_lists_of_an_unfiltered_searc
     assert not np.array_equal(found, engine._exactly(z, even, 5).rows)  # so that lists were searched, not every row
 
 
-def test_a_filter_with_few_rows_is_compared_row_by_row(vectors):
+@pytest.mark.parametrize("few", [7, 6], ids=["few rows", "lists that hold too few of them"])
+def test_allowed_rows_outside_the_searched_lists_are_found(vectors, few, monkeypatch):
+    monkeypatch.setattr(faiss_cpu, "_FEW", few)
     engine = FaissCPU.build(load_recipe("ivf"), vectors, "l2")
     far = np.argsort(np.linalg.norm(vectors - vectors[0], axis=1))[-7:]  # in lists that a search would not look into
     np.testing.assert_array_equal(engine.search(vectors[:1], 7, np.sort(far)).rows[0], far)
