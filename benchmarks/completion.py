@@ -26,7 +26,8 @@ from vipe.detections.normalize import normalize_keypoints
 from vipe.evaluate.conditions import CONDITIONS, simulate_condition
 from vipe.evaluate.metrics import hits_at, pose_distance
 from vipe.index import PoseIndex
-from vipe.index.recipes import RECIPES
+from vipe.index.engines import FaissCPU
+from vipe.index.recipe import load_recipe, shipped_recipes
 from vipe.retrieve.candidates.completion import completed_candidates
 from vipe.retrieve.candidates.scan import PreparedGallery, scan
 from vipe.simulate import CameraRig
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("out/grown"), help="where the store and the index are kept")
     parser.add_argument("--poses", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=240)
-    parser.add_argument("--recipe", nargs="+", choices=sorted(RECIPES), default=["ivf"])
+    parser.add_argument("--recipe", nargs="+", choices=shipped_recipes(), default=["ivf"])
     parser.add_argument("--completions", type=int, nargs="+", help="how many; several to compare")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -67,7 +68,7 @@ def main() -> None:
     for name in options.recipe:
         index = flat
         if name != "flat":
-            engine = RECIPES[name].index(flat.embeddings, "ip")
+            engine = FaissCPU.build(load_recipe(name), flat.embeddings, "ip")
             index = PoseIndex(flat.path, msgspec.structs.replace(flat.manifest, recipe=name), engine)
         for number in options.completions or [None]:
 

@@ -25,7 +25,8 @@ from vipe.embed import AffineSignature
 from vipe.evaluate.metrics import hits_at, pose_distance, without_near_duplicates
 from vipe.geometry import canonicalize_array
 from vipe.index import PoseIndex
-from vipe.index.recipes import RECIPES, recipe_name
+from vipe.index.engines import ENGINES
+from vipe.index.recipe import automatic, load_recipe
 from vipe.readers import read
 from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints
@@ -92,11 +93,12 @@ def grown_index(work: Path, mocap: Path, total: int, recipe: str = "auto") -> tu
     if not path.exists():
         PoseIndex.build(store, AffineSignature(), path, recipe="flat")
     index = PoseIndex.open(path)
-    name = recipe_name(recipe, len(index))
-    if name == "flat":
+    chosen = automatic(len(index)) if recipe == "auto" else load_recipe(recipe)
+    if chosen.name == "flat":
         return store, index
-    manifest = msgspec.structs.replace(index.manifest, recipe=name)
-    return store, PoseIndex(path, manifest, RECIPES[name].index(index.embeddings, index.manifest.encoder.metric))
+    manifest = msgspec.structs.replace(index.manifest, recipe=chosen.name)
+    engine = ENGINES[chosen.engine].build(chosen, index.embeddings, index.manifest.encoder.metric)
+    return store, PoseIndex(path, manifest, engine)
 
 
 def asked_rows(index: PoseIndex, count: int) -> np.ndarray:

@@ -20,7 +20,8 @@ from gallery_size import asked_rows, grown_index, people_of
 from vipe.embed import AffineSignature
 from vipe.evaluate.metrics import hits_at, pose_distance
 from vipe.index import PoseIndex
-from vipe.index.recipes import RECIPES
+from vipe.index.engines import FaissCPU
+from vipe.index.recipe import load_recipe, shipped_recipes
 
 DEPTH = 200
 
@@ -41,10 +42,10 @@ def main() -> None:
     queries = {noise: AffineSignature().encode_keypoints(people_of(store, asked, noise)) for noise in options.noise}
     exact: dict[float, np.ndarray] = {}
     rows: list[dict[str, Any]] = []
-    for name, recipe in RECIPES.items():
-        engine = recipe.index(index.embeddings, "ip")
+    for name in shipped_recipes():
+        engine = FaissCPU.build(load_recipe(name), index.embeddings, "ip")
         coded = PoseIndex(index.path, msgspec.structs.replace(index.manifest, recipe=name), engine)
-        size = len(faiss.serialize_index(engine)) / len(index)
+        size = len(faiss.serialize_index(engine.index)) / len(index)
         for noise, signatures in queries.items():
             coded.nearest(signatures[:1], DEPTH)
             start, used = time.perf_counter(), time.process_time()

@@ -21,7 +21,7 @@ from vipe.readers import read
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.skeletons import load
 from vipe.skeletons.working import COCO13_IN_H36M17
-from vipe.store.parts import thin
+from vipe.store.conversion import thin
 
 SKELETON = load("h36m17")
 BONES = [SKELETON.joints[child] for _, child in SKELETON.bones]

@@ -1,6 +1,6 @@
 import pytest
 
-from vipe.atomic_write import atomic_write
+from vipe.atomic_write import atomic_write, check_writable
 
 
 def write(path, text="new"):
@@ -72,3 +72,18 @@ def test_an_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path,
         folder(beside)
     assert (tmp_path / "a" / "inside").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("is_folder", [False, True], ids=["file", "folder"])
+def test_checking_a_place_leaves_it_as_it_was(tmp_path, is_folder):
+    folder(tmp_path / "a", "old")
+    for place in (tmp_path / "new" / "deep", tmp_path / "a"):
+        check_writable(place, folder=is_folder)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a" / "inside").read_text() == "old"
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_beforehand(tmp_path):
+    write(tmp_path / "file")
+    with pytest.raises(OSError, match="file"):
+        check_writable(tmp_path / "file" / "below")

@@ -11,17 +11,20 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A path beside `path` to write a file or folder to; renamed to it at the end.
+    """Give a temporary path to write a file or folder to, and rename it to `path` at the end.
 
-    On any error, an interrupt included, it is removed with whatever is in it, and so are parents that were made for
-    it. What was at `path` leaves only when the new one stands.
+    On any error, an interrupt included, the temporary file or folder is removed, and so are the parents that were made
+    for it. What was at `path` is removed only after the new one took its place.
 
     Args:
-        path: Where it shall be; its parents are made.
-        replace: Take the place of what is there.
+        path: Where the result appears; parents are made.
+        replace: Replace what is at `path`, instead of refusing.
+
+    Yields:
+        The temporary path, in the same folder; nothing is at it yet.
 
     Raises:
-        FileExistsError: If something is at `path` at the end that may not be replaced.
+        FileExistsError: If something is at `path` at the end, without `replace`.
         OSError: If the disk refuses.
     """
     path = path.absolute()
@@ -41,7 +44,7 @@ def atomic_write(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def check_writable(path: Path, *, folder: bool = False) -> None:
-    """See before long work whether a file, or a folder, could appear at a path; nothing of the trial stays.
+    """Check before long work that a file, or a folder, can be written at a path; leaves nothing behind.
 
     Raises:
         OSError: If the disk refuses.

@@ -11,12 +11,19 @@ from vipe.arrays import Array
 from vipe.errors import ShapeError, SkeletonError
 from vipe.skeletons import Skeleton, convert
 
-FASTEST = 1e5  # hertz; beyond is a broken file, not a camera
+FASTEST = 1e5  # hertz; no camera is faster, so the file is broken
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
     """One subject's poses at a fixed rate: positions in metres, world space, z up.
+
+    A clip cannot be changed: its array becomes read-only, and is not copied if it is float32 already.
+
+    >>> from vipe.skeletons import load
+    >>> clip = Clip(name="walk", skeleton=load("h36m17"), positions=np.zeros((60, 17, 3)), fps=30.0)
+    >>> len(clip), clip.seconds, clip.positions.dtype
+    (60, 2.0, dtype('float32'))
 
     Raises:
         ShapeError: If positions are not (frames, joints of the skeleton, 3), hold no frame, are not finite,
@@ -25,7 +32,7 @@ class Clip:
 
     name: str
     skeleton: Skeleton
-    positions: Float[Array, "frames joints 3"]  # kept as float32
+    positions: Float[Array, "frames joints 3"]  # stored as float32
     fps: float
     subject: str = ""
     action: str = ""
@@ -54,7 +61,7 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """Time between the first frame and one past the last."""
+        """Duration: every frame lasts 1 / fps, the last one too."""
         return len(self) / self.fps
 
     def to(self, target: Skeleton) -> "Clip":
@@ -67,6 +74,7 @@ class Clip:
         if not mask.all():
             missing = [joint for joint, given in zip(target.joints, mask, strict=True) if not given]
             raise SkeletonError(
-                f"clip {self.name}: {self.skeleton.name} cannot give {', '.join(missing)} of {target.name}"
+                f"clip {self.name}: {self.skeleton.name} cannot give {', '.join(missing)} of {target.name}; "
+                f"complete its table [to.{target.name}]"
             )
         return replace(self, skeleton=target, positions=positions)

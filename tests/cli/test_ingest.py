@@ -8,6 +8,7 @@ import pytest
 
 from vipe import PoseStore
 from vipe.skeletons import load
+from vipe.store import read_sources
 
 
 @pytest.fixture
@@ -84,6 +85,11 @@ def refused(run, *arguments):
     code, out, err = run("ingest", *arguments)
     assert (code, out) == (2, "")
     return err.splitlines()[-1]
+
+
+def files(store):
+    """Bytes of every file of a store."""
+    return {path.name: path.read_bytes() for path in store.iterdir()}
 
 
 def test_archives_are_read_added_and_told(run, tmp_path, mocap):
@@ -179,3 +185,61 @@ def test_a_path_that_is_not_there_is_told_before_anything_is_read(run, tmp_path,
     assert (code, out) == (2, "")
     assert err == f"vipe: ReadError: {tmp_path / 'nowhere'}: no such file or folder\n"
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("fps", [None, 15.0], ids=["every frame", "thinned"])
+def test_python_and_the_command_line_make_the_same_store_in_one_pass(run, tmp_path, two, fps):
+    rate = () if fps is None else ("--fps", fps)
+    printed = ingested(run, *two, "--out", tmp_path / "command line", *rate)
+    python = PoseStore.create(tmp_path / "python", *read_sources(*two), fps=fps)
+    assert files(tmp_path / "command line") == files(python.path)
+    assert printed["rows"] == len(python)
+    assert printed["identical"] == [clip._asdict() for clip in python.passed_over]
+    assert [clip.stored_as for clip in python.passed_over] == ["walk"]
+
+
+@pytest.mark.parametrize("fps", [None, 15.0], ids=["every frame", "thinned"])
+def test_python_and_the_command_line_make_the_same_store_in_two_passes(run, tmp_path, two, fps):
+    (two[1] / "turn.bvh").unlink()  # two motions of one name are told apart only if given together
+    rate = () if fps is None else ("--fps", fps)
+    ingested(run, two[0], "--out", tmp_path / "command line", *rate)
+    added = ingested(run, two[1], "--out", tmp_path / "command line", "--append")
+    python = PoseStore.create(tmp_path / "python", *read_sources(two[0]), fps=fps)
+    longer = python.append(*read_sources(two[1]))
+    assert files(tmp_path / "command line") == files(longer.path)
+    assert added["rows"] == len(longer) - len(python)
+    assert added["identical"] == [clip._asdict() for clip in longer.passed_over]
+    assert [clip.stored_as for clip in longer.passed_over] == ["walk"]
+
+
+def test_clips_that_differ_only_in_frames_that_are_dropped_are_one_clip(run, tmp_path, two, motion):
+    """The rule is judged on what the store keeps: in one pass as in two."""
+    lines = motion(10).splitlines()
+    lines[-1] = lines[-1].replace("10", "11")
+    (two[1] / "walk.bvh").write_text("\n".join([*lines, ""]))
+    (two[1] / "turn.bvh").unlink()
+    made = ingested(run, *two, "--out", tmp_path / "at-once", "--fps", 15)
+    assert [one["clip"] for one in made["identical"]] == ["walk"]
+    ingested(run, two[0], "--out", tmp_path / "one-by-one", "--fps", 15)
+    added = ingested(run, two[1], "--out", tmp_path / "one-by-one", "--append")
+    assert [one["clip"] for one in added["identical"]] == ["walk"]
+    assert ingested(run, *two, "--out", tmp_path / "all-frames")["identical"] == []
+
+
+def test_bodies_that_the_working_skeleton_cannot_be_made_of_are_named_or_skipped(run, tmp_path, two, motion):
+    table = tmp_path / "stick.toml"
+    table.write_text(
+        'name = "stick"\nunit = 0.01\nup = "y"\njoints = [{ name = "Hip" }, { name = "Knee", parent = "Hip" }]\n'
+    )
+    (two[0] / "stick.bvh").write_text(
+        "HIERARCHY\nROOT Hip\n{\n OFFSET 0 0 0\n CHANNELS 3 Zrotation Xrotation Yrotation\n JOINT Knee\n {\n"
+        "  OFFSET 0 9 0\n  CHANNELS 3 Zrotation Xrotation Yrotation\n  End Site\n  {\n   OFFSET 0 1 0\n  }\n }\n}\n"
+        "MOTION\nFrames: 1\nFrame Time: 0.033\n0 0 0 0 0 0\n"
+    )
+    line = refused(run, two[0], "--out", tmp_path / "store", "--skeleton", table)
+    assert "stick.bvh" in line
+    assert "stick has no conversion to h36m17" in line
+    assert not (tmp_path / "store").exists()
+    made = ingested(run, two[0], "--out", tmp_path / "store", "--skeleton", table, "--skip-bad")
+    assert (made["clips"], len(made["skipped"])) == (2, 1)
+    assert "stick has no conversion to h36m17" in made["skipped"][0]

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 
@@ -67,13 +68,34 @@ def test_faiss_is_left_with_the_settings_it_had(index):
     assert (faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold) == before
 
 
-def test_an_index_says_which_moment_a_row_is(index):
-    rows = np.array([[45, -1]])
-    looked_up = {column: index.look_up(column, rows, blank).tolist() for column, blank in (("clip", ""), ("frame", -1))}
-    assert looked_up == {"clip": [["sit", ""]], "frame": [[5, -1]]}
-    assert index.times[45] == 0.5
-    codes = index.clip_codes
-    assert len(set(codes[40:70])) == 1 and len(set(codes)) == 3
+BLANKS = {"id": -1, "clip": "", "frame": -1, "time": np.nan, "subject": "nobody", "action": "", "source": ""}
+
+
+@pytest.mark.parametrize(("column", "blank"), BLANKS.items())
+def test_a_look_up_gives_the_column_at_the_rows_and_a_blank_at_empty_places(index, column, blank):
+    rows = np.array([[45, -1, 3], [-1, 89, 45]])
+    found = index.look_up(column, rows, blank)
+    np.testing.assert_array_equal(found[rows >= 0], index.frames()[column][[45, 3, 89, 45]])
+    np.testing.assert_array_equal(found[rows < 0], [blank, blank])
+    assert list(BLANKS) == list(index.frames())
+
+
+def test_a_look_up_in_no_column_is_refused(index):
+    with pytest.raises(VipeError, match="no column 'clib'; the columns of an index are id, clip, frame"):
+        index.look_up("clib", np.array([0]), "")
+
+
+def test_rows_of_one_clip_have_one_code_and_their_times_in_it(index):
+    clips, codes = index.frames()["clip"], index.clip_codes
+    np.testing.assert_array_equal(codes[:, None] == codes, clips[:, None] == clips)
+    np.testing.assert_allclose(index.times, np.r_[0:40, 0:30, 0:20] / 10)
+
+
+def test_an_index_knows_whose_embeddings_it_holds(index, encoder):
+    same_kind = Embedder(VVIPE.untrained(VVIPEConfig(dim=8, width=32, blocks=1), seed=5))
+    assert index.holds(encoder)
+    assert not index.holds(same_kind)
+    assert index.is_learned == (encoder.name == "v-vipe")
 
 
 def test_empty_places_have_no_pose(index):
@@ -264,7 +286,7 @@ def edit_manifest(folder, **changes):
 
 def test_another_format_version_is_refused_by_number(folder, no_faiss):
     edit_manifest(folder, format_version=7, a_field_of_the_future=[])
-    with pytest.raises(IndexFormatError, match=r"manifest\.json: format version 7, this version of vipe reads 1"):
+    with pytest.raises(IndexFormatError, match=r"manifest\.json: format version 7, this version of vipe reads 1 and 2"):
         PoseIndex.open(folder)
 
 
@@ -302,15 +324,32 @@ def test_a_manifest_that_leads_out_of_the_folder_is_refused(folder, no_faiss):
 
 def test_a_faiss_file_that_is_not_what_the_manifest_says_is_refused(folder):
     rechecksum(folder, poses=89)
-    with pytest.raises(
-        IndexFormatError, match=r"index\.faiss: holds \(poses, dim, metric\) \(90, 8, 'l2'\), .* \(89, 8"
-    ):
+    with pytest.raises(IndexFormatError, match=r"embeddings\.npy: holds \(poses, dim\) \(90, 8\), .* \(89, 8\)"):
+        PoseIndex.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (faiss.IndexFlatL2(9), r"holds \(poses, dim, metric\) \(90, 9, 'l2'\), expected \(90, 8, 'l2'\)"),
+        (faiss.IndexFlatIP(8), r"holds \(poses, dim, metric\) \(90, 8, 'ip'\), expected \(90, 8, 'l2'\)"),
+        (faiss.IndexScalarQuantizer(8, faiss.ScalarQuantizer.QT_fp16), "is a IndexScalarQuantizer, recipe flat makes"),
+    ],
+    ids=["dim", "metric", "kind"],
+)
+def test_a_faiss_file_that_is_not_of_the_embeddings_is_refused(folder, other, message):
+    other.train(np.ones((1, other.d), dtype=np.float32))
+    other.add(np.zeros((90, other.d), dtype=np.float32))
+    faiss.write_index(other, str(folder / "index.faiss"))
+    data = (folder / "index.faiss").read_bytes()
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    note = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    rechecksum(folder, files={**files, "index.faiss": note})
+    with pytest.raises(IndexFormatError, match=rf"index\.faiss: {message}"):
         PoseIndex.open(folder)
 
 
 def test_a_faiss_file_of_another_kind_is_refused(folder):
-    import hashlib
-
     data = b"not an index at all"
     (folder / "index.faiss").write_bytes(data)
     files = json.loads((folder / "manifest.json").read_text())["files"]

@@ -1,18 +1,25 @@
+"""Recipes: what each kind of index finds, and recipe files of the library's and of one's own."""
+
+from pathlib import Path
+
 import faiss
 import numpy as np
 import pytest
 
+import vipe.index
 from vipe.clips import Clip
 from vipe.embed import AffineSignature, Embedder
 from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 from vipe.errors import IndexFormatError, VipeError
 from vipe.index import PoseIndex
-from vipe.index import recipes as recipes_module
-from vipe.index.recipes import RECIPES, padded, recipe_name
+from vipe.index.engines import faiss_cpu
+from vipe.index.engines.faiss_cpu import FaissCPU, _padded
+from vipe.index.recipe import automatic, load_recipe, shipped_recipes
 from vipe.skeletons import load
 from vipe.store import PoseStore
 
-CODED = [name for name, recipe in RECIPES.items() if not recipe.exact]
+SHIPPED = Path(vipe.index.__file__).with_name("recipes")
+CODED = [name for name in shipped_recipes() if not load_recipe(name).exact]
 
 
 @pytest.fixture(scope="module", params=["affine", "v-vipe"])
@@ -31,7 +38,7 @@ def indexes(standing, encoder, tmp_path_factory):
     positions = (standing + rng.normal(0, 0.1, size=(2000, 17, 3))).astype(np.float32)
     clip = Clip(name="a", skeleton=load("h36m17"), positions=positions, fps=10.0)
     store = PoseStore.create(folder / "store", [clip])
-    return {name: PoseIndex.build(store, encoder, folder / name, recipe=name) for name in RECIPES}
+    return {name: PoseIndex.build(store, encoder, folder / name, recipe=name) for name in shipped_recipes()}
 
 
 @pytest.fixture
@@ -78,30 +85,140 @@ def test_a_coded_index_opens_again_and_is_smaller(indexes, z, name):
         assert sizes[name] < 0.6 * sizes["flat"]
 
 
-def test_the_choice_follows_the_number_of_poses(indexes):
-    assert recipe_name("auto", 1000) == "flat"
-    assert recipe_name("auto", 1_000_000) == "fp16"
-    assert recipe_name("int8", 10) == "int8"
-    with pytest.raises(VipeError, match="no recipe 'pq'; known are auto, flat, fp16, int8, ivf"):
-        recipe_name("pq", 10)
+def test_auto_follows_the_number_of_poses():
+    assert [automatic(poses).name for poses in (1000, 100_000, 100_001, 1_000_000)] == ["flat", "flat", "fp16", "fp16"]
 
 
 def test_padding_changes_neither_metric(rng):
     a, b = rng.normal(size=(2, 5, 78)).astype(np.float32)
-    assert padded(a).shape == (5, 80)
-    np.testing.assert_allclose(padded(a) @ padded(b).T, a @ b.T, atol=1e-5)
+    assert _padded(a).shape == (5, 80)
+    np.testing.assert_allclose(_padded(a) @ _padded(b).T, a @ b.T, atol=1e-5)
 
 
 def test_archives_longer_than_a_block_are_taken_whole(rng, monkeypatch):
-    monkeypatch.setattr(recipes_module, "_BLOCK", 64)
+    monkeypatch.setattr(faiss_cpu, "_BLOCK", 64)
     vectors = rng.normal(size=(200, 12)).astype(np.float32)
-    for recipe in RECIPES.values():
-        index = recipe.index(vectors, "l2")
-        assert (index.ntotal, index.d, index.metric_type) == (200, recipe.dim(12), faiss.METRIC_L2)
+    for name in shipped_recipes():
+        index = FaissCPU.build(load_recipe(name), vectors, "l2").index
+        assert (index.ntotal, index.d, index.metric_type) == (200, 12 if name == "flat" else 16, faiss.METRIC_L2)
 
 
-def test_a_recipe_of_another_version_is_refused(indexes, tmp_path, monkeypatch):
-    known = {name: recipe for name, recipe in RECIPES.items() if name != "int8"}
-    monkeypatch.setattr("vipe.index.index.RECIPES", known)
+@pytest.mark.parametrize("name", CODED)
+def test_codes_are_compared_again_as_deep_as_the_recipe_says(rng, monkeypatch, name):
+    vectors, recipe, asked = rng.normal(size=(2000, 12)).astype(np.float32), load_recipe(name), []
+    engine = FaissCPU.build(recipe, vectors, "l2")
+    squared = FaissCPU._squared
+    monkeypatch.setattr(FaissCPU, "_squared", lambda self, z, rows: asked.append(rows.shape) or squared(self, z, rows))
+    engine.search(vectors[:3], 10)
+    assert asked == [(3, {"fp16": 27, "int8": 94, "ivf": 27}[name])]
+
+
+def test_a_recipe_of_another_version_is_refused(indexes, monkeypatch):
+    monkeypatch.setattr("vipe.index.index.shipped_recipes", lambda: ("flat", "fp16", "ivf"))
     with pytest.raises(IndexFormatError, match="recipe is 'int8', expected one of flat, fp16, ivf; build it again"):
         PoseIndex.open(indexes["int8"].path)
+
+
+# Recipes as files
+
+
+OWN = 'engine = "faiss_cpu"\ncode = "int8"\ndeeper = 2\nbeyond = 5\n'
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A recipe of the user's own."""
+    file = tmp_path / "mine.toml"
+    file.write_text(OWN)
+    return file
+
+
+def test_people_find_the_recipes_at_the_top(request):
+    indexes = request.config.rootpath / "indexes"
+    assert indexes.is_symlink()
+    assert (
+        sorted(file.stem for file in indexes.glob("*.toml"))
+        == list(shipped_recipes())
+        == ["flat", "fp16", "int8", "ivf"]
+    )
+
+
+def test_shipped_recipes_are_what_they_were():
+    """Indexes on disk keep the name alone."""
+    assert [
+        (recipe.name, recipe.engine, recipe.code, recipe.deeper, recipe.beyond, recipe.lists)
+        for recipe in map(load_recipe, shipped_recipes())
+    ] == [
+        ("flat", "faiss_cpu", "float32", 1.0, 0, False),
+        ("fp16", "faiss_cpu", "fp16", 1.1, 16, False),
+        ("int8", "faiss_cpu", "int8", 3.0, 64, False),
+        ("ivf", "faiss_cpu", "fp16", 1.1, 16, True),
+    ]
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path], ids=["text", "path"])
+def test_a_recipe_of_one_s_own_is_in_the_index(indexes, encoder, own, z, kind, tmp_path):
+    store = PoseStore.open(indexes["flat"].path.parent / "store")
+    index = PoseIndex.build(store, encoder, tmp_path / "index", recipe=kind(own))
+    own.unlink()
+    opened = PoseIndex.open(tmp_path / "index")
+    assert (opened.info()["recipe"], opened.info()["format_version"]) == ("mine", 2)
+    assert (opened.manifest.recipe.deeper, opened.manifest.recipe.beyond) == (2, 5)
+    np.testing.assert_array_equal(opened.search(z, 7).rows, index.search(z, 7).rows)
+    assert (tmp_path / "index" / "index.faiss").stat().st_size == (indexes["int8"].path / "index.faiss").stat().st_size
+
+
+def test_a_recipe_that_comes_with_the_library_makes_an_index_of_format_1(indexes, encoder, tmp_path):
+    assert {(index.info()["recipe"], index.info()["format_version"]) for index in indexes.values()} == {
+        (name, 1) for name in shipped_recipes()
+    }
+    store = PoseStore.open(indexes["flat"].path.parent / "store")
+    copy, changed = tmp_path / "int8.toml", tmp_path / "changed" / "int8.toml"
+    changed.parent.mkdir()
+    copy.write_text((SHIPPED / "int8.toml").read_text())
+    changed.write_text(copy.read_text().replace("beyond = 64", "beyond = 65"))
+    made = [PoseIndex.build(store, encoder, tmp_path / str(i), recipe=file) for i, file in enumerate((copy, changed))]
+    assert [index.info()["format_version"] for index in made] == [1, 2]
+    assert made[1].manifest.recipe.beyond == PoseIndex.open(tmp_path / "1").manifest.recipe.beyond == 65
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("depper = 3", r"unknown key 'depper'; expected engine, code, deeper, beyond, lists"),
+        ('name = "x"', r"unknown key 'name'; expected engine"),
+        ('engine = "hnsw"', "engine is 'hnsw', expected \"faiss_cpu\""),
+        ('code = "pq"', 'code is \'pq\', expected "float32", "fp16" or "int8"'),
+        ("code = 8", 'code is 8, expected "float32", "fp16" or "int8"'),
+        ('deeper = "3"', "deeper is '3', expected a number of at least 1"),
+        ("deeper = 0.5", "deeper is 0.5, expected a number of at least 1"),
+        ("beyond = 1.5", "beyond is 1.5, expected a whole number of at least 0"),
+        ("beyond = -1", "beyond is -1, expected a whole number of at least 0"),
+        ("lists = 1", "lists is 1, expected true or false"),
+        ('code = "float32"', "lists, deeper and beyond need code"),
+        ("deeper = ", "not a recipe in TOML"),
+    ],
+)
+def test_a_recipe_that_is_wrong_is_refused_in_one_line(own, line, message):
+    key = line.split(" ")[0]
+    lines = [one for one in OWN.splitlines() if not one.startswith(key)]
+    own.write_text("\n".join([*lines, line, ""]))
+    with pytest.raises(VipeError, match=rf"mine\.toml: {message}") as error:
+        load_recipe(own)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["engine", "code"])
+def test_a_recipe_without_an_engine_or_a_code_is_refused(own, key):
+    own.write_text("\n".join(line for line in OWN.splitlines() if not line.startswith(key)))
+    with pytest.raises(VipeError, match=rf"mine\.toml: has no {key}, expected {key} = "):
+        load_recipe(own)
+
+
+def test_a_recipe_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(VipeError, match=r"none\.toml: cannot read the recipe: No such file"):
+        load_recipe(tmp_path / "none.toml")
+    with pytest.raises(
+        VipeError, match=r"no recipe 'pq'; known are auto, flat, fp16, int8, ivf, or the path of a \.toml"
+    ):
+        load_recipe("pq")

@@ -1,4 +1,4 @@
-"""Commands that fill a store of poses and look into it."""
+"""Commands that make a store of poses and list its content."""
 
 __all__ = ["info", "ingest", "skeletons", "synth"]
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from vipe.cli.output import Json, Seed, counted, emit, listed, progress, table
-from vipe.cli.sources import Sources
 
 if TYPE_CHECKING:
     from vipe.clips import Clip
+    from vipe.store import PassedOver
 
 Out = Annotated[Path, Parameter(help="Folder of the new store.")]
 Fps = Annotated[float | None, Parameter(help="Keep at most this many frames a second; all if not given.")]
@@ -71,14 +71,14 @@ def ingest(
     out: Out,
     fps: Fps = None,
     append: Annotated[
-        bool, Parameter(negative="", help="Add to a store that exists, but for clips that it holds already.")
+        bool, Parameter(negative="", help="Add to a store that exists; clips that it holds already are passed over.")
     ] = False,
     keep_identical: Annotated[
-        bool, Parameter(negative="", help="With --append, or of several paths: store clips that are there already.")
+        bool, Parameter(negative="", help="With --append or several paths: store identical clips again.")
     ] = False,
     skip_bad: Annotated[bool, Parameter(negative="", help="Report and pass over files that cannot be read.")] = False,
     skeleton: Annotated[tuple[Path, ...], Parameter(help="Table of a skeleton of your own (.toml).")] = (),
-    licence: Annotated[str, Parameter(help="Licence of the motion, kept in the store.")] = "",
+    licence: Annotated[str, Parameter(help="Licence of the motion, written to the store.")] = "",
     as_json: Json = False,
 ) -> None:
     """Read motion capture (BVH, ASF/AMC; files, folders or archives) into a store.
@@ -88,57 +88,60 @@ def ingest(
     path
         A .bvh or .amc file, a folder, a .zip, .tar, .tar.gz, .tar.xz or .tar.zst.
     """
-    from vipe.errors import ReadError, StoreError, VipeError
+    from vipe.errors import StoreError, VipeError
     from vipe.skeletons import load
-    from vipe.store import PoseStore
+    from vipe.store import PoseStore, read_sources
 
     start = time.perf_counter()
     if keep_identical and not append and not more:
         raise VipeError("--keep-identical goes with --append or several paths: a new store holds nothing yet")
-    sources = Sources((path, *more), keep_identical=keep_identical)
-    skipped: list[ReadError] = []
-    identical: list[dict[str, str]] = []
+    skipped: list[VipeError] = []
+    on_skip = skipped.append if skip_bad else None
+    tables = [load(str(one)) for one in skeleton]
+    sources = read_sources(path, *more, skip_bad=skip_bad, skeletons=tables, on_skip=on_skip)
     counts = {"clips": 0, "frames": 0}
     with progress() as advance:
 
-        def stored(clip: "Clip", _: int) -> None:
+        def on_clip(clip: "Clip", _: int) -> None:
             counts["clips"] += 1
             counts["frames"] += len(clip)
-            sources.stored()
             advance("clips", counts["clips"], None, counted(counts["frames"], "frame"))
 
-        def known(clip: "Clip", name: str) -> None:
-            identical.append({"clip": clip.name, "source": clip.source, "stored_as": name})
-
-        clips = sources.clips([load(str(table)) for table in skeleton], skipped.append if skip_bad else None)
-        if append:
-            store = PoseStore.open(out)
-            before = len(store)
-            store = store.append(clips, fps=fps, on_clip=stored, keep_identical=keep_identical, on_identical=known)
-        else:
-            before = 0
-            try:
-                store = PoseStore.create(out, clips, fps=fps, licence=licence, on_clip=stored)
-            except StoreError as error:
-                if not skipped or counts["clips"]:
-                    raise
-                files = "the only file was" if len(skipped) == 1 else f"all {len(skipped):,} files were"
-                raise StoreError(f"{out}: nothing to store: {files} skipped; {skipped[0]}") from error
-    names = [clip["clip"] for clip in store.clips()]
-    identical += sources.passed_over(names[len(names) - counts["clips"] :])
+        before = 0
+        try:
+            if append:
+                store = PoseStore.open(out)
+                before = len(store)
+                store = store.append(*sources, fps=fps, on_clip=on_clip, on_skip=on_skip, keep_identical=keep_identical)
+            else:
+                store = PoseStore.create(
+                    out,
+                    *sources,
+                    fps=fps,
+                    licence=licence,
+                    on_clip=on_clip,
+                    on_skip=on_skip,
+                    keep_identical=keep_identical,
+                )
+        except StoreError as error:
+            if append or not skipped or counts["clips"]:
+                raise
+            files = "the only file was" if len(skipped) == 1 else f"all {len(skipped):,} files were"
+            raise StoreError(f"{out}: nothing to store: {files} skipped; {skipped[0]}") from error
+    identical = store.passed_over
     result = {
         **counts,
         "rows": len(store) - before,
         "seconds": round(time.perf_counter() - start, 3),
         "skipped": [str(error) for error in skipped],
-        "identical": identical,
+        "identical": [clip._asdict() for clip in identical],
     }
     lines = [f"skipped: {error}" for error in skipped]
     if identical:
         one = len(identical) == 1
         lines.append(
             f"{counted(len(identical), 'clip')} {'is' if one else 'are'} in the store already and "
-            f"{'was' if one else 'were'} passed over: {listed([_known(clip) for clip in identical])}; "
+            f"{'was' if one else 'were'} passed over: {listed([_stored_as(clip) for clip in identical])}; "
             f"--keep-identical adds {'it' if one else 'them'} again"
         )
     read = f"{counted(counts['clips'], 'clip')}, {counted(counts['frames'], 'frame')}"
@@ -148,7 +151,7 @@ def ingest(
 
 
 def info(store: Path, /, *, as_json: Json = False) -> None:
-    """Say what a store holds.
+    """Show counts, rate and licence of a store.
 
     Parameters
     ----------
@@ -162,7 +165,7 @@ def info(store: Path, /, *, as_json: Json = False) -> None:
 
 
 def skeletons(*, as_json: Json = False) -> None:
-    """List the skeletons that are known; files are told apart by their joint names."""
+    """List the skeletons that files are matched with, by their joint names."""
     from vipe.skeletons import known, load
 
     found = {name: load(name) for name in known()}
@@ -174,6 +177,6 @@ def skeletons(*, as_json: Json = False) -> None:
     emit(result, table(["skeleton", "joints", "unit", "converts to"], rows), as_json=as_json)
 
 
-def _known(clip: dict[str, str]) -> str:
-    """A clip that is stored already, and as what."""
-    return clip["clip"] if clip["clip"] == clip["stored_as"] else f"{clip['clip']} (as {clip['stored_as']})"
+def _stored_as(clip: "PassedOver") -> str:
+    """A clip that was passed over and, if it is another one, the name of the stored clip."""
+    return clip.clip if clip.clip == clip.stored_as else f"{clip.clip} (as {clip.stored_as})"

@@ -1,4 +1,4 @@
-"""Commands that make an index over a store and check it."""
+"""Commands that build an index of a store, check it and describe it."""
 
 __all__ = ["build", "info", "verify"]
 
@@ -26,7 +26,10 @@ def build(
         ),
     ] = "affine",
     recipe: Annotated[
-        str, Parameter(help="How vectors are kept: `flat`, `fp16`, `int8`, `ivf`, or `auto` by size.")
+        str,
+        Parameter(
+            help="How embeddings are stored: `flat`, `fp16`, `int8`, `ivf`, `auto` by size, or your own .toml file."
+        ),
     ] = "auto",
     as_json: Json = False,
 ) -> None:
@@ -70,7 +73,7 @@ def verify(index: Path, /, *, as_json: Json = False) -> None:
 
 
 def info(index: Path, /, *, as_json: Json = False) -> None:
-    """Say what an index holds.
+    """Show encoder, recipe and counts of an index.
 
     Parameters
     ----------

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
-import faiss
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,9 +18,10 @@ from vipe.atomic_write import atomic_write
 from vipe.embed.encoder import Encoder
 from vipe.errors import IndexFormatError, ShapeError, StoreError
 from vipe.geometry.canonical import canonicalize_array
+from vipe.index.engines import ENGINES
 from vipe.index.frames import frame_ids, frame_table, open_writer
 from vipe.index.manifest import EncoderNote, Manifest, write_manifest
-from vipe.index.recipes import RECIPES, recipe_name
+from vipe.index.recipe import automatic, is_shipped, load_recipe
 from vipe.store import PoseStore
 
 Progress = Callable[[int, int], None]
@@ -35,12 +35,12 @@ def write_index(
     encoder: Encoder,
     path: Path,
     *,
-    recipe: str,
+    recipe: str | Path,
     progress: Progress | None,
     where: Mapping[str, object] | pc.Expression | None,
 ) -> None:
     """Embed a store's poses and write the index folder; `PoseIndex.build` documents it."""
-    recipe_name(recipe, 0)  # before anything is read: a wrong name is told at once
+    chosen = None if recipe == "auto" else load_recipe(recipe)  # before anything is read, because it may be wrong
     total = len(store.table(columns=["frame"], where=where))
     with _new_folder(path) as folder:
         encoder.save(folder / "encoder")
@@ -72,19 +72,16 @@ def write_index(
         if kept == 0:
             raise StoreError(f"{path}: nothing to index: {done} poses match, none has a canonical pose")
         _refuse_shared_ids(np.concatenate(ids), folder / "frames.parquet", path)
-        recipe = recipe_name(recipe, kept)
+        if chosen is None:
+            chosen = automatic(kept)
         vectors = np.load(folder / "embeddings.npy", mmap_mode="r")
-        index = RECIPES[recipe].index(vectors, encoder.metric)
-        try:
-            faiss.write_index(index, str(folder / "index.faiss"))
-        except RuntimeError as error:  # FAISS's word for a full disk
-            raise IndexFormatError(f"{path}: FAISS cannot write it: {str(error).splitlines()[0]}") from error
+        ENGINES[chosen.engine].build(chosen, vectors, encoder.metric).save(folder / "index.faiss")
         write_manifest(
             folder,
             Manifest(
                 library=version("vipe-pose"),
                 encoder=EncoderNote(encoder.name, encoder.fingerprint, encoder.dim, encoder.metric),
-                recipe=recipe,
+                recipe=chosen.name if is_shipped(chosen) else chosen,
                 poses=kept,
                 clips=len(clips),
                 left_out=done - kept,
@@ -95,7 +92,7 @@ def write_index(
 
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which `path` becomes when all went well."""
+    """A temporary folder to fill, renamed to `path` if nothing failed."""
     if path.exists():
         raise IndexFormatError(f"{path}: is there already; give another path or remove it")
     try:
@@ -117,7 +114,7 @@ def _encode(encoder: Encoder, poses: Float32[Array, "rows 17 3"]) -> Float32[Arr
 
 
 def _write_header(file: BinaryIO, rows: int, dim: int) -> None:
-    """Write the .npy header in place: its length does not depend on the number of rows, known only at the end."""
+    """Write the .npy header, and again when the number of rows is known: its length does not depend on that number."""
     file.seek(0)
     header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)}
     np.lib.format.write_array_header_1_0(file, header)

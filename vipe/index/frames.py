@@ -1,4 +1,4 @@
-"""The frame table of an index: which moment of the archive each row is, and its canonical pose (numpy, Arrow)."""
+"""The frame table of an index: clip, frame, time and canonical pose of each row (numpy, Arrow)."""
 
 __all__ = [
     "LABELS",
@@ -27,7 +27,7 @@ from vipe.arrays import Array
 from vipe.errors import ArgumentError, VipeError
 
 Where: TypeAlias = Mapping[str, object] | pc.Expression | Integer[Array, " _"]
-"""What a search is limited to: a value or values by column, an Arrow expression, or row numbers."""
+"""Rows that a search is limited to: a value or values by column, an Arrow expression, or row numbers."""
 
 SCHEMA = pa.schema(
     [
@@ -47,10 +47,10 @@ _WHOLE = (1 << 63) - 1
 
 
 def frame_ids(clip: pa.Array, frame: pa.Array) -> Int64[Array, " N"]:
-    """Number frames the same way in every index: 63 bits of the clip name's BLAKE2b, plus the frame, modulo 2^63.
+    """Ids of frames, the same in every index: 63 bits of the clip name's BLAKE2b, plus the frame, modulo 2^63.
 
-    Neighbouring frames have neighbouring ids. Two of 300,000 clips of 10,000 frames share an id with a probability of
-    about one in ten thousand; `build` refuses such a store.
+    Successive frames of a clip have successive ids. The probability that two of 300,000 clips of 10,000 frames share an
+    id is about one in ten thousand; `build` refuses such a store.
     """
     names = clip.dictionary_encode() if not pa.types.is_dictionary(clip.type) else clip
     digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names.dictionary.to_pylist()]
@@ -65,7 +65,7 @@ def frame_ids(clip: pa.Array, frame: pa.Array) -> Int64[Array, " N"]:
 def frame_table(
     batch: pa.RecordBatch, ids: Int64[Array, " N"], poses: Float32[Array, "N 17 3"], keep: Bool[Array, " N"]
 ) -> pa.Table:
-    """The rows of a store's batch that are kept, with ids and canonical poses in place of recorded ones."""
+    """Rows of a store's batch where `keep` is true, with ids, and with canonical poses instead of the recorded ones."""
     labels = {name: batch.column(name).cast(SCHEMA.field(name).type) for name in LABELS if name != "id"}
     values = pa.array(np.ascontiguousarray(poses).reshape(-1))
     columns = {"id": pa.array(ids), **labels, "pose": pa.FixedSizeListArray.from_arrays(values, 51)}
@@ -73,7 +73,7 @@ def frame_table(
 
 
 def open_writer(path: Path) -> pq.ParquetWriter:
-    """A file to write frame tables to, block by block."""
+    """Open a Parquet file to write frame tables to, one after the other."""
     return pq.ParquetWriter(
         path,
         SCHEMA,
@@ -85,7 +85,7 @@ def open_writer(path: Path) -> pq.ParquetWriter:
 
 
 def read_labels(path: Path) -> pa.Table:
-    """All columns but the pose; names are dictionary-encoded, for there are few."""
+    """All columns but the pose. Text is dictionary-encoded, because few values fill many rows."""
     return pq.read_table(path, columns=list(LABELS), read_dictionary=list(_TEXT), partitioning=None)
 
 
@@ -102,14 +102,14 @@ def read_poses(path: Path) -> Float32[Array, "N 17 3"]:
 
 
 def matching_rows(labels: pa.Table, where: Where) -> Int64[Array, " M"]:
-    """Rows that a filter keeps, in order.
+    """Rows that match a filter, ascending.
 
     Args:
         labels: The frame table without poses.
         where: A value or a list of values by column, all of which must hold; an Arrow expression; or row numbers.
 
     Raises:
-        VipeError: If it names a column or a row that is not there, or compares a column with what it does not hold.
+        VipeError: If there is no such column or row, or a value has not the column's type.
     """
     if isinstance(where, np.ndarray):
         if where.ndim != 1 or not np.issubdtype(where.dtype, np.integer):

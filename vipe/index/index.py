@@ -1,14 +1,12 @@
-"""PoseIndex: an archive's poses as a folder that can be searched (numpy; FAISS inside)."""
+"""PoseIndex: an archive's poses as a folder that can be searched (numpy)."""
 
 __all__ = ["PoseIndex"]
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,18 +17,14 @@ from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
 from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, VipeError
 from vipe.index.build import Progress, write_index
+from vipe.index.engines import ENGINES, Engine
 from vipe.index.frames import Where, matching_rows, read_labels, read_poses
 from vipe.index.manifest import Manifest, verify
 from vipe.index.neighbours import Neighbours
-from vipe.index.recipes import RECIPES, padded
+from vipe.index.recipe import Recipe, load_recipe, shipped_recipes
 from vipe.store import PoseStore
 
 T = TypeVar("T")
-
-# Above this many queries times dimensions FAISS would turn to BLAS, which is off by 1e-5 in a squared distance and
-# stalls for a second where another process holds the cores; its SIMD path does neither.
-_NO_BLAS = 2**31 - 1
-_FEW = 20_000  # rows that are sooner compared one by one than looked for in lists
 
 
 class PoseIndex:
@@ -40,7 +34,7 @@ class PoseIndex:
     store it was built from nor the encoder's own folder. Make one with `build`, or `open` one.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, engine: faiss.Index, encoder: Encoder | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, engine: Engine, encoder: Encoder | None = None) -> None:
         self.path = path
         self.manifest = manifest
         self._engine = engine
@@ -54,41 +48,43 @@ class PoseIndex:
         embedder: Encoder,
         path: str | Path,
         *,
-        recipe: str = "auto",
+        recipe: str | Path = "auto",
         progress: Progress | None = None,
         where: Mapping[str, object] | pc.Expression | None = None,
     ) -> "PoseIndex":
         """Embed every pose of a store and write the index, whole or not at all.
 
-        Poses are read, made canonical and embedded a block at a time; what grows with the store is FAISS's own copy
-        of the embeddings and eight bytes a pose. Poses without a canonical pose (hips and spine on one line) are left
-        out and counted (`info()["left_out"]`).
+        Poses are read, made canonical and embedded a block at a time. Memory grows with the store by FAISS's copy of
+        the embeddings and eight bytes a pose. Poses without a canonical pose (hips and spine on one line) are left
+        out; `info()["left_out"]` is their number.
 
         Args:
             store: The poses.
-            embedder: Any encoder; a copy of it is kept in the index.
-            path: The folder to make; nothing may be there.
-            recipe: "flat" compares a query with every embedding; "fp16" and "int8" with codes of half and a quarter the
-                size, and the best of those with the embeddings; "ivf" so too, but with the likeliest eighth of the
-                codes only. "auto" chooses by the number of poses.
+            embedder: Any encoder; the index holds a copy of it.
+            path: The folder to make; must not exist.
+            recipe: Name of a recipe that comes with the library, or path of a .toml file of your own; `indexes/` has
+                the files to copy. "flat" compares a query with every embedding; "fp16" and "int8" with codes of half
+                and a quarter of the size, and then the best of them with the embeddings; "ivf" with the codes of the
+                nearest eighth of its lists only. "auto" chooses by the number of poses. The index holds a copy.
             progress: Called after each block with the poses done and the poses in all.
             where: Index only these rows of the store, as in `PoseStore.table`.
 
         Raises:
             IndexFormatError: If something is at `path` already, or the folder cannot be written.
-            StoreError: If no pose is left to index, or two frames of the store are the same.
-            VipeError: If there is no such recipe.
+            StoreError: If no pose is left to index, or two frames of the store have one id.
+            VipeError: If there is no such recipe, or its file is not one.
         """
         write_index(store, embedder, Path(path), recipe=recipe, progress=progress, where=where)
         return cls.open(path, embedder)
 
     @classmethod
     def open(cls, path: str | Path, embedder: Encoder | None = None) -> "PoseIndex":
-        """Open an index after checking every file of it; FAISS reads no byte before.
+        """Open an index after comparing every file's checksum; FAISS reads nothing before.
 
         Args:
             path: The folder.
-            embedder: Refuse the index unless this encoder built it. Without one, the copy in the index is used.
+            embedder: The encoder that built the index; another one is refused. By default the
+                index's own copy is used.
 
         Raises:
             IndexFormatError: If a file is missing, cut or altered, or the format version is another.
@@ -97,23 +93,9 @@ class PoseIndex:
         path = Path(path)
         manifest = verify(path)
         _refuse_other_encoder(path, manifest, embedder)
-        file = path / "index.faiss"
-        try:
-            engine = faiss.read_index(str(file))
-        except RuntimeError as error:
-            raise IndexFormatError(
-                f"{file}: this FAISS ({faiss.__version__}) cannot read it; build it again"
-            ) from error
-        if manifest.recipe not in RECIPES:
-            raise IndexFormatError(
-                f"{path}: recipe is {manifest.recipe!r}, expected one of {', '.join(RECIPES)}; build it again"
-            )
-        metric = "ip" if engine.metric_type == faiss.METRIC_INNER_PRODUCT else "l2"
-        found = (engine.ntotal, engine.d, metric)
-        dim = RECIPES[manifest.recipe].dim(manifest.encoder.dim)
-        expected = (manifest.poses, dim, manifest.encoder.metric)
-        if found != expected:
-            raise IndexFormatError(f"{file}: holds (poses, dim, metric) {found}, its manifest says {expected}")
+        vectors = _read_embeddings(path, manifest)
+        recipe = _recipe(path, manifest)
+        engine = ENGINES[recipe.engine].open(path / "index.faiss", recipe, vectors, manifest.encoder.metric)
         return cls(path, manifest, engine, embedder)
 
     def __len__(self) -> int:
@@ -128,7 +110,7 @@ class PoseIndex:
         """The encoder that built the index.
 
         Raises:
-            EncoderMismatch: If the copy in the index is not what the manifest says.
+            EncoderMismatch: If the copy in the index has not the manifest's fingerprint.
         """
         if self._given is not None:
             return self._given
@@ -147,22 +129,25 @@ class PoseIndex:
 
     @cached_property
     def clip_codes(self) -> Int64[Array, " N"]:
-        """A number for the clip of each row, equal for rows of one clip."""
+        """A number for the clip of each row; the same number means the same clip."""
         codes: Int64[Array, " N"] = self._columns["clip"][0].astype(np.int64)
         return codes
 
     @cached_property
     def times(self) -> Float64[Array, " N"]:
-        """When each row is in its source clip, seconds."""
+        """Time of each row in its source clip, seconds."""
         return self._columns["time"][0]
 
     @property
     def is_learned(self) -> bool:
-        """Whether the embeddings are learned, so that keypoints and poses compare by their distance."""
+        """Whether the embeddings are learned, so that any two, of keypoints or poses, compare by their distance.
+
+        The affine signature is not: it compares keypoints with poses only.
+        """
         return self.manifest.encoder.name != AffineSignature.name
 
     def holds(self, encoder: Encoder) -> bool:
-        """Whether the embeddings are this very encoder's."""
+        """Whether this encoder, with these weights, made the embeddings."""
         return self.manifest.encoder.fingerprint == encoder.fingerprint
 
     def cached(self, make: Callable[["PoseIndex"], T]) -> T:
@@ -173,7 +158,18 @@ class PoseIndex:
         return made
 
     def look_up(self, column: str, rows: Int64[Array, "*any"], blank: object) -> Shaped[Array, "*any"]:
-        """One column of `frames()` at some rows, and `blank` where a row is -1."""
+        """Values of a column at some rows.
+
+        Args:
+            column: One of `frames()`.
+            rows: Of this index; -1 is an empty place.
+            blank: The value of an empty place.
+
+        Raises:
+            VipeError: If there is no such column.
+        """
+        if column not in self._columns:
+            raise VipeError(f"no column {column!r}; the columns of an index are {', '.join(self._columns)}")
         values, words = self._columns[column]
         empty = rows < 0
         taken = values[np.where(empty, 0, rows)]
@@ -185,7 +181,7 @@ class PoseIndex:
 
     @cached_property
     def _columns(self) -> dict[str, tuple[Shaped[Array, " N"], Shaped[Array, " words"] | None]]:
-        """Each column as one array; names as codes and the words they mean, so that a look-up is cheap."""
+        """Each column as one array; text as a code a row and the word of each code, so that a look-up is cheap."""
         columns: dict[str, tuple[Shaped[Array, " N"], Shaped[Array, " words"] | None]] = {}
         for name in self.labels.column_names:
             whole = self.labels[name].unify_dictionaries().combine_chunks()
@@ -198,20 +194,19 @@ class PoseIndex:
 
     @cached_property
     def embeddings(self) -> Float32[Array, "N D"]:
-        """The vectors as the encoder gave them, mapped from the file."""
-        vectors: Float32[Array, "N D"] = np.load(self.path / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-        return vectors
+        """The embeddings of all rows, float32 as the encoder gave them; mapped from the file, not read."""
+        return _read_embeddings(self.path, self.manifest)
 
     @cached_property
     def canonical(self) -> Float32[Array, "N 17 3"]:
-        """The canonical poses of all rows, torso lengths: the array the index keeps, so do not write into it."""
+        """The canonical poses of all rows, in torso lengths. Read once and kept: do not write into it."""
         return read_poses(self.path / "frames.parquet")
 
     def poses(self, rows: Integer[Array, "*hits"]) -> Float32[Array, "*hits 17 3"]:
         """The canonical poses of some rows.
 
         Raises:
-            ShapeError: If a row is not of this index; empty places of `Hits` (row -1) are none.
+            ShapeError: If a row is not of this index; -1, the empty place of `Hits`, is not.
         """
         if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
             raise ShapeError(f"rows must lie in 0 ... {len(self) - 1}, got {rows.min()} ... {rows.max()}")
@@ -222,36 +217,36 @@ class PoseIndex:
         return dict(self._frames)
 
     def rows(self, where: Where) -> Int64[Array, " M"]:
-        """Rows that a filter keeps, in order.
+        """Rows that match a filter, ascending.
 
         Args:
             where: A value or a list of values by column of `frames()`, all of which must hold; an Arrow expression;
                 or row numbers.
 
         Raises:
-            VipeError: If it names a column that is not there, or compares it with what it does not hold.
+            VipeError: If there is no such column or row, or a value has not the column's type.
         """
         return matching_rows(self.labels, where)
 
     def search(self, z: Float[Array, "*Q D"], k: int, where: Where | None = None) -> Neighbours:
         """Find the rows nearest to embeddings.
 
-        One query runs on one core, several on all: FAISS's threads cost a single query more than they bring.
+        One query runs on one core, several on all.
 
         Args:
-            z: Q embeddings of this index's encoder, or one.
-            k: How many hits a query; where fewer rows (match), as many as there are.
+            z: Q embeddings by this index's encoder, or one.
+            k: How many neighbours of each; if fewer rows match, all of those.
             where: Search only rows that match, as in `rows`.
 
         Raises:
             ShapeError: If `z` has another length than the index's embeddings, or is not finite.
-            VipeError: If `k` is below 1, or `where` names what is not there.
+            VipeError: If `k` is below 1; or as in `rows`.
         """
         allowed = None if where is None else self.rows(where)
         return self.nearest(z, k, allowed)
 
     def nearest(self, z: Float[Array, "*Q D"], k: int, allowed: Int64[Array, " M"] | None = None) -> Neighbours:
-        """The neighbours of `search` among `allowed` rows.
+        """Find neighbours as `search` does, among row numbers as `rows` gives them.
 
         Returns:
             Distances are Euclidean for an encoder of metric l2; sqrt(1 - inner product) for ip, which for the
@@ -271,57 +266,17 @@ class PoseIndex:
             return Neighbours(
                 np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
             )
-        recipe = RECIPES[self.manifest.recipe]
-        depth = min(recipe.depth(k), len(self) if allowed is None else len(allowed))
-        if recipe.lists and allowed is not None and len(allowed) <= _FEW:
-            return self._exactly(queries, allowed, k)
-        options = None
-        if allowed is not None:
-            of = {"sel": _selector(allowed, len(self))}
-            options = (
-                faiss.SearchParametersIVF(nprobe=self._engine.nprobe, **of)  # type: ignore[call-arg, attr-defined]
-                if recipe.lists
-                else faiss.SearchParameters(**of)
-            )
-        with _faiss_settings(threads=1 if len(queries) == 1 else None):
-            value, rows = self._engine.search(queries if recipe.exact else padded(queries), depth, params=options)
-        # Rounding may bring a perfect match just below zero.
-        squared = 1 - value if self.manifest.encoder.metric == "ip" else value
-        if (rows < 0).any():  # the lists that were searched hold fewer than were asked for
-            return self._exactly(queries, np.arange(len(self)) if allowed is None else allowed, k)
-        if not recipe.exact:
-            squared = self._squared(queries, rows)
-            order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-            rows, squared = np.take_along_axis(rows, order, axis=1), np.take_along_axis(squared, order, axis=1)
-        return Neighbours(rows, np.sqrt(np.maximum(squared, 0), dtype=np.float32))
-
-    def _exactly(self, queries: Float32[Array, "Q D"], allowed: Int64[Array, " M"], k: int) -> Neighbours:
-        """The nearest of some rows, each compared."""
-        squared = self._squared(queries, np.broadcast_to(allowed, (len(queries), len(allowed))))
-        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-        nearest = np.maximum(np.take_along_axis(squared, order, axis=1), 0)
-        return Neighbours(allowed[order], np.sqrt(nearest, dtype=np.float32))
-
-    def _squared(self, queries: Float32[Array, "Q D"], rows: Int64[Array, "Q K"]) -> Float32[Array, "Q K"]:
-        """Squared distances by the embeddings themselves."""
-        squared = np.empty(rows.shape, dtype=np.float32)
-        for query, (own, near) in enumerate(zip(queries, rows, strict=True)):
-            vectors = np.asarray(self.embeddings[near])
-            if self.manifest.encoder.metric == "ip":
-                squared[query] = 1 - vectors @ own
-            else:
-                squared[query] = np.square(vectors - own).sum(axis=1)
-        return squared
+        return self._engine.search(queries, k, allowed)
 
     def info(self) -> dict[str, Any]:
-        """What the manifest says, in plain values: encoder, recipe, counts, bytes."""
+        """The manifest in plain values: encoder, recipe, counts, bytes."""
         manifest = self.manifest
         return {
             "path": str(self.path),
             "poses": manifest.poses,
             "clips": manifest.clips,
             "left_out": manifest.left_out,
-            "recipe": manifest.recipe,
+            "recipe": manifest.recipe.name if isinstance(manifest.recipe, Recipe) else manifest.recipe,
             "encoder": manifest.encoder.name,
             "fingerprint": manifest.encoder.fingerprint,
             "dim": manifest.encoder.dim,
@@ -341,21 +296,20 @@ def _refuse_other_encoder(path: Path, manifest: Manifest, encoder: Encoder | Non
         )
 
 
-def _selector(allowed: Int64[Array, " M"], total: int) -> faiss.IDSelector:
-    bits = np.zeros(total, dtype=bool)
-    bits[allowed] = True
-    # FAISS's stubs know the C++ signature only; from an array the selector also keeps the array alive.
-    return faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))  # type: ignore[call-arg, arg-type]
+def _read_embeddings(path: Path, manifest: Manifest) -> Float32[Array, "N D"]:
+    file = path / "embeddings.npy"
+    vectors: Float32[Array, "N D"] = np.load(file, mmap_mode="r", allow_pickle=False)
+    if vectors.shape != (expected := (manifest.poses, manifest.encoder.dim)):
+        raise IndexFormatError(f"{file}: holds (poses, dim) {vectors.shape}, its manifest has {expected}")
+    return vectors
 
 
-@contextmanager
-def _faiss_settings(threads: int | None) -> Iterator[None]:
-    """FAISS's settings are the process's: set for one search and put back."""
-    threads_before, blas_before = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
-    try:
-        faiss.cvar.distance_compute_blas_threshold = _NO_BLAS
-        faiss.omp_set_num_threads(threads or threads_before)
-        yield
-    finally:
-        faiss.cvar.distance_compute_blas_threshold = blas_before
-        faiss.omp_set_num_threads(threads_before)
+def _recipe(path: Path, manifest: Manifest) -> Recipe:
+    """The recipe that an index was built by: one that comes with the library, or one of the user's own."""
+    if isinstance(manifest.recipe, Recipe):
+        return manifest.recipe
+    if manifest.recipe not in shipped_recipes():
+        raise IndexFormatError(
+            f"{path}: recipe is {manifest.recipe!r}, expected one of {', '.join(shipped_recipes())}; build it again"
+        )
+    return load_recipe(manifest.recipe)

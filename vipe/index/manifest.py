@@ -1,6 +1,15 @@
-"""The manifest of an index folder: what is in it, who encoded it, and the checksum of every file."""
+"""The manifest of an index folder: encoder, recipe, counts, and the checksum of every file."""
 
-__all__ = ["FORMAT_VERSION", "EncoderNote", "FileNote", "Manifest", "read_manifest", "verify", "write_manifest"]
+__all__ = [
+    "FORMAT_VERSION",
+    "OWN_RECIPE_VERSION",
+    "EncoderNote",
+    "FileNote",
+    "Manifest",
+    "read_manifest",
+    "verify",
+    "write_manifest",
+]
 
 import hashlib
 from pathlib import Path, PurePosixPath
@@ -9,8 +18,15 @@ from typing import Literal
 import msgspec
 
 from vipe.errors import IndexFormatError
+from vipe.index.recipe import Recipe
 
 FORMAT_VERSION = 1
+"""Of an index whose recipe comes with the library; its manifest has the recipe's name."""
+
+OWN_RECIPE_VERSION = 2
+"""Of an index by a recipe of the user's own, which its manifest holds whole; versions of vipe that read format 1 only
+refuse it by number."""
+
 _NAME = "manifest.json"
 _REQUIRED = ("index.faiss", "embeddings.npy", "frames.parquet", "encoder/config.json")
 _ADVICE = "build the index again, or copy it anew"
@@ -18,7 +34,7 @@ _NAMED = 5  # indexes that an error lists at most
 
 
 class EncoderNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who made the embeddings."""
+    """The encoder that made the embeddings."""
 
     name: str
     fingerprint: str
@@ -27,20 +43,20 @@ class EncoderNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FileNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file of the folder must be."""
+    """Size and checksum of a file of the folder."""
 
     bytes: int
     sha256: str
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `manifest.json` says. It holds no time and no path, so that equal indexes have equal manifests."""
+    """The content of `manifest.json`. It holds no time and no path, so that equal indexes have equal manifests."""
 
     format: Literal["vipe-index"] = "vipe-index"
     format_version: int = FORMAT_VERSION
     library: str  # version of vipe that wrote it
     encoder: EncoderNote
-    recipe: str
+    recipe: str | Recipe  # name of one that comes with the library, or one of the user's own
     poses: int
     clips: int
     left_out: int  # poses of the store without a canonical pose
@@ -54,13 +70,14 @@ class _Version(msgspec.Struct):
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Take the size and checksum of every file in the folder and write them, with the rest, as its manifest."""
+    """Write a folder's manifest, with the size and checksum of every file in it and the version of its format."""
     files = {
         path.relative_to(folder).as_posix(): FileNote(path.stat().st_size, _sha256(path))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    manifest = msgspec.structs.replace(manifest, files=files)
+    version = FORMAT_VERSION if isinstance(manifest.recipe, str) else OWN_RECIPE_VERSION
+    manifest = msgspec.structs.replace(manifest, files=files, format_version=version)
     manifest = msgspec.structs.replace(manifest, checksum=_checksum(manifest))
     (folder / _NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
@@ -80,10 +97,10 @@ def read_manifest(folder: Path) -> Manifest:
         version = msgspec.json.decode(data, type=_Version)
         if version.format != "vipe-index":
             raise IndexFormatError(f"{path}: format is {version.format!r}, expected 'vipe-index'")
-        if version.format_version != FORMAT_VERSION:
+        if version.format_version not in (FORMAT_VERSION, OWN_RECIPE_VERSION):
             raise IndexFormatError(
-                f"{path}: format version {version.format_version}, this version of vipe reads {FORMAT_VERSION}; "
-                "build the index again"
+                f"{path}: format version {version.format_version}, this version of vipe reads {FORMAT_VERSION} "
+                f"and {OWN_RECIPE_VERSION}; build the index again"
             )
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -103,7 +120,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _instead(folder: Path, error: OSError) -> str:
-    """What is at a path that holds no manifest, and what to do."""
+    """What a path without a manifest holds instead, and what to do."""
     if any(folder.glob("part-*.parquet")):
         return f"it is a store of poses; make an index of it (`vipe index build {folder} --out INDEX`) and give that"
     advice = "expected a folder that `vipe index build STORE --out INDEX` made"
@@ -117,7 +134,7 @@ def _instead(folder: Path, error: OSError) -> str:
 
 
 def verify(path: str | Path) -> Manifest:
-    """Check that every file of an index folder is as it was written: sizes first, then checksums.
+    """Compare the size, and then the checksum, of every file of an index folder with its manifest.
 
     Raises:
         IndexFormatError: If the manifest or a file is missing, cut or altered; names the file, what was found and

@@ -1,4 +1,4 @@
-"""Neighbours: what an engine answers, rows and distances (numpy)."""
+"""Neighbours: the rows nearest to each query, and their distances (numpy)."""
 
 __all__ = ["Neighbours"]
 

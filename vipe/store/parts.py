@@ -1,4 +1,4 @@
-"""A part of a store: the Parquet layout, and writing it whole or not at all (numpy and Arrow)."""
+"""A part of a store: the layout of its Parquet file, how it is written, and its footer (Arrow)."""
 
 __all__ = [
     "FORMAT",
@@ -6,37 +6,34 @@ __all__ = [
     "SCHEMA",
     "SKELETON",
     "Footer",
-    "describe",
+    "as_store_error",
     "distinct",
     "part_name",
     "rate",
-    "telling",
-    "thin",
+    "read_footer",
     "write_part",
 ]
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Int64
 
-from vipe.arrays import Array
+from vipe.arrays import blocks
 from vipe.clips import Clip
 from vipe.errors import StoreError
-from vipe.skeletons import load
-from vipe.store.identical import Known
+from vipe.skeletons.working import H36M17
+from vipe.store.conversion import Stored
 
 FORMAT = "1"
 """Version of the layout; another one is refused."""
 
-SKELETON = "h36m17"
+SKELETON = H36M17.name
+"""The working skeleton, which all poses are stored on."""
 
 SCHEMA = pa.schema(
     [
@@ -51,15 +48,13 @@ SCHEMA = pa.schema(
     ]
 )
 
-_TORSO = (0.05, 5.0)  # metres, pelvis to thorax
-
 GROUP_ROWS = 65_536
-"""Rows a row group: 14 MB of poses, all that writing or filtering holds at a time."""
+"""Rows of a row group: 14 MB of poses. Writing and filtering hold no more than this at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Footer:
-    """What a part knows of itself beside its rows; frames and seconds are of the clips before thinning."""
+    """What a part states beside its rows; frames and seconds count the clips before thinning."""
 
     fps: float | None
     licences: tuple[str, ...]
@@ -67,69 +62,57 @@ class Footer:
     seconds: float
 
 
-def thin(frames: int, fps: float, target: float | None) -> Int64[Array, " kept"]:
-    """Indices of the frames nearest to 0, 1/target, 2/target ... seconds; all if the clip has no more than that."""
-    if target is None or target >= fps:
-        return np.arange(frames)
-    steps = np.arange(math.ceil(frames * target / fps) + 1)
-    nearest: Array = np.floor(steps * (fps / target) + 0.5).astype(np.int64)
-    return nearest[nearest < frames]
-
-
 def write_part(
     file: Path,
-    clips: Iterable[Clip],
+    clips: Iterable[Stored],
+    *,
     fps: float | None,
     licence: str,
-    names: set[str],
     on_clip: Callable[[Clip, int], None] | None,
     store: Path,
-    known: Known | None = None,
 ) -> int:
-    """Write one part, and say how many clips it holds; `names` are taken already and grow.
+    """Write clips to a new file, in bounded memory.
 
-    Clips that are `known` are passed over. Nothing is written if that leaves none.
+    Args:
+        file: The part; not written if there is no clip.
+        clips: What to write, under names that are unique in the store.
+        fps: Rate that they are thinned to.
+        licence: Of the motion; by default that of the first clip.
+        on_clip: Called after each clip with the original and the number of rows kept of it.
+        store: Folder of the store, for errors.
+
+    Returns:
+        How many clips it holds.
     """
-    clips_written, passed_over = 0, 0
+    count = 0
     frames, seconds, licences = 0, 0.0, [licence]
-    skeleton = load(SKELETON)
     waiting: list[pa.RecordBatch] = []
     writer: pq.ParquetWriter | None = None
     try:
-        for clip in clips:
-            kept = thin(len(clip), clip.fps, fps)
-            short = replace(clip, positions=clip.positions[kept]).to(skeleton)
-            if known is not None and known.has(clip, short):
-                passed_over += 1
-                continue
-            name = _unique(clip, names, store)
-            names.add(name)
-            short = replace(short, name=name)
-            _check_size(short)
+        for stored in clips:
+            original = stored.original
             if writer is None:
                 metadata = {
                     "vipe.format": FORMAT,
                     "vipe.skeleton": SKELETON,
                     "vipe.fps": "" if fps is None else repr(float(fps)),
-                    "vipe.licence": licence or clip.licence,
+                    "vipe.licence": licence or original.licence,
                 }
-                with telling(store):
+                with as_store_error(store):
                     writer = _open_writer(file, metadata)
-            waiting.extend(_record_batches(short, kept))
-            with telling(store):
+            waiting.extend(_record_batches(stored))
+            with as_store_error(store):
                 waiting = _flush(writer, waiting, GROUP_ROWS)
-            frames, seconds = frames + len(clip), seconds + clip.seconds
-            licences.append(clip.licence)
-            clips_written += 1
+            frames, seconds = frames + len(original), seconds + original.seconds
+            licences.append(original.licence)
+            count += 1
             if on_clip is not None:
-                on_clip(clip, len(kept))
-        if writer is None and passed_over:
-            return 0
+                on_clip(original, len(stored.frames))
         if writer is None:
-            raise StoreError(f"{store}: no clip to store; the source is empty")
-        with telling(store):
+            return 0
+        with as_store_error(store):
             _flush(writer, waiting, 1)
-            # What is known only at the end goes to the file's footer beside the schema.
+            # Known only at the end; so it goes to the file's footer, beside the schema.
             writer.add_key_value_metadata(
                 {
                     "vipe.licences": json.dumps(distinct(licences)),
@@ -139,15 +122,19 @@ def write_part(
             )
             writer.close()
             writer = None
-        return clips_written
+        return count
     finally:
         if writer is not None:
             _abandon(writer)
 
 
-def describe(part: Path) -> Footer:
-    """What a part's footer says, once it is known to be a part of a store."""
-    with telling(part), pq.ParquetFile(part) as file:
+def read_footer(part: Path) -> Footer:
+    """Read a part's footer.
+
+    Raises:
+        StoreError: If the file is cut, or is not a part of a store of this format.
+    """
+    with as_store_error(part), pq.ParquetFile(part) as file:
         schema = file.schema_arrow
         texts = {**(schema.metadata or {}), **(file.metadata.metadata or {})}
     stated = {key.decode(): value.decode() for key, value in texts.items() if key.startswith(b"vipe.")}
@@ -170,37 +157,11 @@ def describe(part: Path) -> Footer:
         raise StoreError(f"{part}: its footer has no valid {error}; was it written by another program?") from error
 
 
-def _check_size(clip: Clip) -> None:
-    """A unit that is wrong by a hundred passes every other check and spoils every camera."""
-    joints = clip.positions[0, [clip.skeleton.index(name) for name in ("pelvis", "spine", "thorax")]]
-    torso = float(np.linalg.norm(np.diff(joints, axis=0), axis=1).sum())
-    if not _TORSO[0] <= torso <= _TORSO[1]:
-        raise StoreError(
-            f"clip {clip.name} of {clip.source or 'no source'}: a torso of {torso:.3g} m, expected {_TORSO[0]} to "
-            f"{_TORSO[1]}; is `unit` of its skeleton right?"
-        )
-
-
-def _unique(clip: Clip, names: set[str], store: Path) -> str:
-    """The clip's name, with as many folders of its source before it as it takes to be new."""
-    if clip.name not in names:
-        return clip.name
-    name = clip.name
-    for folder in reversed(PurePosixPath(clip.source).parts[:-1]):
-        name = f"{folder}/{name}"
-        if name not in names:
-            return name
-    raise StoreError(
-        f"{store}: two clips are named {clip.name!r} and their sources do not tell them apart "
-        f"(the second is from {clip.source or 'nowhere'!r}); is one file given twice?"
-    )
-
-
-def _record_batches(clip: Clip, frames: Int64[Array, " kept"]) -> Iterator[pa.RecordBatch]:
+def _record_batches(stored: Stored) -> Iterator[pa.RecordBatch]:
     """A clip's rows, in pieces of a row group at most."""
-    for start in range(0, len(clip), GROUP_ROWS):
-        rows = slice(start, start + GROUP_ROWS)
-        index, poses = frames[rows], clip.positions[rows]
+    clip = stored.clip
+    for rows in blocks(len(clip), GROUP_ROWS):
+        index, poses = stored.frames[rows], clip.positions[rows]
         texts = (clip.name, clip.subject, clip.action, clip.source)
         name, subject, action, source = (pa.repeat(pa.scalar(text, pa.string()), len(index)) for text in texts)
         yield pa.record_batch(
@@ -232,7 +193,7 @@ def _open_writer(file: Path, metadata: Mapping[str, str]) -> pq.ParquetWriter:
 
 
 def _flush(writer: pq.ParquetWriter, waiting: list[pa.RecordBatch], least: int) -> list[pa.RecordBatch]:
-    """Write full row groups, or all that is left if `least` is 1; returns what has to wait."""
+    """Write full row groups, or all rows if `least` is 1; returns the rows that are not written yet."""
     table = pa.Table.from_batches(waiting, SCHEMA)
     while len(table) >= least:
         writer.write_table(table.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
@@ -241,7 +202,7 @@ def _flush(writer: pq.ParquetWriter, waiting: list[pa.RecordBatch], least: int) 
 
 
 def _abandon(writer: pq.ParquetWriter) -> None:
-    """Close a writer whose file goes anyway; a full disk, say, refuses this too, and was told of already."""
+    """Close a writer whose file will be removed; the error that led here is raised already, so another one is not."""
     try:
         writer.close()
     except (OSError, pa.ArrowException):
@@ -249,8 +210,8 @@ def _abandon(writer: pq.ParquetWriter) -> None:
 
 
 @contextmanager
-def telling(where: Path) -> Iterator[None]:
-    """Turn what the disk or Arrow reports into one line."""
+def as_store_error(where: Path) -> Iterator[None]:
+    """Raise errors of the disk and of Arrow as a StoreError of one line."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
@@ -269,5 +230,5 @@ def rate(fps: float | None) -> str:
 
 
 def distinct(texts: Iterable[str]) -> list[str]:
-    """Texts that say something, each once, in order."""
+    """Texts that are not empty, each once, in order."""
     return list(dict.fromkeys(text for text in texts if text))

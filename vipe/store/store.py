@@ -14,41 +14,47 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from jaxtyping import Float32, Int64
 
-from vipe.arrays import Array
+from vipe.arrays import Array, blocks
 from vipe.atomic_write import atomic_write
 from vipe.clips import Clip
-from vipe.errors import StoreError
-from vipe.store.identical import Known
+from vipe.errors import SkeletonError, StoreError
+from vipe.store.identical import Motions, PassedOver
+from vipe.store.ingest import Ingest
 from vipe.store.parts import (
     GROUP_ROWS,
     SCHEMA,
     SKELETON,
     Footer,
-    describe,
+    as_store_error,
     distinct,
     part_name,
     rate,
-    telling,
+    read_footer,
     write_part,
 )
 
 Where: TypeAlias = Mapping[str, Any] | pc.Expression | None
-"""Which rows: column to value or to a collection of values, all of which must hold; an Arrow expression; or all."""
+"""Which rows: a value or a collection of values by column, all of which must hold; an Arrow expression; None is all."""
+
+_NO_CLIP = "no clip to store; the source is empty"
 
 
 class PoseStore:
     """Poses of many clips on the working skeleton, on disk: Parquet parts that any Arrow reader can read.
 
-    Columns: `clip` (unique in the store), `frame` and `time` (counted in the source clip), `subject`, `action`,
-    `source`, `fps` (of the source clip), `pose` (51 float32: 17 joints of h36m17 in metres, world space, z up). The
-    rows of a clip stand together, in time. The schema's metadata say format, skeleton, target rate and licence.
+    Columns: `clip` (a name, unique in the store), `frame` and `time` (counted in the source clip), `subject`,
+    `action`, `source`, `fps` (of the source clip), `pose` (51 float32: 17 joints of h36m17 in metres, world space,
+    z up). The rows of a clip follow each other, in time. The schema's metadata give format, skeleton, target rate and
+    licence.
 
-    Opening reads the parts' footers only. What is read later comes in order, and with its checksums verified.
+    Opening reads the parts' footers only. Rows are read later, in order, and their checksums are compared then.
     """
 
     def __init__(self, path: Path, parts: Sequence[Path], footers: Sequence[Footer]) -> None:
         """Use `open` or `create`."""
         self.path = path
+        self.passed_over: tuple[PassedOver, ...] = ()
+        """Clips that `create` or `append` did not store because an identical one was there; empty after `open`."""
         self._parts = tuple(parts)
         self._footers = tuple(footers)
         verified = pads.ParquetFragmentScanOptions(page_checksum_verification=True, pre_buffer=False)
@@ -59,36 +65,50 @@ class PoseStore:
     def create(
         cls,
         path: str | Path,
-        clips: Iterable[Clip],
-        *,
+        *sources: Iterable[Clip],
         fps: float | None = None,
         licence: str = "",
         on_clip: Callable[[Clip, int], None] | None = None,
+        on_skip: Callable[[SkeletonError], None] | None = None,
+        keep_identical: bool = False,
     ) -> "PoseStore":
         """Write clips to a new store, one at a time, in bounded memory.
 
         The store appears at `path` when all is written; on any error nothing is left behind. Clips are converted to
-        h36m17. Where two share a name, the later one is qualified by the folders of its source ("b/walk").
+        h36m17 and thinned to `fps`. Where two share a name, the later one is qualified by the folders of its source
+        ("b/walk").
+
+        Of several sources, a clip that is identical to one of an earlier source is passed over and listed in
+        `passed_over`. Identical clips have the same poses, as the store keeps them, and the same original rate;
+        `vipe/store/identical.py` has the whole rule. Identical clips within one source are all stored.
 
         Args:
             path: Folder to make; its parents are made too.
-            clips: What to store, at least one; may be a generator.
+            *sources: Clips, at least one; each source may be a generator. `read_sources` makes one of each path.
             fps: Keep the frames nearest to this many equal steps a second; all of a clip that has no more, or if None.
             licence: Licence of the motion; by default that of the first clip.
             on_clip: Called after each clip with the clip as it came and the number of rows kept of it.
+            on_skip: Called with the error of each clip that cannot be converted to h36m17, which is then left out.
+            keep_identical: Store identical clips as well.
 
         Raises:
-            StoreError: If `path` exists, there is no clip, two clips cannot be told apart, or the disk refuses.
-            SkeletonError: If a clip cannot be converted to h36m17.
+            StoreError: If `path` exists, there is no clip, two clips have one name and one source, a torso has no human
+                size, or the disk refuses.
+            SkeletonError: If a clip cannot be converted to h36m17 and there is no `on_skip`.
         """
         path = Path(path)
         _check_fps(fps)
         if path.exists():
             raise StoreError(f"{path}: exists already; append to it, delete it, or choose another path")
-        with telling(path), atomic_write(path) as folder:
+        motions = Motions() if len(sources) > 1 and not keep_identical else None
+        clips = Ingest(sources, store=path, fps=fps, motions=motions, on_skip=on_skip)
+        with as_store_error(path), atomic_write(path) as folder:
             folder.mkdir()
-            write_part(folder / part_name(0), clips, fps, licence, set(), on_clip, path)
-        return cls.open(path)
+            if not write_part(folder / part_name(0), clips, fps=fps, licence=licence, on_clip=on_clip, store=path):
+                raise StoreError(f"{path}: {_NO_CLIP}")
+        store = cls.open(path)
+        store.passed_over = tuple(clips.passed_over)
+        return store
 
     @classmethod
     def open(cls, path: str | Path) -> "PoseStore":
@@ -102,7 +122,7 @@ class PoseStore:
         parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else []
         if not parts:
             raise StoreError(f"{path}: {_instead(path)}; expected a store as `vipe ingest` or `vipe synth` makes it")
-        footers = [describe(part) for part in parts]
+        footers = [read_footer(part) for part in parts]
         for part, footer in zip(parts, footers, strict=True):
             if footer.fps != footers[0].fps:
                 raise StoreError(f"{part}: holds {rate(footer.fps)}, the parts before it {rate(footers[0].fps)}")
@@ -110,58 +130,67 @@ class PoseStore:
 
     def append(
         self,
-        clips: Iterable[Clip],
-        *,
+        *sources: Iterable[Clip],
         fps: float | None = None,
         on_clip: Callable[[Clip, int], None] | None = None,
+        on_skip: Callable[[SkeletonError], None] | None = None,
         keep_identical: bool = False,
-        on_identical: Callable[[Clip, str], None] | None = None,
     ) -> "PoseStore":
         """Add clips as a new part; thinned as the store is.
 
-        Clips that the store holds already are passed over, whatever they are called: the same poses at the same rate.
-        So adding an archive again adds what is new in it. The part appears when all of it is written; on any error the
-        store stays as it was.
+        Clips that are identical to one of the store, or of an earlier source, are passed over as in `create`. So
+        appending an archive again adds only what is new in it. The part appears when all of it is written; on any
+        error the store stays as it was.
 
         Args:
-            clips: What to add, at least one; names are qualified as in `create` where the store has them already.
+            *sources: Clips, at least one, as in `create`. Where the store has a clip's name, it is qualified.
             fps: If given, must be the store's target rate.
             on_clip: As in `create`.
-            keep_identical: Store such clips again.
-            on_identical: Called with each clip that is passed over, as it came, and the name it has in the store.
+            on_skip: As in `create`.
+            keep_identical: Store identical clips as well.
 
         Returns:
-            The longer store, or as long as it was if nothing is new; this object still sees the rows it was opened
+            The longer store, or one of the same length if nothing is new; this object still has the rows it was opened
             with.
 
         Raises:
-            StoreError: If the rate is another, there is no clip, names collide, or the disk refuses.
-            SkeletonError: If a clip cannot be converted to h36m17.
+            StoreError: As in `create`, or if the rate is not the store's.
+            SkeletonError: As in `create`.
         """
         _check_fps(fps)
         now = PoseStore.open(self.path)  # somebody may have appended since
         if fps is not None and fps != now.fps:
             raise StoreError(f"{self.path}: holds {rate(now.fps)}, cannot append {rate(fps)}; make another store")
-        names = {clip["clip"] for clip in now.clips()}
+        clips = Ingest(
+            sources,
+            store=self.path,
+            fps=now.fps,
+            names={clip["clip"] for clip in now.clips()},
+            motions=None if keep_identical else Motions.of(now._scan(["clip", "fps", "pose"], None, GROUP_ROWS)),
+            on_skip=on_skip,
+        )
         part = self.path / part_name(1 + int(now._parts[-1].stem.removeprefix("part-")))
-        known = None if keep_identical else Known(now._scan(["clip", "fps", "pose"], None, GROUP_ROWS), on_identical)
-        with suppress(_NothingNew), telling(part), atomic_write(part) as file:
-            if not write_part(file, clips, now.fps, "", names, on_clip, self.path, known):
-                raise _NothingNew
-        return PoseStore.open(self.path)
+        with suppress(_NothingNew), as_store_error(part), atomic_write(part) as file:
+            if not write_part(file, clips, fps=now.fps, licence="", on_clip=on_clip, store=self.path):
+                if clips.passed_over:
+                    raise _NothingNew
+                raise StoreError(f"{self.path}: {_NO_CLIP}")
+        store = PoseStore.open(self.path)
+        store.passed_over = tuple(clips.passed_over)
+        return store
 
     def __len__(self) -> int:
-        with telling(self.path):
+        with as_store_error(self.path):
             return int(self._dataset.count_rows())
 
     @property
     def fps(self) -> float | None:
-        """Rate that clips were thinned to, frames a second; None if all frames were kept."""
+        """Rate that clips were thinned to, frames a second; None if all frames are stored."""
         return self._footers[0].fps
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What the store holds, for a person or as JSON; `frames` and `seconds` are of the clips before thinning."""
+        """Counts, rate, skeleton and licence, for JSON; `frames` and `seconds` count the clips before thinning."""
         clips = self.clips()
         return {
             "clips": len(clips),
@@ -242,8 +271,8 @@ class PoseStore:
             if count >= rows:
                 joined = pa.concat_batches(waiting)
                 cut = count - count % rows
-                for start in range(0, cut, rows):
-                    yield joined.slice(start, rows)
+                for block in blocks(cut, rows):
+                    yield joined.slice(block.start, rows)
                 waiting, count = [joined.slice(cut)], count - cut
         if count:
             yield pa.concat_batches(waiting)
@@ -256,10 +285,10 @@ class PoseStore:
         for part, fragment in zip(self._parts, self._dataset.get_fragments(), strict=True):
             # One row group at a time, those that the filter rules out not at all: Arrow's own scanner reads ahead by
             # hundreds of megabytes.
-            with telling(part):
+            with as_store_error(part):
                 groups = fragment.split_by_row_group(expression)
             for group in groups:
-                with telling(part):
+                with as_store_error(part):
                     table = group.to_table(schema=SCHEMA, columns=list(columns), filter=expression)
                 yield from (batch for batch in table.to_batches(max_chunksize=rows) if len(batch))
 
@@ -269,7 +298,7 @@ class _NothingNew(Exception):
 
 
 def _instead(path: Path) -> str:
-    """What is at a path that is no store."""
+    """What a path that is no store holds instead."""
     if (path / "manifest.json").is_file():
         return "is an index, not the store it was built from"
     return "holds no part-*.parquet" if path.is_dir() else "is not a folder" if path.exists() else "not found"

@@ -15,38 +15,14 @@ from vipe.clips import Clip
 from vipe.errors import ReadError, SkeletonError, StoreError
 from vipe.skeletons import Skeleton, convert, load
 from vipe.store import PoseStore
-from vipe.store.parts import thin
 
 H36M17 = load("h36m17")
-
-
-def make_clip(name, frames=10, fps=30.0, seed=0, **fields):
-    positions = 0.3 * np.random.default_rng(seed + frames).standard_normal((frames, 17, 3), dtype=np.float32)
-    return Clip(name=name, skeleton=H36M17, positions=positions, fps=fps, **fields)
-
-
-def some_clips():
-    return [
-        make_clip("walk", 30, 30.0, subject="ann", action="walk", source="a/walk.bvh", licence="CC0"),
-        make_clip("run", 61, 60.0, subject="bob", action="run", source="a/run.bvh", licence="CC0"),
-        make_clip("sit", 25, 120.0, subject="ann", action="sit", source="b/sit.bvh", licence="CC BY 4.0"),
-    ]
-
-
-@pytest.fixture
-def store(tmp_path):
-    return PoseStore.create(tmp_path / "store", some_clips())
-
-
-def contents(folder):
-    """Every file below a folder, with its bytes."""
-    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 # What goes in comes out
 
 
-def test_holds_every_frame_in_order(store):
+def test_holds_every_frame_in_order(store, some_clips):
     poses = np.concatenate([clip.positions for clip in some_clips()])
     assert len(store) == 116
     assert store.poses().dtype == np.float32
@@ -69,7 +45,7 @@ def test_opens_as_it_was_made(store):
     assert PoseStore.open(str(store.path)).summary == store.summary
 
 
-def test_sums_up(store):
+def test_sums_up(store, contents):
     summary = store.summary
     assert summary.pop("bytes") == sum(len(data) for data in contents(store.path).values())
     assert summary == {
@@ -94,7 +70,7 @@ def test_converts_clips_of_other_skeletons(tmp_path):
     np.testing.assert_array_equal(store.poses(), convert(positions, bandai, H36M17)[0])
 
 
-def test_takes_generators_and_says_each_clip(tmp_path):
+def test_takes_generators_and_says_each_clip(tmp_path, some_clips):
     said = []
     PoseStore.create(
         tmp_path / "s", (clip for clip in some_clips()), fps=15.0, on_clip=lambda c, n: said.append((c.name, len(c), n))
@@ -102,7 +78,7 @@ def test_takes_generators_and_says_each_clip(tmp_path):
     assert said == [("walk", 30, 15), ("run", 61, 16), ("sit", 25, 4)]
 
 
-def test_the_same_clips_give_the_same_bytes(tmp_path):
+def test_the_same_clips_give_the_same_bytes(tmp_path, some_clips, contents):
     one, two = (PoseStore.create(tmp_path / name, some_clips(), fps=20.0) for name in ("one", "two"))
     assert contents(one.path) == contents(two.path)
 
@@ -118,7 +94,7 @@ def test_any_arrow_reader_reads_it(store):
     }  # fmt: skip
 
 
-def test_a_licence_given_is_the_store_s(tmp_path):
+def test_a_licence_given_is_the_store_s(tmp_path, make_clip):
     store = PoseStore.create(tmp_path / "s", [make_clip("a")], licence="CC BY-NC 4.0", fps=10.0)
     assert store.summary["licence"] == "CC BY-NC 4.0"
     metadata = pq.read_schema(store.path / "part-00000.parquet").metadata
@@ -128,34 +104,7 @@ def test_a_licence_given_is_the_store_s(tmp_path):
 # Thinning
 
 
-@pytest.mark.parametrize(
-    ("frames", "fps", "target", "kept"),
-    [
-        (10, 30.0, None, list(range(10))),
-        (10, 30.0, 30.0, list(range(10))),
-        (10, 30.0, 60.0, list(range(10))),
-        (10, 30.0, 10.0, [0, 3, 6, 9]),
-        (12, 30.0, 20.0, [0, 2, 3, 5, 6, 8, 9, 11]),
-        (9, 120.0, 50.0, [0, 2, 5, 7]),
-        (1, 30.0, 1.0, [0]),
-        (100, 30.0, 0.1, [0]),
-    ],
-)
-def test_keeps_the_frames_nearest_to_the_steps(frames, fps, target, kept):
-    assert thin(frames, fps, target).tolist() == kept
-
-
-@pytest.mark.parametrize("fps", [23.976, 29.97, 59.94, 119.88, 120.0, 1 / 0.0333667])
-@pytest.mark.parametrize("target", [1.0, 10.0, 12.5, 24.0, 29.9])
-def test_thinned_times_are_within_half_a_frame_of_the_steps(fps, target):
-    kept = thin(1000, fps, target)
-    if target < fps:
-        np.testing.assert_allclose(kept / fps, np.arange(len(kept)) / target, atol=0.5001 / fps)
-        assert abs(len(kept) - 1000 * target / fps) <= 1
-    assert (np.diff(kept) > 0).all()
-
-
-def test_frames_and_times_count_in_the_source_clip(tmp_path):
+def test_frames_and_times_count_in_the_source_clip(tmp_path, some_clips):
     clips = some_clips()
     store = PoseStore.create(tmp_path / "s", clips, fps=20.0)
     table = store.table(where={"clip": "run"})
@@ -200,7 +149,7 @@ def test_batches_are_full_but_the_last(rows, store):
     assert pa.Table.from_batches(batches).equals(store.table())
 
 
-def test_row_groups_are_cut_where_they_are_full(tmp_path, monkeypatch):
+def test_row_groups_are_cut_where_they_are_full(tmp_path, monkeypatch, some_clips):
     monkeypatch.setattr(module, "GROUP_ROWS", 16)
     store = PoseStore.create(tmp_path / "s", some_clips())
     file = pq.ParquetFile(store.path / "part-00000.parquet")
@@ -210,7 +159,7 @@ def test_row_groups_are_cut_where_they_are_full(tmp_path, monkeypatch):
     assert [clip["first_row"] for clip in store.clips()] == [0, 30, 91]
 
 
-def test_a_filter_reads_only_the_row_groups_that_may_match(tmp_path, monkeypatch):
+def test_a_filter_reads_only_the_row_groups_that_may_match(tmp_path, monkeypatch, make_clip):
     monkeypatch.setattr(module, "GROUP_ROWS", 10)
     store = PoseStore.create(tmp_path / "s", [make_clip(name) for name in "abcdef"])
     part = store.path / "part-00000.parquet"
@@ -227,7 +176,7 @@ def test_a_filter_reads_only_the_row_groups_that_may_match(tmp_path, monkeypatch
 # Appending
 
 
-def test_appends_clips_as_a_new_part(store):
+def test_appends_clips_as_a_new_part(store, make_clip):
     more = make_clip("jump", 12, subject="cy", licence="CC0")
     longer = store.append([more])
     np.testing.assert_array_equal(longer.poses()[116:], more.positions)
@@ -238,7 +187,7 @@ def test_appends_clips_as_a_new_part(store):
     assert len(store) == 116  # a store is a value: who holds it sees what was opened
 
 
-def test_appends_at_the_store_s_own_rate(tmp_path):
+def test_appends_at_the_store_s_own_rate(tmp_path, make_clip):
     store = PoseStore.create(tmp_path / "s", [make_clip("a", 30)], fps=10.0)
     assert len(store.append([make_clip("b", 30, seed=1)])) == 20
     assert len(store.append([make_clip("c", 30, seed=2)], fps=10.0)) == 30
@@ -246,48 +195,8 @@ def test_appends_at_the_store_s_own_rate(tmp_path):
         store.append([make_clip("d")], fps=15.0)
 
 
-def test_clips_that_are_there_already_are_passed_over_whatever_they_are_called(store):
-    before = contents(store.path)
-    told = []
-    same = store.append(some_clips(), on_identical=lambda clip, name: told.append((clip.name, name)))
-    assert contents(same.path) == before
-    assert told == [("walk", "walk"), ("run", "run"), ("sit", "sit")]
-    told.clear()
-    renamed = replace(some_clips()[1], name="sprint", source="")
-    more = store.append(
-        [renamed, make_clip("jump", 12)], on_identical=lambda clip, name: told.append((clip.name, name))
-    )
-    assert [clip["clip"] for clip in more.clips()] == ["walk", "run", "sit", "jump"]
-    assert told == [("sprint", "run")]
-
-
-@pytest.mark.parametrize("change", ["rate", "last bit", "last frame"])
-def test_a_clip_that_differs_at_all_is_added(store, change):
-    clip = replace(some_clips()[0], name="other")
-    if change == "rate":
-        clip = replace(clip, fps=clip.fps + 0.1)
-    elif change == "last frame":
-        clip = replace(clip, positions=clip.positions[:-1])
-    else:
-        positions = clip.positions.copy()
-        positions[-1, -1, -1] = np.nextafter(positions[-1, -1, -1], np.float32(2))
-        clip = replace(clip, positions=positions)
-    assert store.append([clip]).clips()[-1]["clip"] == "other"
-
-
-def test_clips_are_known_after_thinning_and_across_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "GROUP_ROWS", 7)
-    monkeypatch.setattr("vipe.store.store.GROUP_ROWS", 7)
-    store = PoseStore.create(tmp_path / "s", some_clips(), fps=20.0)
-    assert len(store.append(some_clips())) == len(store)
-
-
-def test_identical_clips_are_kept_when_asked(store):
-    assert len(store.append(some_clips(), keep_identical=True)) == 2 * len(store)
-
-
 @pytest.mark.parametrize("bad", ["two names", "broken file", "nothing"])
-def test_a_failed_append_leaves_the_store_as_it_was(bad, store):
+def test_a_failed_append_leaves_the_store_as_it_was(bad, store, make_clip, contents):
     def clips():
         if bad != "nothing":
             yield make_clip("jump", source="c/jump.bvh")
@@ -303,7 +212,7 @@ def test_a_failed_append_leaves_the_store_as_it_was(bad, store):
     assert contents(store.path) == before
 
 
-def test_a_part_that_appeared_meanwhile_is_not_overwritten(store):
+def test_a_part_that_appeared_meanwhile_is_not_overwritten(store, make_clip):
     def clips():
         yield make_clip("jump")
         store.append([make_clip("hop")])
@@ -316,7 +225,7 @@ def test_a_part_that_appeared_meanwhile_is_not_overwritten(store):
 # Names
 
 
-def test_clips_of_one_name_are_qualified_by_their_folders(tmp_path):
+def test_clips_of_one_name_are_qualified_by_their_folders(tmp_path, make_clip):
     sources = ["x/a/walk.bvh", "x/b/walk.bvh", "y/b/walk.bvh"]
     clips = [make_clip("walk", source=source) for source in sources]
     store = PoseStore.create(tmp_path / "s", clips)
@@ -327,7 +236,7 @@ def test_clips_of_one_name_are_qualified_by_their_folders(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["", "walk.bvh"])
-def test_clips_that_nothing_tells_apart_are_refused(source, tmp_path):
+def test_clips_that_nothing_tells_apart_are_refused(source, tmp_path, make_clip):
     with pytest.raises(StoreError, match="two clips are named 'walk'"):
         PoseStore.create(tmp_path / "s", [make_clip("walk", source=source)] * 2)
     assert not list(tmp_path.iterdir())
@@ -336,26 +245,25 @@ def test_clips_that_nothing_tells_apart_are_refused(source, tmp_path):
 # Nothing is left of what fails
 
 
-def failing(error):
-    yield make_clip("walk")
-    raise error
-
-
 @pytest.mark.parametrize("error", [ReadError("x.bvh:3: broken"), KeyboardInterrupt(), RuntimeError("a bug")])
-def test_an_error_on_the_way_leaves_nothing(error, tmp_path):
+def test_an_error_on_the_way_leaves_nothing(error, tmp_path, make_clip):
+    def clips():
+        yield make_clip("walk")
+        raise error
+
     with pytest.raises(type(error)):
-        PoseStore.create(tmp_path / "deep" / "down" / "store", failing(error))
+        PoseStore.create(tmp_path / "deep" / "down" / "store", clips())
     assert not list(tmp_path.iterdir())
 
 
-def test_an_existing_path_is_never_harmed(store):
+def test_an_existing_path_is_never_harmed(store, make_clip, contents):
     before = contents(store.path)
     with pytest.raises(StoreError, match="exists already"):
         PoseStore.create(store.path, [make_clip("a")])
     assert contents(store.path) == before
 
 
-def test_a_path_that_appears_meanwhile_is_not_harmed(tmp_path):
+def test_a_path_that_appears_meanwhile_is_not_harmed(tmp_path, make_clip):
     def clips():
         yield make_clip("a")
         (tmp_path / "store").mkdir()
@@ -367,7 +275,7 @@ def test_a_path_that_appears_meanwhile_is_not_harmed(tmp_path):
 
 
 @pytest.mark.parametrize("when", ["write_table", "close", "add_key_value_metadata"])
-def test_a_full_disk_is_one_line_and_leaves_nothing(when, tmp_path, monkeypatch):
+def test_a_full_disk_is_one_line_and_leaves_nothing(when, tmp_path, monkeypatch, some_clips):
     def refuse(self, *args, **kwargs):
         self.is_open = False  # else Arrow's writer tries once more when it is collected, and prints
         raise OSError(28, "No space left on device\nmore")
@@ -378,7 +286,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(when, tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path):
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path, some_clips):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="store: cannot read or write it"):
         PoseStore.create(tmp_path / "file" / "store", some_clips())
@@ -399,8 +307,19 @@ def test_a_skeleton_without_conversion_makes_no_store(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_clips_without_a_conversion_are_left_out_and_reported_when_asked(tmp_path, make_clip):
+    stick = Skeleton(name="stick", joints=("a", "b"), parents=(-1, 0))
+    other = Clip(name="c", skeleton=stick, positions=np.zeros((2, 2, 3), np.float32), fps=30.0, source="x/c.bvh")
+    skipped = []
+    store = PoseStore.create(tmp_path / "s", [other, make_clip("walk")], on_skip=skipped.append)
+    assert [clip["clip"] for clip in store.clips()] == ["walk"]
+    assert [str(error).split(":")[0] for error in skipped] == ["x/c.bvh"]
+    assert len(store.append([other, make_clip("run", 12)], on_skip=skipped.append)) == 22
+    assert len(skipped) == 2
+
+
 @pytest.mark.parametrize("fps", [0.0, -10.0, float("nan"), float("inf")])
-def test_refuses_rates_that_are_none(fps, tmp_path):
+def test_refuses_rates_that_are_none(fps, tmp_path, some_clips):
     with pytest.raises(StoreError, match="positive number of frames"):
         PoseStore.create(tmp_path / "s", some_clips(), fps=fps)
 
@@ -417,7 +336,7 @@ def test_what_is_not_a_store_is_said_so(tmp_path):
 
 
 @pytest.mark.parametrize("length", [0, 3, 100, -1, -2000])
-def test_a_cut_part_is_named(length, store):
+def test_a_cut_part_is_named(length, store, make_clip):
     part = store.append([make_clip("jump")]).path / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:length])
     with pytest.raises(StoreError, match=r"part-00001\.parquet"):
@@ -467,7 +386,7 @@ def test_a_part_of_another_make_is_refused(change, message, store):
         PoseStore.open(store.path)
 
 
-def test_parts_of_two_rates_do_not_go_together(tmp_path):
+def test_parts_of_two_rates_do_not_go_together(tmp_path, make_clip):
     one, two = (PoseStore.create(tmp_path / str(fps), [make_clip("a", 30)], fps=fps) for fps in (10.0, 15.0))
     shutil.copy(two.path / "part-00000.parquet", one.path / "part-00001.parquet")
     with pytest.raises(StoreError, match=r"part-00001\.parquet: holds 15 frames/s"):
@@ -490,7 +409,7 @@ def test_unknown_columns_and_values_are_said_so(store):
         next(store.batches(0))
 
 
-def test_a_clip_longer_than_a_row_group(tmp_path, monkeypatch):
+def test_a_clip_longer_than_a_row_group(tmp_path, monkeypatch, make_clip):
     monkeypatch.setattr(module, "GROUP_ROWS", 7)
     clip = make_clip("long", 50)
     store = PoseStore.create(tmp_path / "s", [clip, replace(clip, name="again")])
@@ -518,7 +437,7 @@ def test_neither_writing_nor_reading_holds_more_than_some_row_groups(tmp_path, m
 
 
 @pytest.mark.parametrize("factor", [100, 0.001])
-def test_a_body_of_another_unit_is_refused_before_anything_is_written(tmp_path, factor):
+def test_a_body_of_another_unit_is_refused_before_anything_is_written(tmp_path, factor, make_clip):
     clip = make_clip("walk", source="a/walk.bvh")
     giant = Clip(name="walk", skeleton=H36M17, positions=factor * clip.positions, fps=30.0, source="a/walk.bvh")
     with pytest.raises(StoreError, match=r"of a/walk\.bvh: a torso of .* m, expected 0\.05 to 5\.0; is `unit`"):

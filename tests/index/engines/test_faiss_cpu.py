@@ -1,0 +1,79 @@
+"""FAISS on the CPU: the lists it searches, the threads it takes, and how filters and codes play together."""
+
+import faiss
+import numpy as np
+import pytest
+
+from vipe.index.engines import faiss_cpu
+from vipe.index.engines.faiss_cpu import FaissCPU
+from vipe.index.recipe import load_recipe
+
+
+@pytest.fixture
+def vectors(rng):
+    return rng.normal(size=(2000, 12)).astype(np.float32)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_a_filter_with_many_rows_is_searched_in_the_lists_of_an_unfiltered_search(vectors, metric, monkeypatch):
+    monkeypatch.setattr(faiss_cpu, "_FEW", 10)
+    engine = FaissCPU.build(load_recipe("ivf"), vectors, metric)
+    z = vectors[:20] / 9
+    even = np.arange(0, 2000, 2)
+    found = engine.search(z, 5, even).rows
+    among_all = [row[row % 2 == 0][:5] for row in engine.search(z, 100).rows]
+    np.testing.assert_array_equal(found, among_all)
+    assert not np.array_equal(found, engine._exactly(z, even, 5).rows)  # so that lists were searched, not every row
+
+
+@pytest.mark.parametrize("few", [7, 6], ids=["few rows", "lists that hold too few of them"])
+def test_allowed_rows_outside_the_searched_lists_are_found(vectors, few, monkeypatch):
+    monkeypatch.setattr(faiss_cpu, "_FEW", few)
+    engine = FaissCPU.build(load_recipe("ivf"), vectors, "l2")
+    far = np.argsort(np.linalg.norm(vectors - vectors[0], axis=1))[-7:]  # in lists that a search would not look into
+    np.testing.assert_array_equal(engine.search(vectors[:1], 7, np.sort(far)).rows[0], far)
+
+
+@pytest.mark.parametrize(
+    ("poses", "lists", "searched"), [(30, 1, 1), (400, 10, 8), (2000, 44, 8), (1_000_000, 1000, 125)]
+)
+def test_lists_are_the_root_of_the_poses_and_an_eighth_is_searched(poses, lists, searched):
+    index = faiss_cpu._lists(16, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2, poses)
+    assert (index.nlist, index.nprobe) == (lists, searched)
+
+
+def test_one_query_takes_one_thread_and_several_take_all(vectors, monkeypatch):
+    set_to = []
+    monkeypatch.setattr(faiss, "omp_get_max_threads", lambda: 6)
+    monkeypatch.setattr(faiss, "omp_set_num_threads", set_to.append)
+    engine = FaissCPU.build(load_recipe("flat"), vectors, "l2")
+    engine.search(vectors[:1], 3)
+    engine.search(vectors[:2], 3)
+    assert set_to == [1, 6, 6, 6]  # each search, and what was there before
+
+
+def test_codes_are_trained_on_embeddings_from_the_whole_archive(vectors, monkeypatch):
+    monkeypatch.setattr(faiss_cpu, "_TRAINED_ON", 100)
+    vectors[1000:] *= 10
+    index = FaissCPU.build(load_recipe("int8"), vectors, "l2").index
+    error = np.abs(index.reconstruct_n(0, 2000)[:, :12] - vectors)
+    assert np.quantile(error[1000:], 0.9) < 0.2  # a code's step is 1/255 of the range, some 60 wide
+
+
+@pytest.mark.parametrize("name", ["flat", "fp16", "int8", "ivf"])
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_an_engine_that_was_saved_answers_the_same(vectors, name, metric, tmp_path):
+    recipe = load_recipe(name)
+    engine = FaissCPU.build(recipe, vectors, metric)
+    engine.save(tmp_path / "engine")
+    opened = FaissCPU.open(tmp_path / "engine", recipe, vectors, metric)
+    for mine, its in zip(engine.search(vectors[:5] / 9, 8), opened.search(vectors[:5] / 9, 8), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_distances_of_many_queries_far_from_the_origin_are_exact(vectors, monkeypatch):
+    monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 1)  # as if they were many enough for BLAS
+    far = vectors + 100  # |a|² + |b|² - 2ab, as BLAS computes it, is off by about 0.01 here
+    found = FaissCPU.build(load_recipe("flat"), far, "l2").search(far[:200], 1)
+    np.testing.assert_array_equal(found.rows[:, 0], np.arange(200))
+    assert (found.distance == 0).all()

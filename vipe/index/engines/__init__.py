@@ -1,0 +1,11 @@
+"""What finds the neighbours: one engine a module, by the name that a recipe gives (`engine = "faiss_cpu"`).
+
+A new engine is a class with the methods of `Engine`, its name in `ENGINES` and among those that `Recipe.engine` takes.
+"""
+
+from vipe.index.engines.engine import Engine
+from vipe.index.engines.faiss_cpu import FaissCPU
+
+__all__ = ["ENGINES", "Engine", "FaissCPU"]
+
+ENGINES: dict[str, type[Engine]] = {"faiss_cpu": FaissCPU}
