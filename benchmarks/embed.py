@@ -7,13 +7,13 @@ those the encoder was seen to make, on arrays of the same shapes, one after anot
 both alternate, so that whatever else the machine does disturbs both.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from inputs import arguments
 
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
@@ -26,7 +26,7 @@ PRODUCTS = ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("models", nargs="*")
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 4096])
     parser.add_argument("--rounds", type=int, default=7)

@@ -22,11 +22,12 @@ import faiss
 import numpy as np
 import torch
 from gallery_size import asked_rows, grown_index, people_of
+from inputs import MOCAP, arguments
 from scipy.stats import spearmanr
 
 from vipe.embed import Embedder
 from vipe.evaluate import CONDITIONS
-from vipe.evaluate.conditions import see
+from vipe.evaluate.conditions import simulate_condition
 from vipe.evaluate.metrics import hits_at, pose_distance, without_near_duplicates
 from vipe.evaluate.ranking_score import bootstrap_interval
 from vipe.geometry import canonicalize_array
@@ -38,14 +39,14 @@ KS, DEPTHS, PAIRS = (1, 10, 20), (50, 200), 40_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("store", type=Path)
     parser.add_argument("embedder", nargs="+", help="folders, or names of what comes with the library")
     parser.add_argument("--split", type=Path, required=True, help="table with columns clip, dataset and split")
     parser.add_argument("--part", action="append", required=True)
     parser.add_argument("--condition", action="append", default=[], help="all of the search protocol if not given")
     parser.add_argument("--grown", type=int, help="poses of the large archive")
-    parser.add_argument("--real", type=Path, default=Path("../shared/mocap"))
+    parser.add_argument("--real", type=Path, default=MOCAP)
     parser.add_argument("--work", type=Path, default=Path("out/grown"), help="where the large archive is kept")
     options = parser.parse_args()
     embedders = {name: Embedder.from_pretrained(name) for name in options.embedder}
@@ -65,7 +66,8 @@ def main() -> None:
                 if options.condition and condition.name not in options.condition:
                     continue
                 generator = np.random.default_rng([0, 1])
-                people = see(poses, CameraRig.load("mpi_inf_3dhp"), condition, distance=4.0, generator=generator)
+                rig = CameraRig.load("mpi_inf_3dhp")
+                people = simulate_condition(poses, rig, condition, distance=4.0, generator=generator)
                 asked = embedder.encode_keypoints(people)
                 distance = pose_distance(canonical[nearest(gallery, asked, max(DEPTHS))], canonical[:, None])
                 cells = [name, f"{title}, {len(poses):,}", condition.name, rates(distance, 0.1, KS, clips)]

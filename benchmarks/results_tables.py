@@ -73,8 +73,13 @@ def table(wanted: str) -> str:
     places = [list(columns).index(column) for column in shown]
     if "rows" in chosen:
         rows = [one for start in chosen["rows"] for one in rows_of(rows, start)]
-    lines = ["| " + " | ".join(shown) + " |", "|" + "|".join("---" if columns[c] is None else "--:" for c in shown) + "|"]
-    lines += ["| " + " | ".join(cell(row[i], columns[c]) for i, c in zip(places, shown, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(shown) + " |",
+        "|" + "|".join("---" if columns[c] is None else "--:" for c in shown) + "|",
+    ]
+    lines += [
+        "| " + " | ".join(cell(row[i], columns[c]) for i, c in zip(places, shown, strict=True)) + " |" for row in rows
+    ]
     return "\n".join([*lines, "", provenance(source)])
 
 
@@ -137,7 +142,10 @@ def rates(score: dict[str, Any]) -> list[Any]:
 def from_calibration(report: dict[str, Any]) -> Table:
     """Rows of keypoints and galleries, their mean over the keypoints, and the errors of all queries together."""
     figures = ("first", "right", "error", "presence", "present")
-    rows = [[row["keypoints" if "keypoints" in row else "condition"], row["gallery"], row["queries"]] for row in report["rows"]]
+    rows = [
+        [row["keypoints" if "keypoints" in row else "condition"], row["gallery"], row["queries"]]
+        for row in report["rows"]
+    ]
     rows = [[*names, *(row[key] for key in figures)] for names, row in zip(rows, report["rows"], strict=True)]
     for gallery in dict.fromkeys(row["gallery"] for row in report["rows"]):
         of = [row for row in report["rows"] if row["gallery"] == gallery]

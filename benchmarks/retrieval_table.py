@@ -22,7 +22,6 @@ from anywhere the universal skeleton (`TrainingConfig.universal`; not `tiny`).
 """
 
 import argparse
-import csv
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from inputs import FPS, MOCAP, arguments, splits
 
 from vipe.clips import Clip
 from vipe.embed import Embedder
@@ -86,10 +86,10 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dataset", choices=("mocap", "h36m"), default="mocap")
-    parser.add_argument("--source", type=Path, default=Path("../shared/mocap"), help="motion capture with a clips.csv")
+    parser.add_argument("--source", type=Path, default=MOCAP, help="motion capture with a clips.csv")
     parser.add_argument("--train", type=Path, help="h36m: poses that train and are searched in-domain")
     parser.add_argument("--test", type=Path, help="h36m: poses of the other data set")
     parser.add_argument("--ours", nargs="+", default=[], help="NAME=FOLDER of trained embedders to measure too")
@@ -133,9 +133,8 @@ def _mocap(
         print(f"{options.source}: no motion capture here; give --source")
         return None
     path = options.out / "store"
-    store = PoseStore.open(path) if path.exists() else PoseStore.create(path, read(options.source), fps=10.0)
-    with (options.source / "clips.csv").open(encoding="utf-8", newline="") as file:
-        split = {row["clip"]: row["split"] for row in csv.DictReader(file)}
+    store = PoseStore.open(path) if path.exists() else PoseStore.create(path, read(options.source), fps=FPS)
+    split = splits(options.source / "clips.csv")
     parts: dict[str, list[str]] = {}
     for clip in store.clips():
         parts.setdefault(split.get(clip["clip"], ""), []).append(clip["clip"])
