@@ -90,12 +90,9 @@ def grown_index(work: Path, mocap: Path, total: int, recipe: str = "auto") -> tu
     work = work if mocap.exists() or (work / "real").exists() else work / SYNTHETIC
     store_path, real_path, path = work / f"store-{total}", work / "real", work / f"index-{total}-flat"
     if not store_path.exists():
-        real = (
-            PoseStore.open(real_path)
-            if real_path.exists()
-            else PoseStore.create(real_path, motion(mocap, total), fps=FPS)
-        )
-        PoseStore.create(store_path, grown(real, total, np.random.default_rng(0)))
+        if not real_path.exists():
+            PoseStore.create(real_path, motion(mocap, total), fps=FPS)
+        PoseStore.create(store_path, grown(PoseStore.open(real_path), total, np.random.default_rng(0)))
     store = PoseStore.open(store_path)
     if not path.exists():
         PoseIndex.build(store, AffineSignature(), path, recipe="flat")

@@ -30,9 +30,9 @@ def main() -> None:
     parser.add_argument("path", nargs="?", type=Path, default=MOCAP if MOCAP.exists() else None)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--most", type=int, default=40, help="clips of one kind of rig")
-    arguments = parser.parse_args()
-    for title, clips in kinds(arguments.path).items():
-        compare(title, clips[:: -(-len(clips) // arguments.most)], arguments.rounds)
+    options = parser.parse_args()
+    for title, clips in kinds(options.path).items():
+        compare(title, clips[:: -(-len(clips) // options.most)], options.rounds)
 
 
 def kinds(path: Path | None) -> dict[str, list[bytes]]:

@@ -73,13 +73,10 @@ def table(wanted: str) -> str:
     places = [list(columns).index(column) for column in shown]
     if "rows" in chosen:
         rows = [one for start in chosen["rows"] for one in rows_of(rows, start)]
-    lines = [
-        "| " + " | ".join(shown) + " |",
-        "|" + "|".join("---" if columns[c] is None else "--:" for c in shown) + "|",
-    ]
-    lines += [
-        "| " + " | ".join(cell(row[i], columns[c]) for i, c in zip(places, shown, strict=True)) + " |" for row in rows
-    ]
+    cells = [[cell(row[i], columns[c]) for i, c in zip(places, shown, strict=True)] for row in rows]
+    rule = ["---" if columns[column] is None else "--:" for column in shown]
+    lines = [f"| {' | '.join(row)} |" for row in [shown, *cells]]
+    lines.insert(1, f"|{'|'.join(rule)}|")
     return "\n".join([*lines, "", provenance(source)])
 
 
@@ -142,11 +139,7 @@ def rates(score: dict[str, Any]) -> list[Any]:
 def from_calibration(report: dict[str, Any]) -> Table:
     """Rows of keypoints and galleries, their mean over the keypoints, and the errors of all queries together."""
     figures = ("first", "right", "error", "presence", "present")
-    rows = [
-        [row["keypoints" if "keypoints" in row else "condition"], row["gallery"], row["queries"]]
-        for row in report["rows"]
-    ]
-    rows = [[*names, *(row[key] for key in figures)] for names, row in zip(rows, report["rows"], strict=True)]
+    rows = [[row[key] for key in ("condition", "gallery", "queries", *figures)] for row in report["rows"]]
     for gallery in dict.fromkeys(row["gallery"] for row in report["rows"]):
         of = [row for row in report["rows"] if row["gallery"] == gallery]
         means = [sum(row[key] for row in of) / len(of) for key in figures]
