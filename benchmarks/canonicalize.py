@@ -2,7 +2,7 @@
 
     python benchmarks/canonicalize.py [--poses 1000000] [--rounds 5] [--json]
 
-All rows are taken in turn, round after round, and the best round of each counts: a neighbour on the machine slows all.
+Each round times all rows in turn. The best round of each row counts, for other work on the machine slows all of them.
 """
 
 import json

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from gallery_size import ASKED, asked_rows, grown_index
+from gallery_size import QUERY_SUBJECTS, asked_rows, grown_index
 from inputs import archive_arguments
 
 from vipe.detections import Keypoints
@@ -50,7 +50,7 @@ def main() -> None:
 
     store, flat = grown_index(options.work, options.real, options.poses, "flat")
     asked = asked_rows(flat, options.queries)
-    truth, world = flat.poses(asked), store.poses({"subject": list(ASKED)})[asked]
+    truth, world = flat.poses(asked), store.poses({"subject": list(QUERY_SUBJECTS)})[asked]
     gallery = PreparedGallery.prepare(torch.from_numpy(flat.canonical[:, COCO13_IN_H36M17]))
 
     def scanned(person: Keypoints) -> np.ndarray:

@@ -33,7 +33,8 @@ from vipe.skeletons import load
 from vipe.store import PoseStore
 
 BODY = load("h36m17")
-ASKED = ("cmu", SYNTHETIC)  # subjects whose poses are queries: of motion capture, and of an archive without any
+QUERY_SET = "cmu"  # the set of motion capture whose poses are queries
+QUERY_SUBJECTS = (QUERY_SET, SYNTHETIC)  # their subjects in the archive, of motion capture or synthetic
 TURN = np.radians(7)  # root mean square angle by which a bone is turned
 NOISES = {"ground truth": 0.0, "noise 0.03": 0.03}
 KS = (1, 10, 20)
@@ -42,16 +43,16 @@ DEPTHS = (200, 1000)
 
 def grown(real: PoseStore, total: int, generator: np.random.Generator) -> Iterator[Clip]:
     """Clips of CMU without near-duplicates, of the other sets, and turned ones, `total` poses in all."""
-    names = real.table(["clip"])["clip"].to_numpy()
-    asked, subject = np.char.startswith(real.table(["source"])["source"].to_numpy().astype(str), ASKED[0]), ASKED[0]
-    if not asked.any():
+    names, sources = (real.table([column])[column].to_numpy().astype(str) for column in ("clip", "source"))
+    subject, queried = QUERY_SET, np.char.startswith(sources, QUERY_SET)
+    if not queried.any():
         clips = list(dict.fromkeys(names))
-        asked, subject = np.isin(names, clips[: -(-len(clips) // 3)]), SYNTHETIC
+        subject, queried = SYNTHETIC, np.isin(names, clips[: -(-len(clips) // 3)])
     poses = real.poses()
-    rows = np.flatnonzero(asked)
+    rows = np.flatnonzero(queried)
     kept = rows[without_near_duplicates(canonicalize_array(poses[rows]).poses)]
     parts = [kept[names[kept] == name] for name in dict.fromkeys(names[kept])]
-    parts += [np.flatnonzero((names == name) & ~asked) for name in dict.fromkeys(names[~asked])]
+    parts += [np.flatnonzero((names == name) & ~queried) for name in dict.fromkeys(names[~queried])]
     left, lap = total, 0
     while left > 0:
         for part in parts:
@@ -65,7 +66,7 @@ def grown(real: PoseStore, total: int, generator: np.random.Generator) -> Iterat
                     skeleton=BODY,
                     positions=positions,
                     fps=FPS,
-                    subject="turned" if lap else subject if asked[part[0]] else "other",
+                    subject="turned" if lap else subject if queried[part[0]] else "other",
                 )
             left -= len(positions)
         lap += 1
@@ -106,14 +107,14 @@ def grown_index(work: Path, mocap: Path, total: int, recipe: str = "auto") -> tu
 
 def asked_rows(index: PoseIndex, count: int, within: int | None = None) -> np.ndarray:
     """Rows of the poses that are queries, of the first `within` rows if that is given."""
-    rows = index.rows({"subject": list(ASKED)})
+    rows = index.rows({"subject": list(QUERY_SUBJECTS)})
     rows = rows if within is None else rows[rows < within]
     return np.sort(np.random.default_rng(1).choice(rows, size=min(count, len(rows)), replace=False))
 
 
 def people_of(store: PoseStore, rows: np.ndarray, noise: float) -> Keypoints:
-    """What cameras see of some of the first rows, which are CMU's in the store as in the index."""
-    world = store.poses({"subject": list(ASKED)})[rows]
+    """Views of some rows of the queries' subjects, which have the same row numbers in the store and in the index."""
+    world = store.poses({"subject": list(QUERY_SUBJECTS)})[rows]
     people = simulate_keypoints(
         world, CameraRig.load("mpi_inf_3dhp"), distance=4.0, noise=noise, generator=np.random.default_rng(2)
     )
@@ -136,13 +137,13 @@ def main() -> None:
         people = people_of(store, asked, scale)
         for size in sorted(options.sizes):
             where = None if size == len(index) else np.arange(size)
-            asking = Asking(index, people, truth, where)
-            near = asking("signature", "affine", max(DEPTHS))
+            search = TimedSearch(index, people, truth, where)
+            near = search("signature", "affine", max(DEPTHS))
             row: dict[str, Any] = {"keypoints": noise, "poses": size}
             row |= {"signature": percent(near, KS), "recall": percent(near, DEPTHS)}
             for number in options.candidates:
-                row[f"full of {number}"] = percent(asking(f"full of {number}", "full", max(KS), candidates=number), KS)
-            row["milliseconds a query"] = asking.milliseconds
+                row[f"full of {number}"] = percent(search(f"full of {number}", "full", max(KS), candidates=number), KS)
+            row["milliseconds a query"] = search.milliseconds
             rows.append(row)
             if not options.json:
                 print(json.dumps(row), flush=True)
@@ -152,8 +153,8 @@ def main() -> None:
     draw(options.out / "gallery_size.png", rows, [f"full of {number}" for number in options.candidates])
 
 
-class Asking:
-    """One set of queries to one gallery, and how long each search took."""
+class TimedSearch:
+    """The same queries to one gallery in several modes, with the time of each."""
 
     def __init__(self, index: PoseIndex, people: Keypoints, truth: np.ndarray, where: np.ndarray | None) -> None:
         self.index, self.people, self.truth, self.where = index, people, truth, where

@@ -1,4 +1,4 @@
-"""How plausible and how smooth generated poses are, beside held-out real ones.
+"""Plausibility and smoothness of generated poses, compared with real poses of other clips.
 
 python benchmarks/generation.py STORE --split ../shared/mocap/clips.csv --embedder default --embedder out/mine
 

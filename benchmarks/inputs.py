@@ -34,7 +34,7 @@ def archive_arguments(description: str | None) -> argparse.ArgumentParser:
 
 
 def motion(mocap: Path, poses: int) -> Iterator[Clip]:
-    """The clips of a folder, or synthetic ones if it does not exist: as many poses as asked for, 50 minutes at most."""
+    """The clips of a folder. If it does not exist, synthetic clips: about `poses` poses, 50 minutes at most."""
     if mocap.exists():
         yield from read(mocap)
         return

@@ -1,11 +1,11 @@
-"""What an embedding of 32 numbers is good for alone: search without any camera check, lift, distances like 3D ones.
+"""An embedding of 32 numbers alone: search without a camera check, lift, rank correlation with 3D distances.
 
     python benchmarks/point_search.py STORE --split ../shared/mocap/clips.csv --part test --part cross default out/mine
     python benchmarks/point_search.py STORE --split ../shared/mocap/clips.csv --part cross --grown 1000000 default
 
-Of every part, near-duplicates within 0.05 torso go; what remains is the gallery and, each pose seen by a camera of the
-simulated 3DHP rig drawn at random, 4 m away, the queries. `--grown` asks instead for those poses of CMU in the archive
-of gallery_size.py, of which the nearest 200 and 1,000 are looked at too. Prints Markdown; brackets are 95% intervals
+Near-duplicates within 0.05 torso are dropped from every part. The other poses are the gallery. Each is also a query,
+seen by a camera of the simulated 3DHP rig drawn at random, 4 m away. With `--grown` the gallery is the archive of
+gallery_size.py and the queries are its poses of CMU; recall among the nearest 200 and 1,000 is printed too. Prints Markdown; brackets are 95% intervals
 by drawing clips again. `benchmarks/retrieval_table.py` has the other question, one view against another.
 
 The lift is the mean joint distance of the decoded view to the canonical pose, in torso lengths, as it stands and after

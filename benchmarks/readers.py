@@ -3,10 +3,10 @@
     python benchmarks/readers.py [PATH]
 
 PATH is a BVH file, a folder or an archive, by default ../shared/mocap, or a synthetic clip where that is absent.
-For each kind of rig, every clip is read as often as --rounds says and its best time counts, from the file's name to
-the positions of all joints; times of clips are summed. bvhio, which is slow, reads the clip of middling length only.
-What helps vipe: it converts only the channels that move a joint of the skeleton (the others are counted and looked
-over), and a hierarchy that it has met before, to the byte, is not parsed again, as in an archive of one rig.
+For each kind of rig, every clip is read --rounds times and its best time counts, from the file's name to the positions
+of all joints. The times of all clips are summed. bvhio is slow and reads the clip of median length only. Two things
+help vipe: it converts only the channels that move a joint of the skeleton and checks the others, and it parses a
+hierarchy once for all files that have the same bytes there, as in an archive of one rig.
 """
 
 import importlib.metadata

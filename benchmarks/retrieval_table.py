@@ -3,9 +3,9 @@
 python benchmarks/retrieval_table.py --out out/retrieval [--source ../shared/mocap] [--ours NAME=FOLDER ...]
 python benchmarks/retrieval_table.py --out out/h36m --dataset h36m --train h36m.npz --test 3dhp.npz
 
-Everything is kept in --out: stores, models with their checkpoints, a JSON file of figures for each row. Interrupted,
-the same command goes on; a model that is there is not trained again. --only trains and measures some of the rows;
-several such commands may run at once when the store is there. --print only prints what was measured.
+--out gets everything: stores, models with their checkpoints, a JSON file of figures for each row. After an interrupt,
+the same command resumes, and no finished model is trained again. --only trains and measures some of the rows. Several
+such commands may run at once as soon as the store exists. --print only prints the figures in --out.
 
 --dataset mocap: trains on the `train` clips of `clips.csv` beside the motion, validates on `val`; in-domain is `test`,
 cross-data is `cross`. --dataset h36m: the papers' data, for those who have them, each as one .npz file:
@@ -15,10 +15,11 @@ cross-data is `cross`. --dataset h36m: the papers' data, for those who have them
     fps    a number: poses a second, after any thinning
     split  (N,) str, of --train only: "train" (subjects 1, 5, 6, 7, 8), "val" and "test" (9 and 11)
 
-Images are simulated in either case: every pose from every camera of both simulated rigs. Rows without more words are
-trained on exact keypoints, as the papers' ground-truth figures are, ablations among them; "noisy views" and the `tiny`
-preset on simulated detections, with noise and missing joints. Pr-VIPE's cameras see the person as recorded, V-VIPE's
-from anywhere the universal skeleton (`TrainingConfig.universal`; not `tiny`).
+Both data sets get simulated images: every pose from every camera of both simulated rigs. A row is trained on exact
+keypoints, as the papers' ground-truth figures are. "noisy views" and the preset `tiny` are trained on simulated
+detections instead, with noise and missing joints. V-VIPE also learns from cameras anywhere, which see the universal
+skeleton (`TrainingConfig.universal`; not `tiny`). Pr-VIPE does not: its cameras see the person as recorded. So its rows
+and V-VIPE's differ in more than the method.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     python benchmarks/scan.py [--poses 1000000] [--queries 100] [--seen 13 11 9 6] [--rounds 7] [--json]
 
-The poses are synthetic motion with every joint moved at random. All rows are taken in turn, round after round, and the
-best round of each counts; the time of all cores together says the same thing when other programs use the machine.
+The poses are synthetic motion with every joint moved at random. Each round times all
+rows in turn, and the best round of each row counts. The time of all cores together is printed in brackets: it changes
+less when other programs use the machine.
 """
 
 import json
