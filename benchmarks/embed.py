@@ -3,8 +3,8 @@
 python benchmarks/embed.py [MODEL ...] [--batch 1 4096] [--rounds 7] [--threads N]
 
 A MODEL is a folder or a name; without one, untrained networks of each preset's size are timed. The matrix products are
-those that a profile of the encoder lists, on arrays of the same shapes, one after another. The best round counts. Rounds of
-encoder and products alternate, so that other work on the machine disturbs both.
+those that a profile of the encoder lists, on arrays of the same shapes, one after another. The best round counts.
+Rounds of encoder and products alternate, so that other work on the machine disturbs both.
 """
 
 import time

@@ -5,8 +5,9 @@
 
 Near-duplicates within 0.05 torso are dropped from every part. The other poses are the gallery. Each is also a query,
 seen by a camera of the simulated 3DHP rig drawn at random, 4 m away. With `--grown` the gallery is the archive of
-gallery_size.py and the queries are its poses of CMU; recall among the nearest 200 and 1,000 is printed too. Prints Markdown; brackets are 95% intervals
-by drawing clips again. `benchmarks/retrieval_table.py` has the other question, one view against another.
+gallery_size.py and the queries are its poses of CMU; recall among the nearest 200 and 1,000 is printed too. Prints
+Markdown; brackets are 95% intervals from drawing clips again. `benchmarks/retrieval_table.py` measures the other
+question, one view against another.
 
 The lift is the mean joint distance of the decoded view to the canonical pose, in torso lengths, as it stands and after
 similarity alignment. The rank correlation is Spearman's, of the distance of two poses' embeddings with their 3D

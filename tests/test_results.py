@@ -66,6 +66,17 @@ def test_every_json_file_names_its_command_data_seed_and_machine_and_stands_on_a
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
+        file, _, heading = link.partition("#")
+        target = page.parent / file
+        assert target.exists(), link
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+            assert heading in [re.sub(r"[^a-z0-9 -]", "", name.lower()).replace(" ", "-") for name in headings], link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_line_of_a_page_is_wider_than_130_characters(page):
     assert [line for line in page.read_text("utf-8").splitlines() if len(line) > 130] == []
 
