@@ -11,6 +11,7 @@ Where the motion capture is absent, synthetic motion takes its place: the first 
 """
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,7 +89,10 @@ def turned(poses: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 def grown_index(work: Path, mocap: Path, total: int, recipe: str = "auto") -> tuple[PoseStore, PoseIndex]:
     """The store and an index of it, made if they are not there; the first of `total` poses are those of CMU."""
-    work = work if mocap.exists() or (work / "real").exists() else work / SYNTHETIC
+    if not mocap.exists() and not (work / "real").exists():
+        notice = f"{mocap}: no motion capture here; synthetic motion is used, so figures differ from RESULTS.md"
+        print(notice, file=sys.stderr)  # standard output is JSON
+        work = work / SYNTHETIC
     store_path, real_path, path = work / f"store-{total}", work / "real", work / f"index-{total}-flat"
     if not store_path.exists():
         if not real_path.exists():

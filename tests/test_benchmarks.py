@@ -23,7 +23,7 @@ def bench(tmp_path, monkeypatch, capsys):
     def run(name, *arguments):
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
-        return capsys.readouterr().out
+        return capsys.readouterr()
 
     return run
 
@@ -48,14 +48,14 @@ def test_make_bench_runs_scripts_that_exist():
 
 @pytest.mark.parametrize("name", ["reference_body.py", "synthetic_vs_real.py"])
 def test_a_benchmark_of_real_motion_says_in_one_line_that_it_is_left_out(bench, name):
-    (line,) = bench(name).splitlines()
+    (line,) = bench(name).out.splitlines()
     assert "left out" in line
 
 
 def test_the_growing_archive_is_made_of_synthetic_motion_where_there_is_no_other(bench, tmp_path):
-    said, *rows = bench("gallery_size.py", "--sizes", 100, 200, "--queries", 2).splitlines()
-    assert "synthetic motion is used" in said
-    assert [json.loads(row)["poses"] for row in rows] == [100, 200, 100, 200]
+    printed = bench("gallery_size.py", "--sizes", 100, 200, "--queries", 2)
+    assert "synthetic motion is used" in printed.err
+    assert [json.loads(row)["poses"] for row in printed.out.splitlines()] == [100, 200, 100, 200]
     assert [folder.name for folder in (tmp_path / "out" / "grown").iterdir()] == ["synthetic"]
 
 
