@@ -74,6 +74,7 @@ def table(wanted: str) -> str:
     if "rows" in chosen:
         rows = [one for start in chosen["rows"] for one in rows_of(rows, start)]
     cells = [[cell(row[i], columns[c]) for i, c in zip(places, shown, strict=True)] for row in rows]
+    cells = [row for row in cells if set(row[1:]) != {"-"}]  # rows that have none of the columns
     rule = ["---" if columns[column] is None else "--:" for column in shown]
     lines = [f"| {' | '.join(row)} |" for row in [shown, *cells]]
     lines.insert(1, f"|{'|'.join(rule)}|")
