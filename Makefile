@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= out
 FRAME := pyproject.toml constraints.txt tools/install.py
-# Those that need nothing but the checkout; the others' --help says what they take.
+# Need nothing but the checkout: where motion capture is absent they use synthetic motion, or print what they leave out.
 BENCHMARKS := canonicalize embed fit scan retrieval readers reference_body recipes query gallery_size completion synthetic_vs_real
 
 .PHONY: demo test check bench clean
@@ -23,7 +23,7 @@ check: .venv/.dev  ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.bench  ## figures for benchmarks/RESULTS.md, each beside what a user would pick instead
+bench: .venv/.bench  ## time and measure what needs no training, each beside what a user would pick instead
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:

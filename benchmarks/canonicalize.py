@@ -2,16 +2,16 @@
 
     python benchmarks/canonicalize.py [--poses 1000000] [--rounds 5] [--json]
 
-All rows are taken in turn, round after round, and the best round of each counts: a neighbour on the machine slows all.
+Each round times all rows in turn. The best round of each row counts, for other work on the machine slows all of them.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from inputs import arguments
 
 from vipe.geometry import (
     REFERENCE_LENGTHS,
@@ -54,7 +54,7 @@ def canonicalize_by_svd(poses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--poses", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")

@@ -8,18 +8,17 @@ among the 200 candidates; "same" is the share of the scan's 200 that completing 
 `--completions` there are four for each missing joint.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import torch
-from gallery_size import ASKED, asked_rows, grown_index
+from gallery_size import QUERY_SUBJECTS, asked_rows, grown_index
+from inputs import archive_arguments
 
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
@@ -44,19 +43,15 @@ def exact(condition: Any) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--real", type=Path, default=Path("../shared/mocap"))
-    parser.add_argument("--work", type=Path, default=Path("out/grown"), help="where the store and the index are kept")
+    parser = archive_arguments(__doc__)
     parser.add_argument("--poses", type=int, default=1_000_000)
-    parser.add_argument("--queries", type=int, default=240)
     parser.add_argument("--recipe", nargs="+", choices=shipped_recipes(), default=["ivf"])
     parser.add_argument("--completions", type=int, nargs="+", help="how many; several to compare")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
     store, flat = grown_index(options.work, options.real, options.poses, "flat")
     asked = asked_rows(flat, options.queries)
-    truth, world = flat.poses(asked), store.poses({"subject": [ASKED]})[asked]
+    truth, world = flat.poses(asked), store.poses({"subject": list(QUERY_SUBJECTS)})[asked]
     gallery = PreparedGallery.prepare(torch.from_numpy(flat.canonical[:, COCO13_IN_H36M17]))
 
     def scanned(person: Keypoints) -> np.ndarray:

@@ -3,17 +3,17 @@
 python benchmarks/embed.py [MODEL ...] [--batch 1 4096] [--rounds 7] [--threads N]
 
 A MODEL is a folder or a name; without one, untrained networks of each preset's size are timed. The matrix products are
-those the encoder was seen to make, on arrays of the same shapes, one after another. Best of all rounds; the rounds of
-both alternate, so that whatever else the machine does disturbs both.
+those that a profile of the encoder lists, on arrays of the same shapes, one after another. The best round counts.
+Rounds of encoder and products alternate, so that other work on the machine disturbs both.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from inputs import arguments
 
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
@@ -26,7 +26,7 @@ PRODUCTS = ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("models", nargs="*")
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 4096])
     parser.add_argument("--rounds", type=int, default=7)

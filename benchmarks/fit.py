@@ -9,12 +9,12 @@ that the solver has, with its own defaults; the share of its minima that the sec
 printed with the times. The best round of each counts.
 """
 
-import argparse
 import json
 import time
 
 import numpy as np
 import torch
+from inputs import arguments
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
@@ -57,7 +57,7 @@ def residuals_of(pose: np.ndarray, unit: np.ndarray, config: CameraPrior):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--candidates", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,4 +1,4 @@
-"""How search holds up as the archive grows: Hit@k and recall of candidates against the number of poses.
+"""Hit@k and recall of candidates against the number of poses in the archive.
 
     python benchmarks/gallery_size.py [--real ../shared/mocap] [--sizes 3123 28000 225000 1000000] [--out out]
 
@@ -7,10 +7,11 @@ same poses with every bone turned by about 7 degrees at random, until there are 
 seen by a camera of the simulated 3DHP rig drawn at random, 4 m away, exact and with noise 0.03; every gallery holds
 them. A hit lies within 0.1 torso. Recall is the share of queries with a hit among the nearest candidates by signature:
 no ranking of those candidates can be better. The index is built once and kept (`--work`). Draws `gallery_size.png`.
+Where the motion capture is absent, synthetic motion takes its place: the first third of its clips that of CMU.
 """
 
-import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from inputs import FPS, SYNTHETIC, archive_arguments, motion
 
 from vipe.clips import Clip
 from vipe.detections import Keypoints
@@ -27,14 +29,14 @@ from vipe.geometry import canonicalize_array
 from vipe.index import PoseIndex
 from vipe.index.engines import ENGINES
 from vipe.index.recipe import automatic, load_recipe
-from vipe.readers import read
 from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.skeletons import load
 from vipe.store import PoseStore
 
 BODY = load("h36m17")
-ASKED = "cmu"  # the set whose poses are queries
+QUERY_SET = "cmu"  # the set of motion capture whose poses are queries
+QUERY_SUBJECTS = (QUERY_SET, SYNTHETIC)  # their subjects in the archive, of motion capture or synthetic
 TURN = np.radians(7)  # root mean square angle by which a bone is turned
 NOISES = {"ground truth": 0.0, "noise 0.03": 0.03}
 KS = (1, 10, 20)
@@ -43,13 +45,16 @@ DEPTHS = (200, 1000)
 
 def grown(real: PoseStore, total: int, generator: np.random.Generator) -> Iterator[Clip]:
     """Clips of CMU without near-duplicates, of the other sets, and turned ones, `total` poses in all."""
-    names = real.table(["clip"])["clip"].to_numpy()
-    asked = np.char.startswith(real.table(["source"])["source"].to_numpy().astype(str), ASKED)
+    names, sources = (real.table([column])[column].to_numpy().astype(str) for column in ("clip", "source"))
+    subject, queried = QUERY_SET, np.char.startswith(sources, QUERY_SET)
+    if not queried.any():
+        clips = list(dict.fromkeys(names))
+        subject, queried = SYNTHETIC, np.isin(names, clips[: -(-len(clips) // 3)])
     poses = real.poses()
-    rows = np.flatnonzero(asked)
+    rows = np.flatnonzero(queried)
     kept = rows[without_near_duplicates(canonicalize_array(poses[rows]).poses)]
     parts = [kept[names[kept] == name] for name in dict.fromkeys(names[kept])]
-    parts += [np.flatnonzero((names == name) & ~asked) for name in dict.fromkeys(names[~asked])]
+    parts += [np.flatnonzero((names == name) & ~queried) for name in dict.fromkeys(names[~queried])]
     left, lap = total, 0
     while left > 0:
         for part in parts:
@@ -62,8 +67,8 @@ def grown(real: PoseStore, total: int, generator: np.random.Generator) -> Iterat
                     name=f"{name} {lap}" if lap else name,
                     skeleton=BODY,
                     positions=positions,
-                    fps=10.0,
-                    subject="turned" if lap else ASKED if asked[part[0]] else "other",
+                    fps=FPS,
+                    subject="turned" if lap else subject if queried[part[0]] else "other",
                 )
             left -= len(positions)
         lap += 1
@@ -85,10 +90,15 @@ def turned(poses: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 def grown_index(work: Path, mocap: Path, total: int, recipe: str = "auto") -> tuple[PoseStore, PoseIndex]:
     """The store and an index of it, made if they are not there; the first of `total` poses are those of CMU."""
+    if not mocap.exists() and not (work / "real").exists():
+        notice = f"{mocap}: no motion capture here; synthetic motion is used, so figures differ from RESULTS.md"
+        print(notice, file=sys.stderr)  # standard output is JSON
+        work = work / SYNTHETIC
     store_path, real_path, path = work / f"store-{total}", work / "real", work / f"index-{total}-flat"
     if not store_path.exists():
-        real = PoseStore.open(real_path) if real_path.exists() else PoseStore.create(real_path, read(mocap), fps=10.0)
-        PoseStore.create(store_path, grown(real, total, np.random.default_rng(0)))
+        if not real_path.exists():
+            PoseStore.create(real_path, motion(mocap, total), fps=FPS)
+        PoseStore.create(store_path, grown(PoseStore.open(real_path), total, np.random.default_rng(0)))
     store = PoseStore.open(store_path)
     if not path.exists():
         PoseIndex.build(store, AffineSignature(), path, recipe="flat")
@@ -101,14 +111,16 @@ def grown_index(work: Path, mocap: Path, total: int, recipe: str = "auto") -> tu
     return store, PoseIndex(path, manifest, engine)
 
 
-def asked_rows(index: PoseIndex, count: int) -> np.ndarray:
-    rows = index.rows({"subject": [ASKED]})
+def asked_rows(index: PoseIndex, count: int, within: int | None = None) -> np.ndarray:
+    """Rows of the poses that are queries, of the first `within` rows if that is given."""
+    rows = index.rows({"subject": list(QUERY_SUBJECTS)})
+    rows = rows if within is None else rows[rows < within]
     return np.sort(np.random.default_rng(1).choice(rows, size=min(count, len(rows)), replace=False))
 
 
 def people_of(store: PoseStore, rows: np.ndarray, noise: float) -> Keypoints:
-    """What cameras see of some of the first rows, which are CMU's in the store as in the index."""
-    world = store.poses({"subject": [ASKED]})[rows]
+    """Views of some rows of the queries' subjects, which have the same row numbers in the store and in the index."""
+    world = store.poses({"subject": list(QUERY_SUBJECTS)})[rows]
     people = simulate_keypoints(
         world, CameraRig.load("mpi_inf_3dhp"), distance=4.0, noise=noise, generator=np.random.default_rng(2)
     )
@@ -116,32 +128,28 @@ def people_of(store: PoseStore, rows: np.ndarray, noise: float) -> Keypoints:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--real", type=Path, default=Path("../shared/mocap"))
-    parser.add_argument("--work", type=Path, default=Path("out/grown"), help="where the store and the index are kept")
+    parser = archive_arguments(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[3_123, 28_000, 225_000, 1_000_000])
-    parser.add_argument("--queries", type=int, default=240)
     parser.add_argument("--candidates", type=int, nargs="+", default=[200], help="of mode full; several to compare")
     parser.add_argument("--recipe", default="auto")
     parser.add_argument("--out", type=Path, default=Path("out"))
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
     store, index = grown_index(options.work, options.real, max(options.sizes), options.recipe)
-    asked = asked_rows(index, options.queries)
+    asked = asked_rows(index, options.queries, min(options.sizes))
     truth = index.poses(asked)
     rows: list[dict[str, Any]] = []
     for noise, scale in NOISES.items():
         people = people_of(store, asked, scale)
         for size in sorted(options.sizes):
             where = None if size == len(index) else np.arange(size)
-            asking = Asking(index, people, truth, where)
-            near = asking("signature", "affine", max(DEPTHS))
+            search = TimedSearch(index, people, truth, where)
+            near = search("signature", "affine", max(DEPTHS))
             row: dict[str, Any] = {"keypoints": noise, "poses": size}
             row |= {"signature": percent(near, KS), "recall": percent(near, DEPTHS)}
             for number in options.candidates:
-                row[f"full of {number}"] = percent(asking(f"full of {number}", "full", max(KS), candidates=number), KS)
-            row["milliseconds a query"] = asking.milliseconds
+                row[f"full of {number}"] = percent(search(f"full of {number}", "full", max(KS), candidates=number), KS)
+            row["milliseconds a query"] = search.milliseconds
             rows.append(row)
             if not options.json:
                 print(json.dumps(row), flush=True)
@@ -151,8 +159,8 @@ def main() -> None:
     draw(options.out / "gallery_size.png", rows, [f"full of {number}" for number in options.candidates])
 
 
-class Asking:
-    """One set of queries to one gallery, and how long each search took."""
+class TimedSearch:
+    """The same queries to one gallery in several modes, with the time of each."""
 
     def __init__(self, index: PoseIndex, people: Keypoints, truth: np.ndarray, where: np.ndarray | None) -> None:
         self.index, self.people, self.truth, self.where = index, people, truth, where

@@ -1,4 +1,4 @@
-"""How plausible and how smooth generated poses are, beside held-out real ones.
+"""Plausibility and smoothness of generated poses, compared with real poses of other clips.
 
 python benchmarks/generation.py STORE --split ../shared/mocap/clips.csv --embedder default --embedder out/mine
 
@@ -6,16 +6,14 @@ Sources are poses of the table's `val` clips; joint limits, nearest poses and fi
 Each source is varied along 8 directions by alpha 0.1 to 0.5. Prints Markdown.
 """
 
-import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
+from inputs import arguments, poses_of
 
 from vipe.embed import Embedder
 from vipe.embed.generation.plausibility import JointLimits, nearest_poses
 from vipe.embed.generation.variations import Prior, between, not_monotone, pose_difference, sample, vary
-from vipe.store import PoseStore
 
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5)
 WAYS = {
@@ -26,7 +24,7 @@ WAYS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("store", type=Path)
     parser.add_argument("--split", type=Path, required=True, help="table with columns clip and split")
     parser.add_argument("--embedder", action="append", required=True)
@@ -68,13 +66,6 @@ def main() -> None:
         away = np.stack([pose_difference(poses, source) for poses, source in zip(ways, sources, strict=True)])
         row(name, "between", ways[:, 1:-1].reshape(-1, 17, 3), float(np.median(away[:, -1])), not_monotone(away))
         row(name, "samples", sample(model, 400, generator=np.random.default_rng(options.seed), prior=prior))
-
-
-def poses_of(store: Path, split: Path, part: str) -> np.ndarray:
-    with split.open(encoding="utf-8", newline="") as file:
-        wanted = {line["clip"] for line in csv.DictReader(file) if line["split"] == part}
-    opened = PoseStore.open(store)
-    return opened.poses({"clip": [clip["clip"] for clip in opened.clips() if clip["clip"] in wanted]})
 
 
 if __name__ == "__main__":

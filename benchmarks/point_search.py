@@ -1,12 +1,13 @@
-"""What an embedding of 32 numbers is good for alone: search without any camera check, lift, distances like 3D ones.
+"""An embedding of 32 numbers alone: search without a camera check, lift, rank correlation with 3D distances.
 
     python benchmarks/point_search.py STORE --split ../shared/mocap/clips.csv --part test --part cross default out/mine
     python benchmarks/point_search.py STORE --split ../shared/mocap/clips.csv --part cross --grown 1000000 default
 
-Of every part, near-duplicates within 0.05 torso go; what remains is the gallery and, each pose seen by a camera of the
-simulated 3DHP rig drawn at random, 4 m away, the queries. `--grown` asks instead for those poses of CMU in the archive
-of gallery_size.py, of which the nearest 200 and 1,000 are looked at too. Prints Markdown; brackets are 95% intervals
-by drawing clips again. `benchmarks/retrieval_table.py` has the other question, one view against another.
+Near-duplicates within 0.05 torso are dropped from every part. The other poses are the gallery. Each is also a query,
+seen by a camera of the simulated 3DHP rig drawn at random, 4 m away. With `--grown` the gallery is the archive of
+gallery_size.py and the queries are its poses of CMU; recall among the nearest 200 and 1,000 is printed too. Prints
+Markdown; brackets are 95% intervals from drawing clips again. `benchmarks/retrieval_table.py` measures the other
+question, one view against another.
 
 The lift is the mean joint distance of the decoded view to the canonical pose, in torso lengths, as it stands and after
 similarity alignment. The rank correlation is Spearman's, of the distance of two poses' embeddings with their 3D
@@ -22,11 +23,12 @@ import faiss
 import numpy as np
 import torch
 from gallery_size import asked_rows, grown_index, people_of
+from inputs import MOCAP, arguments
 from scipy.stats import spearmanr
 
 from vipe.embed import Embedder
 from vipe.evaluate import CONDITIONS
-from vipe.evaluate.conditions import see
+from vipe.evaluate.conditions import simulate_condition
 from vipe.evaluate.metrics import hits_at, pose_distance, without_near_duplicates
 from vipe.evaluate.ranking_score import bootstrap_interval
 from vipe.geometry import canonicalize_array
@@ -38,14 +40,14 @@ KS, DEPTHS, PAIRS = (1, 10, 20), (50, 200), 40_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("store", type=Path)
     parser.add_argument("embedder", nargs="+", help="folders, or names of what comes with the library")
     parser.add_argument("--split", type=Path, required=True, help="table with columns clip, dataset and split")
     parser.add_argument("--part", action="append", required=True)
     parser.add_argument("--condition", action="append", default=[], help="all of the search protocol if not given")
     parser.add_argument("--grown", type=int, help="poses of the large archive")
-    parser.add_argument("--real", type=Path, default=Path("../shared/mocap"))
+    parser.add_argument("--real", type=Path, default=MOCAP)
     parser.add_argument("--work", type=Path, default=Path("out/grown"), help="where the large archive is kept")
     options = parser.parse_args()
     embedders = {name: Embedder.from_pretrained(name) for name in options.embedder}
@@ -65,7 +67,8 @@ def main() -> None:
                 if options.condition and condition.name not in options.condition:
                     continue
                 generator = np.random.default_rng([0, 1])
-                people = see(poses, CameraRig.load("mpi_inf_3dhp"), condition, distance=4.0, generator=generator)
+                rig = CameraRig.load("mpi_inf_3dhp")
+                people = simulate_condition(poses, rig, condition, distance=4.0, generator=generator)
                 asked = embedder.encode_keypoints(people)
                 distance = pose_distance(canonical[nearest(gallery, asked, max(DEPTHS))], canonical[:, None])
                 cells = [name, f"{title}, {len(poses):,}", condition.name, rates(distance, 0.1, KS, clips)]

@@ -3,13 +3,12 @@
     python benchmarks/readers.py [PATH]
 
 PATH is a BVH file, a folder or an archive, by default ../shared/mocap, or a synthetic clip where that is absent.
-For each kind of rig, every clip is read as often as --rounds says and its best time counts, from the file's name to
-the positions of all joints; times of clips are summed. bvhio, which is slow, reads the clip of middling length only.
-What helps vipe: it converts only the channels that move a joint of the skeleton (the others are counted and looked
-over), and a hierarchy that it has met before, to the byte, is not parsed again, as in an archive of one rig.
+For each kind of rig, every clip is read --rounds times and its best time counts, from the file's name to the positions
+of all joints. The times of all clips are summed. bvhio is slow and reads the clip of median length only. Two things
+help vipe: it converts only the channels that move a joint of the skeleton and checks the others, and it parses a
+hierarchy once for all files that have the same bytes there, as in an archive of one rig.
 """
 
-import argparse
 import importlib.metadata
 import io
 import tempfile
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from inputs import MOCAP, arguments
 
 from vipe.readers import bvh, read
 from vipe.readers.archives import Limits, collections
@@ -26,19 +26,19 @@ from vipe.skeletons import load
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    beside = Path(__file__).parents[2] / "shared" / "mocap"
-    parser.add_argument("path", nargs="?", type=Path, default=beside if beside.exists() else None)
+    parser = arguments(__doc__)
+    parser.add_argument("path", nargs="?", type=Path, default=MOCAP if MOCAP.exists() else None)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--most", type=int, default=40, help="clips of one kind of rig")
-    arguments = parser.parse_args()
-    for title, clips in kinds(arguments.path).items():
-        compare(title, clips[:: -(-len(clips) // arguments.most)], arguments.rounds)
+    options = parser.parse_args()
+    for title, clips in kinds(options.path).items():
+        compare(title, clips[:: -(-len(clips) // options.most)], options.rounds)
 
 
 def kinds(path: Path | None) -> dict[str, list[bytes]]:
     """The BVH files at a path by archive and skeleton, short ones first."""
     if path is None:
+        print(f"{MOCAP}: no motion capture here; one synthetic clip is read, so figures differ from RESULTS.md")
         return {"synthetic, cc_base": [synthetic(600)]}
     found: dict[str, list[bytes]] = {}
     for collection in collections(path, Limits()):

@@ -6,12 +6,11 @@ Poses of the clips of each part (clips.csv beside the motion), 10 frames/s, with
 simulated 3DHP rig with noise 0.03; ranked by the affine signature; hits are judged on the body in use.
 """
 
-import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
 import torch
+from inputs import FPS, MOCAP, arguments, splits
 
 from vipe.embed.affine import pose_signature, view_signature
 from vipe.evaluate import without_near_duplicates
@@ -30,18 +29,17 @@ BODIES = ((133, 252), (110, 252), (100, 252), (85, 252), (85, 266), (75, 252), (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", type=Path, default=Path("../shared/mocap"))
+    parser = arguments(__doc__)
+    parser.add_argument("--source", type=Path, default=MOCAP)
     parser.add_argument("--part", nargs="+", default=["val", "train"])
     options = parser.parse_args()
     if not options.source.is_dir():
-        print(f"{options.source}: no motion capture here; give --source")
+        print(f"{options.source}: no motion capture here, so everything is left out; give --source")
         return
-    with (options.source / "clips.csv").open(encoding="utf-8", newline="") as file:
-        split = {row["clip"]: row["split"] for row in csv.DictReader(file)}
+    split = splits(options.source / "clips.csv")
     clips = [clip.to(SKELETON) for clip in read(options.source) if split.get(clip.name) in options.part]
     for part in options.part:
-        mine = [(clip, thin(len(clip), clip.fps, 10.0)) for clip in clips if split[clip.name] == part]
+        mine = [(clip, thin(len(clip), clip.fps, FPS)) for clip in clips if split[clip.name] == part]
         poses = np.concatenate([clip.positions[kept] for clip, kept in mine])
         names = [clip.name for clip, kept in mine for _ in kept]
         canonical = canonicalize_array(poses).poses

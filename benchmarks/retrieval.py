@@ -7,13 +7,13 @@ near-duplicates is left out of the protocol here and timed by itself with --near
 depends on how many poses there were.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from inputs import FPS, arguments
 
 from vipe.embed import Embedder
 from vipe.embed.presets import TINY
@@ -27,7 +27,7 @@ from vipe.store import PoseStore
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--store", type=Path)
     parser.add_argument("--embedder")
     parser.add_argument("--poses", type=int, default=10_000)
@@ -41,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vipe-") as folder:
         if options.store is None:
             clips = synthesize(minutes=options.poses / 600 + 1, generator=np.random.default_rng(0))
-            store = PoseStore.create(Path(folder) / "store", clips, fps=10.0)
+            store = PoseStore.create(Path(folder) / "store", clips, fps=FPS)
         else:
             store = PoseStore.open(options.store)
         if options.near_duplicates:

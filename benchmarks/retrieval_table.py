@@ -3,9 +3,9 @@
 python benchmarks/retrieval_table.py --out out/retrieval [--source ../shared/mocap] [--ours NAME=FOLDER ...]
 python benchmarks/retrieval_table.py --out out/h36m --dataset h36m --train h36m.npz --test 3dhp.npz
 
-Everything is kept in --out: stores, models with their checkpoints, a JSON file of figures for each row. Interrupted,
-the same command goes on; a model that is there is not trained again. --only trains and measures some of the rows;
-several such commands may run at once when the store is there. --print only prints what was measured.
+--out gets everything: stores, models with their checkpoints, a JSON file of figures for each row. After an interrupt,
+the same command resumes, and no finished model is trained again. --only trains and measures some of the rows. Several
+such commands may run at once as soon as the store exists. --print only prints the figures in --out.
 
 --dataset mocap: trains on the `train` clips of `clips.csv` beside the motion, validates on `val`; in-domain is `test`,
 cross-data is `cross`. --dataset h36m: the papers' data, for those who have them, each as one .npz file:
@@ -15,14 +15,14 @@ cross-data is `cross`. --dataset h36m: the papers' data, for those who have them
     fps    a number: poses a second, after any thinning
     split  (N,) str, of --train only: "train" (subjects 1, 5, 6, 7, 8), "val" and "test" (9 and 11)
 
-Images are simulated in either case: every pose from every camera of both simulated rigs. Rows without more words are
-trained on exact keypoints, as the papers' ground-truth figures are, ablations among them; "noisy views" and the `tiny`
-preset on simulated detections, with noise and missing joints. Pr-VIPE's cameras see the person as recorded, V-VIPE's
-from anywhere the universal skeleton (`TrainingConfig.universal`; not `tiny`).
+Both data sets get simulated images: every pose from every camera of both simulated rigs. A row is trained on exact
+keypoints, as the papers' ground-truth figures are. "noisy views" and the preset `tiny` are trained on simulated
+detections instead, with noise and missing joints. V-VIPE also learns from cameras anywhere, which see the universal
+skeleton (`TrainingConfig.universal`; not `tiny`). Pr-VIPE does not: its cameras see the person as recorded. So its rows
+and V-VIPE's differ in more than the method.
 """
 
 import argparse
-import csv
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from inputs import FPS, MOCAP, arguments, splits
 
 from vipe.clips import Clip
 from vipe.embed import Embedder
@@ -86,10 +87,10 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dataset", choices=("mocap", "h36m"), default="mocap")
-    parser.add_argument("--source", type=Path, default=Path("../shared/mocap"), help="motion capture with a clips.csv")
+    parser.add_argument("--source", type=Path, default=MOCAP, help="motion capture with a clips.csv")
     parser.add_argument("--train", type=Path, help="h36m: poses that train and are searched in-domain")
     parser.add_argument("--test", type=Path, help="h36m: poses of the other data set")
     parser.add_argument("--ours", nargs="+", default=[], help="NAME=FOLDER of trained embedders to measure too")
@@ -133,9 +134,8 @@ def _mocap(
         print(f"{options.source}: no motion capture here; give --source")
         return None
     path = options.out / "store"
-    store = PoseStore.open(path) if path.exists() else PoseStore.create(path, read(options.source), fps=10.0)
-    with (options.source / "clips.csv").open(encoding="utf-8", newline="") as file:
-        split = {row["clip"]: row["split"] for row in csv.DictReader(file)}
+    store = PoseStore.open(path) if path.exists() else PoseStore.create(path, read(options.source), fps=FPS)
+    split = splits(options.source / "clips.csv")
     parts: dict[str, list[str]] = {}
     for clip in store.clips():
         parts.setdefault(split.get(clip["clip"], ""), []).append(clip["clip"])

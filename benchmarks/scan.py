@@ -2,17 +2,18 @@
 
     python benchmarks/scan.py [--poses 1000000] [--queries 100] [--seen 13 11 9 6] [--rounds 7] [--json]
 
-The poses are synthetic motion with every joint moved at random. All rows are taken in turn, round after round, and the
-best round of each counts; the time of all cores together says the same thing when other programs use the machine.
+The poses are synthetic motion with every joint moved at random. Each round times all
+rows in turn, and the best round of each row counts. The time of all cores together is printed in brackets: it changes
+less when other programs use the machine.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from inputs import arguments
 
 from vipe.geometry import canonicalize_array
 from vipe.geometry.planes import in_blocks
@@ -51,7 +52,7 @@ def measured(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, tu
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--poses", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--seen", type=int, nargs="+", default=[13, 11, 9, 6])

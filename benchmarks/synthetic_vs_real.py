@@ -8,7 +8,6 @@ shares have something to be measured by: what an archive of other people doing o
 `synthetic_vs_real.png` and prints tables in Markdown (or `--json`).
 """
 
-import argparse
 import json
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from inputs import FPS, MOCAP, arguments
 
 from vipe.geometry import canonicalize_array, procrustes_mpjpe
 from vipe.readers import read
@@ -29,15 +29,12 @@ from vipe.skeletons import load
 
 SETS = ("bandai-namco-1", "bandai-namco-2", "cmu")
 NEAR = 0.15  # torso lengths
-FPS = 10.0
 J = {name: i for i, name in enumerate(load("h36m17").joints)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--real", type=Path, default=Path("../shared/mocap"), help="folder with the real sets' archives"
-    )
+    parser = arguments(__doc__)
+    parser.add_argument("--real", type=Path, default=MOCAP, help="folder with the real sets' archives")
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--minutes", nargs="+", type=float, default=[60.0, 300.0, 1000.0], help="sizes of the library")
     parser.add_argument("--candidates", type=int, default=100)
@@ -47,6 +44,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    archives = {name: args.real / f"{name}.tar.xz" for name in args.sets}
+    archives = {name: path for name, path in archives.items() if path.exists()}
+    if not archives:
+        print(f"{args.real}: none of {', '.join(args.sets)} here, so everything is left out; give --real")
+        return
 
     generator = np.random.default_rng(args.seed)
     started = time.perf_counter()
@@ -59,12 +61,7 @@ def main() -> None:
     frames = sum(len(clip) for clip in synthesize(minutes=20, fps=30.0, generator=generator))
     report["frames per second at 30 fps"] = round(frames / (time.perf_counter() - started))
 
-    real = {
-        name: thinned(args.real / f"{name}.tar.xz") for name in args.sets if (args.real / f"{name}.tar.xz").exists()
-    }
-    if not real:
-        print(f"skipped: no real mocap ({', '.join(args.sets)}) in {args.real}")
-        return
+    real = {name: thinned(path) for name, path in archives.items()}
     groups = {"synthetic": synthetic} | {name: poses for name, (poses, _) in real.items()}
     report["angles"] = {name: angle_ranges(poses) for name, poses in groups.items()}
     canonical = {name: canonicalize_array(poses).poses for name, poses in groups.items()}

@@ -12,24 +12,22 @@ glibc gives large tensors back to the system after each step; on Linux a step is
 MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=268435456.
 """
 
-import argparse
-import csv
 import time
 from pathlib import Path
 
 import numpy as np
+from inputs import arguments, poses_of
 
 from vipe.embed.towers.training import TowersTrainingConfig, train_towers
 from vipe.geometry import canonicalize_array
 from vipe.simulate.motion import synthesize
-from vipe.store import PoseStore
 
 SEED = 20261121
 SETTINGS = TowersTrainingConfig()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("what", choices=["default", "mocap"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--store", type=Path, help="poses at 10 frames/s, for mocap")
@@ -46,7 +44,7 @@ def main() -> None:
     if options.what == "mocap":
         if options.store is None or options.split is None:
             parser.error("mocap needs --store and --split")
-        real = [poses_of(options.store, options.split, part) for part in ("train", "val")]
+        real = [whole(poses_of(options.store, options.split, part)) for part in ("train", "val")]
         poses, validation = np.concatenate([real[0]] * 6 + [poses[::2]]), real[1]
         data = f"{len(real[0])} poses of motion capture, six times, and synthetic motion"
     config = TowersTrainingConfig(
@@ -71,14 +69,11 @@ def main() -> None:
 
 def synthetic(minutes: float, seed: int) -> np.ndarray:
     clips = synthesize(minutes=minutes, fps=10.0, generator=np.random.default_rng(seed))
-    poses = np.concatenate([clip.positions.astype(np.float32) for clip in clips])
-    return poses[~canonicalize_array(poses).degenerate]
+    return whole(np.concatenate([clip.positions.astype(np.float32) for clip in clips]))
 
 
-def poses_of(store: Path, split: Path, part: str) -> np.ndarray:
-    with split.open(encoding="utf-8", newline="") as file:
-        clips = sorted(row["clip"] for row in csv.DictReader(file) if row["split"] == part)
-    poses = PoseStore.open(store).poses({"clip": clips})
+def whole(poses: np.ndarray) -> np.ndarray:
+    """The poses that have a canonical pose."""
     return poses[~canonicalize_array(poses).degenerate]
 
 

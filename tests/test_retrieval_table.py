@@ -32,6 +32,7 @@ def files(tmp_path_factory):
 
 
 def table(monkeypatch, capsys, out, *arguments):
+    monkeypatch.syspath_prepend(str(TABLE.parent))
     monkeypatch.setattr(sys, "argv", [TABLE.name, "--out", str(out), "--dataset", "h36m", *map(str, arguments)])
     runpy.run_path(str(TABLE), run_name="__main__")
     return capsys.readouterr().out
