@@ -178,7 +178,7 @@ class RankingModel(ShippedNumbers):
 
 def contributions_by_group(
     odds: LogisticModel, values: Float32[Array, "*any F"], log_odds: Float32[Array, "*any"]
-) -> Float32[Array, "parts *any"]:
+) -> Float32[Array, " parts *any"]:
     """The log odds of a probability as a sum by `CONTRIBUTIONS`; the constant counts to the person.
 
     Args:
