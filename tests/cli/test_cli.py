@@ -8,6 +8,7 @@ import pytest
 from cyclopts import App
 
 from vipe.cli.app import app
+from vipe.cli.output import emit
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 OPTION = re.compile(r"--[a-z][a-z0-9-]*")
@@ -93,7 +94,8 @@ def test_the_docs_name_every_option(name):
 def test_the_docs_name_no_option_that_is_not_there(name):
     known = {"--help", "--json", "--debug"} | {option for argument in arguments(name) for option in argument.names}
     of_others = {option for other in re.findall(r"`(vipe [^`]*)`", section(name)) for option in OPTION.findall(other)}
-    assert set(OPTION.findall(section(name))) - of_others <= known
+    wrong = set(OPTION.findall(section(name))) - of_others - known
+    assert not wrong, f"docs/cli.md, '## {name}' names {', '.join(sorted(wrong))}, which the command does not have"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -208,6 +210,31 @@ def test_an_interrupt_says_what_of_this_command_is_kept(run, monkeypatch, comman
     code, out, err = run(*command)
     assert (code, out, err.count("\n")) == (130, "", 1)
     assert kept in err
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("command", ["skeletons", "short"])
+def test_output_that_nobody_reads_any_more_ends_the_command_quietly(command, form):
+    short = "import vipe.skeletons; vipe.skeletons.known = lambda: ('h36m17',); " if command == "short" else ""
+    code = f"import sys; {short}sys.argv[1:] = {['skeletons', *form]}; from vipe.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()  # as `| head` does
+    assert (process.stderr.read(), process.wait()) == ("", 141)
+    process.stderr.close()
+
+
+def test_an_error_of_the_system_names_its_file(run, monkeypatch):
+    def broken(*_, **__):
+        raise PermissionError(13, "Permission denied", "poses.parquet")
+
+    monkeypatch.setattr("vipe.store.PoseStore.open", broken)
+    assert run("store", "info", "anything") == (2, "", "vipe: poses.parquet: Permission denied\n")
+
+
+def test_a_number_that_json_does_not_have_is_never_printed(capsys):
+    with pytest.raises(ValueError, match="JSON"):
+        emit({"mean": float("nan")}, as_json=True)
+    assert capsys.readouterr().out == ""
 
 
 def test_skeletons_are_listed(run):

@@ -110,7 +110,9 @@ def test_one_frame_is_a_video_too(rng):
 def two_frames(rng, moved, apart=1, joints=13):
     """One person of radius 1 in two frames, moved by a distance; two frames `apart`; `joints` seen in both."""
     body = normalize_keypoints(Keypoints.of(rng.normal(size=(1, 13, 2))))[0]
-    seen = Keypoints.of(np.concatenate([body, body + [moved, 0]]) * 50 + 300, np.arange(13)[None] < [[13], [joints]])
+    seen = Keypoints.of(
+        np.concatenate([body, body + np.array([moved, 0])]) * 50 + 300, np.arange(13)[None] < [[13], [joints]]
+    )
     return replace(seen, frame=np.array([0, apart]))
 
 

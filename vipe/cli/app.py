@@ -61,7 +61,7 @@ app.command(evaluation)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 when it worked, 2 when the input was wrong, 130 when interrupted.
+    """Run one command and exit: 0 for success, 2 for wrong input, 130 if interrupted, 141 if the output was closed.
 
     Wrong input gives one line on standard error; `--debug` adds the traceback.
     """

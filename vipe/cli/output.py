@@ -30,10 +30,15 @@ def emit(result: Mapping[str, Any], *shown: "str | Table", as_json: bool) -> Non
     """Print a command's result: as one JSON object, or as lines and tables for people."""
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+        sys.stdout.flush()  # a closed pipe shows here, where `main` can answer it, instead of at exit
         return
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich itself would exit with 1; `main` decides
+
+    console = Output(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = _WIDE  # a pipe has no width, and rich would fold at 80 columns
     for part in shown:
