@@ -8,7 +8,7 @@ import pytest
 from cyclopts import App
 
 from vipe.cli.app import app
-from vipe.cli.output import emit
+from vipe.cli.output import emit, table
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 OPTION = re.compile(r"--[a-z][a-z0-9-]*")
@@ -229,6 +229,11 @@ def test_an_error_of_the_system_names_its_file(run, monkeypatch):
 
     monkeypatch.setattr("vipe.store.PoseStore.open", broken)
     assert run("store", "info", "anything") == (2, "", "vipe: poses.parquet: Permission denied\n")
+
+
+def test_a_table_is_not_folded_where_the_output_is_no_terminal(capsys):
+    emit({}, table(["name"], [["x" * 150]]), as_json=False)
+    assert "x" * 150 in capsys.readouterr().out
 
 
 def test_a_number_that_json_does_not_have_is_never_printed(capsys):

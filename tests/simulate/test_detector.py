@@ -19,7 +19,7 @@ from vipe.simulate import (
     random_views,
     simulate_keypoints,
 )
-from vipe.simulate.detector import EVEN_SPREAD, MISSING_2, OKS_SPREAD, ONE_OFF
+from vipe.simulate.detector import EVEN_SPREAD, MISSING_2, NOISE_006, OKS_SPREAD, ONE_OFF
 from vipe.skeletons import load
 
 BODY = load("coco13")
@@ -361,3 +361,12 @@ def test_the_score_of_a_joint_off_by_0_4_radii_has_fallen_to_1_e(standing):
     noise = DetectorNoise(scale=0.0, score_jitter=0.0, outlier_count=1, outlier_distance=0.4)
     found = disturb(many(standing, 50), noise, np.random.default_rng(0))
     np.testing.assert_allclose(np.sort(found.confidence, axis=1)[:, :2], [[math.exp(-1), 1]] * 50, rtol=1e-4)
+
+
+def test_a_number_is_gaussian_noise_of_that_scale_with_the_usual_scores(standing):
+    found, expected = (
+        simulate_keypoints(standing[None], FRONT, noise=noise, generator=np.random.default_rng(0))
+        for noise in (0.06, NOISE_006)
+    )
+    np.testing.assert_array_equal(found.xy, expected.xy)
+    np.testing.assert_array_equal(found.confidence, expected.confidence)
