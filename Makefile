@@ -13,11 +13,11 @@ BENCHMARKS := canonicalize embed fit scan retrieval readers reference_body recip
 demo: .venv/.demo  ## search a motion archive with the keypoints of a photo, and look at what comes back
 	$(BIN)/vipe demo --out $(OUT)/demo
 
-test: .venv/.dev  ## every test, doctest and coverage; then once more with array shapes checked at run time
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not gpu" --cov --cov-report=term
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not gpu and not refusal" -q --jaxtyping-packages=vipe,beartype.beartype
+test: .venv/.dev  ## every test and doctest, once: coverage counted, array shapes checked at run time
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu" \
+		--jaxtyping-packages=vipe,beartype.beartype --cov --cov-report=term
 
-check: .venv/.dev  ## format, lint, types, layers
+check: .venv/.dev  ## format, lint, undefined names, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

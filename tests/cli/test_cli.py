@@ -8,8 +8,10 @@ import pytest
 from cyclopts import App
 
 from vipe.cli.app import app
+from vipe.cli.output import emit, table
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
+OPTION = re.compile(r"--[a-z][a-z0-9-]*")
 
 
 def commands(group=app, words=("vipe",)):
@@ -27,25 +29,80 @@ def commands(group=app, words=("vipe",)):
 COMMANDS = dict(commands())
 
 
+def groups(group=app):
+    """The app and every group of commands in it."""
+    yield group
+    for name in group:
+        if not name.startswith("-") and group[name].default_command is None:
+            yield from groups(group[name])
+
+
+def section(name):
+    """What docs/cli.md has about a command."""
+    found = re.search(rf"^## {re.escape(name)}$(.*?)(?=^## |\Z)", DOCS.read_text(), re.M | re.S)
+    assert found, f"docs/cli.md has no section '## {name}'"
+    return found.group(1)
+
+
+def explains(text, name):
+    """Whether a text has at least two words that are not those of the name it explains."""
+    said, own = (set(re.findall(r"[a-z0-9]+", words.lower())) for words in (text or "", name))
+    return len(said - own) >= 2
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_json_and_a_docs_section(name):
+def test_every_command_has_a_summary_json_and_a_docs_section(name):
     command = COMMANDS[name]
     assert isinstance(command, App)
-    assert command.help, name
-    section = re.search(rf"^## {re.escape(name)}$(.*?)(?=^## |\Z)", DOCS.read_text(), re.M | re.S)
-    assert section, f"docs/cli.md has no section '## {name}'"
-    assert "Python: `vipe" in section.group(1)
+    summary = (command.default_command.__doc__ or "").partition("\n")[0]
+    assert summary.endswith("."), f"{name}: the docstring needs a summary line that ends with a full stop"
+    assert explains(summary, name), f"{name}: the summary {summary!r} says no more than the name"
+    assert "--json" in {argument.name for argument in arguments(name)}
+    assert "Python: `vipe" in section(name)
+
+
+@pytest.mark.parametrize("group", groups(), ids=lambda group: group.name[0])
+def test_every_group_of_commands_says_what_it_is_for(group):
+    assert explains(group.help, group.name[0])
 
 
 def test_the_docs_describe_no_command_that_is_not_there():
     assert set(re.findall(r"^## (vipe .*)$", DOCS.read_text(), re.M)) == set(COMMANDS)
 
 
-def test_every_option_says_what_it_is(run):
-    for name in COMMANDS:
-        code, out, _ = run(*name.split()[1:], "--help")
-        assert code == 0
-        assert "--json" in out, name
+def arguments(name):
+    """Every argument and option of a command, with the help that a user reads."""
+    return COMMANDS[name].assemble_argument_collection(parse_docstring=True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_is(name):
+    for argument in arguments(name):
+        told = argument.parameter.help
+        assert explains(told, argument.name), f"{name} {argument.name}: its help {told!r} says no more than its name"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_docs_name_every_option(name):
+    common = DOCS.read_text().partition("\n## ")[0]  # of all commands
+    options = [argument.name for argument in arguments(name) if argument.name.startswith("--")]
+    missing = [option for option in options if not re.search(rf"{option}(?![\w-])", common + section(name))]
+    assert not missing, f"docs/cli.md, '## {name}' does not name {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_docs_name_no_option_that_is_not_there(name):
+    known = {"--help", "--json", "--debug"} | {option for argument in arguments(name) for option in argument.names}
+    of_others = {option for other in re.findall(r"`(vipe [^`]*)`", section(name)) for option in OPTION.findall(other)}
+    wrong = set(OPTION.findall(section(name))) - of_others - known
+    assert not wrong, f"docs/cli.md, '## {name}' names {', '.join(sorted(wrong))}, which the command does not have"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_every_option(name, run):
+    code, out, _ = run(*name.split()[1:], "--help")
+    assert code == 0
+    assert {argument.name for argument in arguments(name)} <= set(re.findall(r"--[a-z][a-z0-9-]*|[A-Z]{2,}", out))
 
 
 def whole_numbers(name):
@@ -153,6 +210,36 @@ def test_an_interrupt_says_what_of_this_command_is_kept(run, monkeypatch, comman
     code, out, err = run(*command)
     assert (code, out, err.count("\n")) == (130, "", 1)
     assert kept in err
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("command", ["skeletons", "short"])
+def test_output_that_nobody_reads_any_more_ends_the_command_quietly(command, form):
+    short = "import vipe.skeletons; vipe.skeletons.known = lambda: ('h36m17',); " if command == "short" else ""
+    code = f"import sys; {short}sys.argv[1:] = {['skeletons', *form]}; from vipe.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()  # as `| head` does
+    assert (process.stderr.read(), process.wait()) == ("", 141)
+    process.stderr.close()
+
+
+def test_an_error_of_the_system_names_its_file(run, monkeypatch):
+    def broken(*_, **__):
+        raise PermissionError(13, "Permission denied", "poses.parquet")
+
+    monkeypatch.setattr("vipe.store.PoseStore.open", broken)
+    assert run("store", "info", "anything") == (2, "", "vipe: poses.parquet: Permission denied\n")
+
+
+def test_a_table_is_not_folded_where_the_output_is_no_terminal(capsys):
+    emit({}, table(["name"], [["x" * 150]]), as_json=False)
+    assert "x" * 150 in capsys.readouterr().out
+
+
+def test_a_number_that_json_does_not_have_is_never_printed(capsys):
+    with pytest.raises(ValueError, match="JSON"):
+        emit({"mean": float("nan")}, as_json=True)
+    assert capsys.readouterr().out == ""
 
 
 def test_skeletons_are_listed(run):

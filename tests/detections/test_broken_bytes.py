@@ -53,13 +53,13 @@ def check(path, data):
     assert np.isfinite(keypoints.xy).all()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=mutated())
 def test_altered_files(tmp_path, data):
     check(tmp_path / "x.json", data)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=json_values())
 def test_any_json(tmp_path, value):
     check(tmp_path / "x.json", json.dumps(value).encode())

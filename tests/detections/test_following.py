@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vipe.detections import Keypoints, follow, frame_numbers, pieces, together
+from vipe.detections import Keypoints, follow, frame_numbers, normalize_keypoints, pieces, together
 from vipe.errors import VipeError
 
 
@@ -105,3 +105,24 @@ def test_photos_are_no_video(rng):
 def test_one_frame_is_a_video_too(rng):
     crowd = replace(Keypoints.of(rng.normal(300, 50, size=(3, 13, 2))), image_id=("a", "a", "a"))
     assert follow(crowd).tolist() == [0, 1, 2]
+
+
+def two_frames(rng, moved, apart=1, joints=13):
+    """One person of radius 1 in two frames, moved by a distance; two frames `apart`; `joints` seen in both."""
+    body = normalize_keypoints(Keypoints.of(rng.normal(size=(1, 13, 2))))[0]
+    seen = Keypoints.of(
+        np.concatenate([body, body + np.array([moved, 0])]) * 50 + 300, np.arange(13)[None] < [[13], [joints]]
+    )
+    return replace(seen, frame=np.array([0, apart]))
+
+
+def test_a_person_is_followed_over_less_than_their_size_and_for_ten_frames(rng):
+    assert follow(two_frames(rng, 0.8)).tolist() == [0, 0]
+    assert follow(two_frames(rng, 0.1, apart=10)).tolist() == [0, 0]
+    for lost in (two_frames(rng, 1.2), two_frames(rng, 0.1, apart=11)):
+        with pytest.raises(VipeError, match="none of 2 in 2 images is seen in another"):
+            follow(lost)
+
+
+def test_a_person_with_two_joints_seen_is_followed_by_nobody(rng):
+    assert follow(two_frames(rng, 0.0, joints=2)).tolist() == [0, -1]

@@ -62,13 +62,17 @@ def test_a_row_keeps_all_that_belongs_to_it():
         image_id=("a", "a", "b", "c"),
         person=np.array([0, 1, 0, 0]),
         frame=np.arange(4),
-        covariance=np.tile(np.eye(2), (4, 13, 1, 1)),
-        image_size=np.full((4, 2), 640.0),
+        covariance=np.arange(1, 5)[:, None, None, None] * np.tile(np.eye(2), (4, 13, 1, 1)),
+        image_size=np.arange(640.0, 648.0).reshape(4, 2),
+        track=np.array([7, 8, 7, -1]),
         note=("", "x", "", "y"),
     )
     chosen = keypoints[np.array([3, 1])]
     assert (chosen.image_id, chosen.note, chosen.person.tolist()) == (("c", "a"), ("y", "x"), [0, 1])
     assert chosen.frame.tolist() == [3, 1]
+    assert chosen.track.tolist() == [-1, 8]
+    assert chosen.covariance[:, 0, 0, 0].tolist() == [4, 2]
+    assert chosen.image_size.tolist() == [[646, 647], [642, 643]]
     np.testing.assert_array_equal(chosen.xy, keypoints.xy[[3, 1]])
     assert len(keypoints[2]) == 1
     joined = Keypoints.concat([keypoints[:2], keypoints[2:]])
@@ -88,9 +92,12 @@ def test_a_joint_made_of_two_is_seen_if_both_are_and_as_sure_as_the_lesser():
     xy, mask = people(2), np.ones((2, 13), dtype=bool)
     body = load("coco13")
     mask[1, body.index("left_hip")] = False
-    keypoints = Keypoints.of(xy, mask).to(load("h36m17"))
-    pelvis = keypoints.skeleton.index("pelvis")
     hips = [body.index("left_hip"), body.index("right_hip")]
+    confidence = np.ones((2, 13))
+    confidence[:, hips] = 0.4, 0.9
+    keypoints = Keypoints.of(xy, mask, confidence=confidence).to(load("h36m17"))
+    pelvis = keypoints.skeleton.index("pelvis")
+    np.testing.assert_allclose(keypoints.confidence[:, pelvis], [0.4, 0])
     np.testing.assert_allclose(keypoints.xy[0, pelvis], xy[0, hips].mean(axis=0), rtol=1e-6)
     assert keypoints.mask[:, pelvis].tolist() == [True, False]
     assert not keypoints.mask[:, keypoints.skeleton.index("head")].any()  # nothing on coco13 gives it

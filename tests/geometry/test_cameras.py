@@ -96,3 +96,9 @@ def test_gradients_are_right(generator):
     arguments = [x.clone().requires_grad_() for x in around(generator, 3)]
     points = (TARGET + torch.randn(3, 5, 3, generator=generator, dtype=torch.float64) * 0.3).requires_grad_()
     assert torch.autograd.gradcheck(lambda p, *a: project(p, *look_at(*a), FOCAL, CENTER), (points, *arguments))
+
+
+def test_a_point_counts_as_visible_from_0_1_m_in_front_of_the_camera():
+    ahead = TARGET + torch.tensor([[3.95, 0.0, 0.0], [3.85, 0.0, 0.0], [3.6, 0.0, 0.0]])  # 0.05, 0.15 and 0.4 m away
+    assert in_front(ahead, *camera()).tolist() == [False, True, True]
+    assert in_front(ahead, *camera(), near=0.2).tolist() == [False, False, True]

@@ -143,3 +143,12 @@ def test_refuses_shapes_that_do_not_fit(source, target, message):
         procrustes_mpjpe(torch.zeros(source), torch.zeros(target))
     with pytest.raises(ShapeError, match=message):
         align(torch.zeros(source), torch.zeros(target))
+
+
+def test_a_body_that_is_almost_a_line_still_has_a_gradient_and_only_a_line_has_none(generator):
+    along, across = torch.randn(2, 17, 3, generator=generator, dtype=torch.float64)
+    line = along[:, :1] * torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    for width, turns in ((0.03, True), (1e-5, False)):  # the gap between two rotations that fit is its square
+        source = (line + width * across).requires_grad_()
+        align(source, line + width * across)[1][1, 2].backward()
+        assert bool(source.grad.abs().max() > 0) == turns

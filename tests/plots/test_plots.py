@@ -8,7 +8,10 @@ pytest.importorskip("matplotlib")
 
 from vipe.plots.answers import Answer, Found, save_answers
 from vipe.plots.figures import Card, colours, figure_2d, figure_3d, figure_in_camera, seen_from
+from vipe.plots.generated import Row, save_generated_page
+from vipe.plots.history import save_history
 from vipe.plots.report import Section, save_page
+from vipe.plots.sheet import save_sheet
 from vipe.skeletons import load
 
 COCO = load("coco13")
@@ -108,6 +111,55 @@ def test_a_hit_is_drawn_in_two_ways_with_its_probability(tmp_path, canonical):
     assert html.count('class="bar"') == 2
     assert "width: 83%" in html
     assert "&lt;1%" in html
+
+
+def test_who_looks_from_above_sees_what_is_near_lower():
+    near, far = seen_from(np.array([[0, 0, 1.0], [0, 0, -1.0]]), lift=0.5)
+    assert near[1] < 0 < far[1]
+
+
+def test_generated_poses_are_turned_so_that_the_given_one_faces_the_viewer(tmp_path, standing):
+    h36m = load("h36m17")
+    turned = standing @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]], dtype=np.float32)  # a quarter turn about z
+    poses = Row(label="", poses=turned[None], titles=["a"], notes=[""])
+    save_generated_page(tmp_path / "page.html", "t", [poses], given=poses)
+    figures = json.loads(re.search(r'id="figures">(.*?)</script>', (tmp_path / "page.html").read_text(), re.S).group(1))
+    for figure in figures:
+        points = np.array(figure["points"])
+        assert points[h36m.index("left_shoulder"), 0] > 0.05 > -0.05 > points[h36m.index("right_shoulder"), 0]
+        assert points[h36m.index("nose"), 2] > points[h36m.index("head"), 2]  # towards the viewer
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures of matplotlib that are handed over to be written."""
+    figures = []
+    for module in ("sheet", "history"):
+        monkeypatch.setattr(f"vipe.plots.{module}.save_picture", lambda path, figure: figures.append(figure))
+    return figures
+
+
+def test_hits_and_misses_have_their_colours_on_a_sheet(tmp_path, canonical, drawn):
+    cards = [Card(figure=figure_3d(canonical), title="t", hit=hit) for hit in (True, False, None)]
+    save_sheet(tmp_path / "sheet.png", "t", [("row", cards), ("short", cards[:1])])
+    shown = [axis.title.get_color() for axis in drawn[0].axes[:3]]
+    assert shown == [colours()["hit"], colours()["miss"], "black"]
+
+
+def test_a_history_shows_losses_above_and_validation_below_stage_by_stage(tmp_path, drawn):
+    lines = [
+        {"stage": "poses", "step": 1, "loss": 2.0, "kl": 0.5},
+        {"stage": "poses", "step": 2, "loss": 1.0, "kl": 0.4, "val_mpjpe": 0.2},
+        {"stage": "keypoints", "step": 1, "loss": 3.0, "val_hit1": 0.7},
+    ]
+    save_history(tmp_path / "history.png", lines)
+    poses, keypoints, poses_checks, keypoints_checks = drawn[0].axes
+    assert [line.get_label() for line in poses.lines] == ["loss", "kl"]
+    assert poses.lines[0].get_xydata().tolist() == [[1, 2], [2, 1]]
+    assert [line.get_label() for line in poses_checks.lines] == ["validation MPJPE (torso lengths)"]
+    assert [line.get_label() for line in keypoints_checks.lines] == ["validation search Hit@1"]
+    assert (poses.get_title(), keypoints.get_title()) == ("stage: poses", "stage: keypoints")
+    assert (poses.get_yscale(), poses_checks.get_yscale()) == ("log", "linear")
 
 
 def test_answers_are_drawn_on_a_page_and_a_sheet(tmp_path, canonical, rng):

@@ -35,7 +35,7 @@ WORDS = [
     b"9" * 30,
     b"-",
 ]
-SETTINGS = settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=100, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @st.composite
@@ -108,7 +108,7 @@ def packed(suffix, files):
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz", ".tar.zst", ".zip"])
-@settings(SETTINGS, max_examples=60)
+@settings(SETTINGS, max_examples=40)
 @given(edits=mutations())
 def test_archives(suffix, leg_amc, leg_asf, leg, arm_bvh, arm, edits):
     data = mutate(packed(suffix, {"a/01_01.amc": leg_amc, "a/01.asf": leg_asf, "b.bvh": arm_bvh}), edits)

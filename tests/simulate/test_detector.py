@@ -19,7 +19,7 @@ from vipe.simulate import (
     random_views,
     simulate_keypoints,
 )
-from vipe.simulate.detector import EVEN_SPREAD, MISSING_2, OKS_SPREAD, ONE_OFF
+from vipe.simulate.detector import EVEN_SPREAD, MISSING_2, NOISE_006, OKS_SPREAD, ONE_OFF
 from vipe.skeletons import load
 
 BODY = load("coco13")
@@ -332,3 +332,41 @@ def test_views_of_a_list_keep_its_order():
     views = Views.of(CameraRig.load("h36m").cameras)
     assert views.azimuth.tolist() == [camera.azimuth for camera in CameraRig.load("h36m").cameras]
     assert views.distance is None
+
+
+def test_a_swapped_joint_has_the_error_of_the_place_it_takes(standing):
+    left, right = joint("left_wrist"), joint("right_wrist")
+    noise = DetectorNoise(scale=0.05, spread=tuple(float(i == left) for i in range(13)), swap=1.0)
+    true = many(standing, 100)
+    found = disturb(true, noise, np.random.default_rng(0))
+    exact = (found.xy == true.xy[:, [right]]).all(axis=2)  # no error: such a joint lies where the right wrist is
+    swapped = exact[:, left]
+    assert 0.3 < swapped.mean() < 0.9  # arms, or all joints; not legs
+    np.testing.assert_array_equal(exact[:, right], ~swapped)
+    np.testing.assert_array_equal(found.covariance[:, left, 0, 0] > 0, ~swapped)
+    np.testing.assert_array_equal(found.covariance[:, right, 0, 0] > 0, swapped)
+
+
+def test_a_joint_is_seen_from_0_1_m_in_front_of_the_camera(standing):
+    pose = standing.copy()
+    wrist = load("h36m17").index("right_wrist")
+    for ahead, seen in ((0.3, True), (0.02, False)):
+        for _ in range(20):  # the camera looks at the centroid, which moves with the wrist
+            middle = pose[[load("h36m17").index(name) for name in BODY.joints], 0].mean()
+            pose[wrist, 0] = middle + 2.0 - ahead
+        assert project_keypoints(pose[None], FRONT, distance=2.0).mask[0, joint("right_wrist")] == seen
+
+
+def test_the_score_of_a_joint_off_by_0_4_radii_has_fallen_to_1_e(standing):
+    noise = DetectorNoise(scale=0.0, score_jitter=0.0, outlier_count=1, outlier_distance=0.4)
+    found = disturb(many(standing, 50), noise, np.random.default_rng(0))
+    np.testing.assert_allclose(np.sort(found.confidence, axis=1)[:, :2], [[math.exp(-1), 1]] * 50, rtol=1e-4)
+
+
+def test_a_number_is_gaussian_noise_of_that_scale_with_the_usual_scores(standing):
+    found, expected = (
+        simulate_keypoints(standing[None], FRONT, noise=noise, generator=np.random.default_rng(0))
+        for noise in (0.06, NOISE_006)
+    )
+    np.testing.assert_array_equal(found.xy, expected.xy)
+    np.testing.assert_array_equal(found.confidence, expected.confidence)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vipe.errors import ShapeError, SkeletonError
-from vipe.skeletons import convert, detect, known, load
+from vipe.skeletons import Skeleton, convert, detect, known, load
 
 MOCAP = ["bandai", "cc_base", "cmu_asf"]
 
@@ -147,3 +147,8 @@ def test_a_missing_joint_or_conversion_is_named():
         load("h36m17").index("tail")
     with pytest.raises(SkeletonError, match="no conversion to bandai"):
         load("h36m17").weights(load("bandai"))
+
+
+def test_a_users_table_wins_even_over_one_that_explains_more_of_the_file():
+    mine = Skeleton(name="mine", joints=("nose",), parents=(-1,))
+    assert detect(load("coco17").joints, extra=[mine]).name == "mine"

@@ -1,4 +1,4 @@
-"""All commands in one place. What they need is loaded when they run, so that `vipe --help` answers at once."""
+"""All commands in one place. Each loads its modules when it runs, so that `vipe --help` is fast."""
 
 __all__ = ["app", "main"]
 
@@ -17,7 +17,7 @@ from vipe.errors import VipeError
 
 
 def _as_typed(type_: Any, tokens: Sequence[Token]) -> Any:
-    """Read what was typed as cyclopts does, but for fractions, which it would round where a count is asked for."""
+    """Convert as cyclopts does, but refuse fractions for whole numbers, which it would round."""
     if type_ is int:
         for token in tokens:
             if "." in token.value:
@@ -61,9 +61,9 @@ app.command(evaluation)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 when it worked, 2 when the input was wrong, 130 when interrupted.
+    """Run one command and exit: 0 for success, 2 for wrong input, 130 if interrupted, 141 if the output was closed.
 
-    A wrong input is one line on standard error; `--debug` anywhere shows where in the code it was found.
+    Wrong input gives one line on standard error; `--debug` adds the traceback.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(tokens, exit_on_error=False, print_error=False, result_action="return_none", error_console=_STDERR)
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain once more when it flushes at exit.
+        # The reader of the output closed it (`| head`). Without this, Python prints an error when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except (VipeError, CycloptsError, OSError) as error:
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 _STDERR = Console(stderr=True)
 _NOTHING_KEPT = "nothing is half-written, and nothing of this run is kept: run again, it begins anew"
-_KEPT = {  # by the first word of those of which more is true
+_KEPT = {  # by the first word of the command, where more is kept
     "demo": "its finished steps are kept, and the last checkpoint of a training: run it again to go on",
     "generate": "nothing is half-written: the new store is whole, or not there",
     "train": "its last checkpoint is kept, if it came to one: run it again to go on from there",

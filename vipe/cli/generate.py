@@ -42,7 +42,7 @@ def generate(
         ),
     ] = (),
     to_clip: Annotated[str | None, Parameter(help="Clip of the pose to go to; that of --clip if not given.")] = None,
-    to_frame: Annotated[int | None, Parameter(help="Its frame.")] = None,
+    to_frame: Annotated[int | None, Parameter(help="Frame of --to-clip, counted in the source clip.")] = None,
     count: Annotated[int, Parameter(help="Directions, poses on the way, or samples.")] = 8,
     limbs: Annotated[
         tuple[str, ...],

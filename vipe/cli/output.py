@@ -1,4 +1,4 @@
-"""What every command shares: one JSON object or a few lines on standard output, progress on standard error."""
+"""Output of commands: one JSON object or a few lines on standard output, progress on standard error."""
 
 __all__ = ["Json", "Seed", "counted", "emit", "listed", "progress", "table"]
 
@@ -23,17 +23,22 @@ class Advance(Protocol):
     """Moves one bar of a progress display."""
 
     def __call__(self, task: str, done: int | float, total: int | float | None = None, note: str = "") -> None:
-        """Set how far a task is; a task that is named for the first time gets a bar."""
+        """Set the progress of a task; a new name adds a bar."""
 
 
 def emit(result: Mapping[str, Any], *shown: "str | Table", as_json: bool) -> None:
     """Print a command's result: as one JSON object, or as lines and tables for people."""
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+        sys.stdout.flush()  # a closed pipe shows here, where `main` can answer it, instead of at exit
         return
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich itself would exit with 1; `main` decides
+
+    console = Output(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = _WIDE  # a pipe has no width, and rich would fold at 80 columns
     for part in shown:
@@ -41,18 +46,28 @@ def emit(result: Mapping[str, Any], *shown: "str | Table", as_json: bool) -> Non
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """A number and what it counts: "1 clip", "2,000 clips", "0 queries"; `many` where the plural has more than an s."""
+    """A number with its noun: "1 clip", "2,000 clips"; `many` is the plural if it is not `one` with an s.
+
+    Example:
+        >>> counted(2000, "clip"), counted(1, "query", "queries"), counted(0, "query", "queries")
+        ('2,000 clips', '1 query', '0 queries')
+    """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def listed(names: Sequence[object]) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and the number of the others.
+
+    Example:
+        >>> listed(range(7))
+        '0, 1, 2, 3, 4 and 2 more'
+    """
     more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
     return ", ".join(map(str, names[:_LISTED])) + more
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, narrow: bool = False) -> "Table":
-    """Rows of cells in columns, the first to the left, the others to the right; a space less apart if `narrow`."""
+    """Cells in columns; the first column is aligned left, the others right; `narrow` has less space between them."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -93,7 +108,7 @@ def progress() -> Iterator[Advance]:
         Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        # The note gives way in a narrow terminal, never the bar.
+        # In a narrow terminal the note is cut, never the bar.
         TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
     ]
     console = Console(stderr=True)
@@ -104,7 +119,7 @@ def progress() -> Iterator[Advance]:
 
     def advance(task: str, done: int | float, total: int | float | None = None, note: str = "") -> None:
         if not ids:
-            bars.start()  # not before: a command that fails at once prints its one line and nothing else
+            bars.start()  # only now, so that a command that fails at once prints one line and nothing else
         if task not in ids:
             ids[task] = bars.add_task(task, total=total, note=note)
         bars.update(ids[task], completed=done, total=total, note=note)

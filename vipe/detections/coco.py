@@ -1,4 +1,4 @@
-"""COCO keypoint annotations: people marked by hand."""
+"""COCO keypoint annotations: people labelled by hand."""
 
 __all__ = ["OCCLUDED_CONFIDENCE", "read"]
 
@@ -26,6 +26,7 @@ from vipe.detections.rows import (
 )
 from vipe.errors import ReadError
 from vipe.skeletons import Skeleton, load
+from vipe.skeletons.working import COCO13
 
 OCCLUDED_CONFIDENCE = 0.5  # v = 1: the annotator guessed where the joint is behind something
 _VISIBLE_CONFIDENCE = np.array([0.0, OCCLUDED_CONFIDENCE, 1.0])  # by v
@@ -70,21 +71,21 @@ def read(
 ) -> Keypoints:
     """Read COCO annotation JSON: `{"images", "annotations", "categories"}`, (x, y, v) a keypoint.
 
-    v = 2 (visible) is confidence 1, v = 1 (occluded) is `OCCLUDED_CONFIDENCE`, v = 0 is not seen. Joints come by the
-    names of the annotation's category, COCO's 17 where the file lists no categories; what is not of a category with
-    keypoints is passed over. Every person stays a row, in file order: people with no keypoint, crowds (`iscrowd`, a
-    region of many people), and people whose keypoints are those of an earlier one of the same image, with nothing
-    seen and a note that says so.
+    v = 2 (visible) is confidence 1, v = 1 (occluded) is `OCCLUDED_CONFIDENCE`, v = 0 is not seen. The annotation's
+    category names the joints; a file without categories has COCO's 17. Annotations of a category without keypoints are
+    ignored. Every person stays a row, in file order. Three kinds of rows have nothing seen, and a note with the reason:
+    people without keypoints, crowds (`iscrowd`, a region of many people), and people with the same keypoints as an
+    earlier one of the image.
 
     Args:
         data: The file's bytes.
         name: What to call it in errors.
-        min_confidence: Joints below are not seen; above `OCCLUDED_CONFIDENCE` it leaves the visible ones.
-        on_empty: Called with the id of each image that the file lists and that shows no person, in order.
+        min_confidence: Joints below are not seen. Above `OCCLUDED_CONFIDENCE` only visible joints remain.
+        on_empty: Called with the id of each listed image without a person, in order.
 
     Raises:
-        ReadError: If it is not such a file, holds no person, a person is broken, or two of one image have the same
-            id; gives the annotation's place.
+        ReadError: If it is not such a file, holds no person, a person is broken, or two people of one image have the
+            same id; names the annotation.
     """
     check_confidence(min_confidence)
     file = decode(data, _ANNOTATIONS, name)
@@ -143,15 +144,14 @@ def _body(category: _Category, name: str) -> Skeleton | None:
     where = f"{name}: category {category.id!r} ({category.name!r})"
     if twice := sorted({joint for joint in joints if joints.count(joint) > 1}):
         raise ReadError(f"{where}: keypoints named twice: {', '.join(twice)}")
-    target = load("coco13")
-    missing = [joint for joint in target.joints if joint not in joints]
+    missing = [joint for joint in COCO13.joints if joint not in joints]
     if set(missing) - {"nose"}:
         raise ReadError(
             f"{where}: no conversion to coco13: its keypoints lack {', '.join(missing)}; it has {', '.join(joints)}"
         )
-    table = {joint: None if joint in missing else {joint: 1.0} for joint in target.joints}
+    table = {joint: None if joint in missing else {joint: 1.0} for joint in COCO13.joints}
     parents = (-1,) * len(joints)
-    return Skeleton(name=f"category {category.id}", joints=joints, parents=parents, conversions={target.name: table})
+    return Skeleton(name=f"category {category.id}", joints=joints, parents=parents, conversions={COCO13.name: table})
 
 
 def _is_person(annotation: _Annotation, bodies: Mapping[Id, Skeleton | None], name: str, i: int) -> bool:
@@ -167,7 +167,7 @@ def _is_person(annotation: _Annotation, bodies: Mapping[Id, Skeleton | None], na
 
 
 def _refuse_ids_given_twice(people: Sequence[tuple[int, _Annotation]], name: str) -> None:
-    """An id that two people of one image share says neither who they are nor which of them is meant."""
+    """Refuse two people of one image with the same id: it could not name one of them."""
     first: dict[tuple[Id, Id], tuple[int, _Annotation]] = {}
     for i, row in people:
         if row.id is None:

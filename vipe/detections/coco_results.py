@@ -1,4 +1,4 @@
-"""COCO keypoint results: what a detector, or a tracker, found."""
+"""COCO keypoint results: the output of a detector or a tracker."""
 
 __all__ = ["read", "write"]
 
@@ -38,17 +38,18 @@ _RESULTS = msgspec.json.Decoder(list[_Result])
 def read(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
     """Read COCO results JSON: a list of `{"image_id", "category_id", "keypoints", "score"}`, (x, y, score) a keypoint.
 
-    COCO's 17 joints, and `track_id` where a tracker wrote it; the image's size is not in such a file. People whose
-    every score is too low, or whose keypoints are those of an earlier one of the same image, stay rows, with a note.
+    Joints are COCO's 17; `track_id` is read if a tracker wrote it. The format has no image size. Two kinds of people
+    stay rows with nothing seen and a note: those whose every score is too low, and those with the same keypoints as an
+    earlier one of the image.
 
     Args:
         data: The file's bytes.
         name: What to call it in errors.
-        min_confidence: Joints that score below are not seen, nor those that score 0; a score a little above 1, as the
-            peak of a heatmap may be, counts as 1.
+        min_confidence: Joints that score below, or 0, are not seen. A score a little above 1, as the peak of a heatmap
+            may be, counts as 1.
 
     Raises:
-        ReadError: If it is not such a file, holds no person, or a person is broken; gives the result's place.
+        ReadError: If it is not such a file, holds no person, or a person is broken; names the result.
     """
     check_confidence(min_confidence)
     rows = decode(data, _RESULTS, name)
@@ -76,10 +77,10 @@ def read(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> K
 
 
 def write(path: str | Path, people: Keypoints) -> None:
-    """Write people as a detector would: COCO results JSON, 17 keypoints each; what coco13 lacks has score 0.
+    """Write people as COCO results JSON, 17 keypoints each; joints that coco13 lacks have score 0.
 
     Args:
-        path: The file; replaced if it exists, whole or not at all.
+        path: The file; it is replaced whole or not at all.
         people: On coco13.
     """
     matrix, _ = load("coco17").weights(people.skeleton)

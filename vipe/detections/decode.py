@@ -1,4 +1,4 @@
-"""JSON from outside as typed values, with errors that say where."""
+"""JSON from outside as typed values; errors name the place in the file."""
 
 __all__ = ["decode"]
 

@@ -1,4 +1,4 @@
-"""Any keypoint file: its format is told from its content."""
+"""Any keypoint file: its content shows its format."""
 
 __all__ = ["read_keypoints"]
 
@@ -15,7 +15,7 @@ from vipe.errors import ReadError
 
 
 class _Keys(msgspec.Struct):
-    """The keys that tell the formats apart; their values are not looked into."""
+    """The keys by which the formats differ; their values are not parsed."""
 
     annotations: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     people: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -33,18 +33,28 @@ def read_keypoints(
 ) -> Keypoints:
     """Read the people of a keypoint file on coco13: COCO annotations, COCO results, or OpenPose.
 
-    A folder is read as the frames of one video, an OpenPose file each. People of whom nothing is seen stay rows with
-    an all-False mask, and `note` says why. Ids of images are as the file has them, numbers or text.
+    A folder is read as the frames of one video, one OpenPose file each. People without any seen joint stay rows with an
+    all-False mask, and `note` gives the reason. Image ids are those of the file, numbers or text.
 
     Args:
-        path: A .json file, or a folder of OpenPose's.
+        path: A .json file, or a folder of OpenPose files.
         min_confidence: Joints below are not seen. Hand-marked joints have confidence 1, or 0.5 where occluded.
-        on_empty: Called with the id of each image that shows nobody, where the file says so: frames of a folder, and
-            images that COCO annotations list.
+        on_empty: Called with the id of each image without people: empty frames of a folder, and images that COCO
+            annotations list without a person. COCO results do not list such images.
 
     Raises:
-        ReadError: If the file cannot be read, is of no such format, holds no person, or is broken somewhere; names
-            the file, the place, what was found and what was expected.
+        ReadError: If the file cannot be read, has none of these formats, holds no person, or is broken; names the file
+            and the place, and says what was found and what was expected.
+
+    Example:
+        >>> import json, tempfile
+        >>> person = {"image_id": 7, "category_id": 1, "keypoints": [10, 20, 0.9] * 17, "score": 0.9}
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        ...     json.dump([person], file)
+        ...     file.flush()
+        ...     people = read_keypoints(file.name)
+        >>> people.image_id, int(people.mask.sum())
+        ((7,), 13)
     """
     path = Path(path)
     try:

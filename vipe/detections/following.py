@@ -1,7 +1,6 @@
-"""Who is who from frame to frame and from camera to camera (numpy)."""
+"""Matching people over the frames of a video, and over the cameras of one moment (numpy)."""
 
 __all__ = ["follow", "frame_numbers", "pieces", "together"]
-
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, Integer
@@ -18,7 +17,7 @@ _LEAST_SHARED = 3  # joints seen in both frames, without which two people cannot
 
 
 def frame_numbers(people: Keypoints) -> Int64[Array, " N"]:
-    """The frame each person was seen in: `frame`, or else image ids that are numbers, or else images as they come."""
+    """The frame of each person: `frame` if given, else image ids if they are numbers, else the order of the images."""
     if people.frame is not None:
         return people.frame.astype(np.int64)
     ids = people.image_id
@@ -30,17 +29,17 @@ def frame_numbers(people: Keypoints) -> Int64[Array, " N"]:
 
 
 def follow(people: Keypoints) -> Int64[Array, " N"]:
-    """Say which people of a video are one person: the numbers of a tracker, or else by how little the joints move.
+    """Match the people of a video over its frames: by the numbers of a tracker, or else by how little the joints move.
 
-    Where the keypoints bring no track for anybody, each frame's people are matched with those seen last, so that the
-    distances of joints seen in both sum to the least; nobody goes on as a person who was further off than their own
-    size, or was not seen for 10 frames.
+    If the keypoints have no tracks at all, each frame's people are matched with the last sighting of each track. The
+    matching minimizes the sum of distances of joints seen in both. A track does not continue over a distance above the
+    person's own size, nor after 10 frames without a sighting.
 
     Args:
         people: Of all frames of one video.
 
     Returns:
-        Track numbers from 0, by first frame; -1 for people of whom nothing can be compared.
+        Track numbers from 0, by first frame; -1 for people with too few seen joints to be matched.
 
     Raises:
         VipeError: If these are photos, not the frames of a video: their sizes differ, or nobody is seen in two of them.
@@ -78,7 +77,9 @@ def follow(people: Keypoints) -> Int64[Array, " N"]:
 
 
 def pieces(track: Integer[Array, " N"], time: Float[Array, " N"], seconds: float) -> Int64[Array, " N"]:
-    """Cut tracks into pieces of some length from their start on, numbered by track and time; -1 stays -1.
+    """Cut tracks into pieces of a length in seconds, counted from each track's start; -1 stays -1.
+
+    Pieces are numbered by track, then time.
 
     Raises:
         VipeError: If `seconds` is not above 0.
@@ -95,10 +96,10 @@ def pieces(track: Integer[Array, " N"], time: Float[Array, " N"], seconds: float
 
 
 def together(people: Keypoints) -> Int64[Array, " N"]:
-    """Number the people of images that show one moment: by track where the file has them, or one person an image.
+    """Number the people of images of one moment: by track if the file has tracks, else all as the same person.
 
     Raises:
-        VipeError: If an image shows several people and nothing says who is who.
+        VipeError: If an image shows several people and the file has no tracks.
     """
     if people.track is not None:
         return people.track.astype(np.int64)

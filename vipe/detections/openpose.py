@@ -35,16 +35,16 @@ _FRAME_FILE = msgspec.json.Decoder(_Frame)
 def read(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
     """Read one frame: 75 numbers (BODY_25) or 54 a person, (x, y, score) a joint, zeros where none was found.
 
-    Such a file holds neither an image's name nor its size: the image is called by the file's name.
+    Such a file holds neither the image's name nor its size; `image_id` is the name of the file.
 
     Args:
         data: The file's bytes.
         name: What to call it in errors, and its last part without `_keypoints.json` in `image_id`.
-        min_confidence: Joints that score below are not seen; people without any stay rows, with a note. A score a
-            little above 1 counts as 1.
+        min_confidence: Joints that score below are not seen; people without any seen joint stay rows, with a note. A
+            score a little above 1 counts as 1.
 
     Raises:
-        ReadError: If it is not such a file, holds no person, or a person is broken; gives the person's place.
+        ReadError: If it is not such a file, holds no person, or a person is broken; names the person.
     """
     check_confidence(min_confidence)
     keypoints = _read_frame(data, name, min_confidence)
@@ -58,8 +58,8 @@ def read_folder(
 ) -> Keypoints:
     """Read the frames of one video: every .json file of a folder, in the order of their numbers.
 
-    `frame` is the number in the file's name (`video_000000000012_keypoints.json`), or the place in the order of names
-    if not every file has one. Frames without a person give no row, but count.
+    `frame` is the number in the file's name (`video_000000000012_keypoints.json`). If a file has no number, frames are
+    numbered in the order of names. Frames without a person give no row, but are numbered too.
 
     Args:
         folder: The video.

@@ -1,4 +1,4 @@
-"""Flat rows of numbers, (x, y, score) a joint, as people, with errors that say where (numpy)."""
+"""People from flat rows of numbers, (x, y, score) a joint; errors name the place in the file (numpy)."""
 
 __all__ = [
     "Id",
@@ -23,17 +23,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from vipe.arrays import Array
-from vipe.detections.keypoints import Keypoints
+from vipe.detections.keypoints import MIN_CONFIDENCE, Keypoints
 from vipe.errors import ReadError, VipeError
-from vipe.skeletons import Skeleton, load
+from vipe.skeletons import Skeleton
+from vipe.skeletons.working import COCO13
 
 Id = int | str  # of an image, as the file has it
 Track = Annotated[int, msgspec.Meta(ge=-1, lt=2**53)]  # as in PoseTrack's files
 
-# A joint off by half a body costs a query more than a joint it lacks (35 against 54 hits of 100 at first place), so
-# what a detector itself calls a guess is left out; HRNet's rescoring draws the line at the same score.
-MIN_CONFIDENCE = 0.2
-MAX_PIXEL = 1e6  # no image is that wide; beyond it float32 has no pixels left to tell apart
+MAX_PIXEL = 1e6  # no image is that wide, and beyond it float32 cannot resolve a pixel
 # Detectors that score a joint by the peak of its heatmap end a little outside 0 to 1 (reported: OpenPose 1.4, RSN 1.3,
 # RTMPose 1.1). Others use another scale: Detectron2 goes beyond 5, AlphaPose's first version to 6, torchvision gives
 # logits, some give percents; and 2 is what COCO's annotations call visible.
@@ -74,16 +72,16 @@ def triples(
 def check_scores(
     score: Float[Array, "N joints"], body: Skeleton, where: Callable[[int], str], *, flags: bool = False
 ) -> None:
-    """Refuse scores of another scale than 0 to 1; what a heatmap's peak is above 1 or below 0 passes.
+    """Refuse scores of another scale than 0 to 1. Scores a little outside, as heatmap peaks may be, are accepted.
 
     Args:
         score: Of each joint of each person.
         body: Whose joints they are.
         where: Gives the place of a row for errors.
-        flags: Whether they may be COCO's visibility flags (0, 1, 2), taken for scores.
+        flags: Whether the format is one where visibility flags (0, 1, 2) are mistaken for scores.
 
     Raises:
-        ReadError: If one is; names the joint, and what to do.
+        ReadError: If a score is of another scale; names the joint and the remedy.
     """
     wrong = (score <= _SCORES[0]) | (score >= _SCORES[1])
     if not wrong.any():
@@ -116,7 +114,7 @@ def to_coco13(
         seen: Which joints count as seen.
         source: The skeleton of the rows.
         image_ids: One a row.
-        unseen: The note on a row of which coco13 sees nothing.
+        unseen: The note on a row in which no joint of coco13 is seen.
         person: The number of each person in their image; counted if not given.
         image_size: Width and height in pixels, one a row.
     """
@@ -128,7 +126,7 @@ def to_coco13(
         person=count_people(image_ids) if person is None else person,
         image_size=image_size,
         skeleton=source,
-    ).to(load("coco13"))
+    ).to(COCO13)
     notes = tuple("" if any_seen else unseen for any_seen in np.any(keypoints.mask, axis=1).tolist())
     return replace(keypoints, note=notes)
 
@@ -150,7 +148,7 @@ def given_tracks(numbers: Sequence[int | None]) -> Int64[Array, " N"] | None:
 
 
 def without_repeats(people: Keypoints, called: Sequence[str]) -> Keypoints:
-    """People who are there twice in one image count once: the later row has nothing seen, and a note.
+    """Count people listed twice in one image once: the later row gets an all-False mask and a note.
 
     Args:
         people: On coco13.
@@ -167,6 +165,6 @@ def without_repeats(people: Keypoints, called: Sequence[str]) -> Keypoints:
 
 
 def check_confidence(min_confidence: float) -> None:
-    """Refuse a threshold that is no probability."""
+    """Refuse a threshold outside 0 to 1."""
     if not 0 <= min_confidence <= 1:
         raise VipeError(f"min_confidence must be from 0 to 1, got {min_confidence}")

@@ -125,7 +125,7 @@ class LearnedEncoder(Generic[N]):
 
     def _of_people(
         self, keypoints: Keypoints, describe: Callable[[Tensor, Tensor], Tensor], *row: int
-    ) -> Float32[Array, "N *row"]:
+    ) -> Float32[Array, " N *row"]:
         """What a network makes of everybody's normalized keypoints and of which of them are seen.
 
         Raises:

@@ -11,11 +11,11 @@ from torch import Tensor
 from vipe.errors import ShapeError
 
 SHORTEST = 1e-6
-"""A bone not longer than this (a micrometre, in metres) has no direction; it counts as of length zero."""
+"""A bone not longer than this (a micrometre, in metres) has no direction; its length counts as zero."""
 
 
 def bone_vectors(poses: Float[Tensor, "*batch J 3"], parents: Sequence[int]) -> Float[Tensor, "*batch B 3"]:
-    """Child minus parent of every bone, in the order of `Skeleton.bones` (by child), in the unit of the poses.
+    """The vector of every bone, child minus parent, in the order of `Skeleton.bones` and the unit of the poses.
 
     Args:
         poses: Joint positions in any space.
@@ -23,6 +23,12 @@ def bone_vectors(poses: Float[Tensor, "*batch J 3"], parents: Sequence[int]) -> 
 
     Raises:
         ShapeError: If the poses do not have one joint for each entry of `parents`.
+
+    Example:
+        >>> arm = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 3.0], [4.0, 0.0, 3.0]])
+        >>> bone_vectors(arm, parents=(-1, 0, 1))
+        tensor([[0., 0., 2.],
+                [4., 0., 0.]])
     """
     _check(poses, parents)
     children = [child for child, parent in enumerate(parents) if parent >= 0]
@@ -32,10 +38,19 @@ def bone_vectors(poses: Float[Tensor, "*batch J 3"], parents: Sequence[int]) -> 
 def bone_lengths(poses: Float[Tensor, "*batch J 3"], parents: Sequence[int]) -> Float[Tensor, "*batch B"]:
     """Length of every bone, in the order of `Skeleton.bones` and the unit of the poses.
 
-    A bone not longer than `SHORTEST` has length exactly 0 and gradient 0 (the norm has none there).
+    A bone not longer than `SHORTEST` has length exactly 0, and gradient 0, because the norm has no gradient at 0.
+
+    Args:
+        poses: Joint positions in any space.
+        parents: The skeleton's parents, -1 for a root, every parent before its children.
 
     Raises:
         ShapeError: If the poses do not have one joint for each entry of `parents`.
+
+    Example:
+        >>> arm = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 3.0], [4.0, 0.0, 3.0]])
+        >>> bone_lengths(arm, parents=(-1, 0, 1))
+        tensor([2., 4.])
     """
     return safe_norm(bone_vectors(poses, parents))[0]
 
@@ -51,7 +66,14 @@ def from_bone_vectors(
         root: Where the root joint goes; the origin by default.
 
     Raises:
-        ShapeError: If the number of vectors is not that of the bones.
+        ShapeError: If the number of vectors differs from the number of bones.
+
+    Example:
+        >>> vectors = torch.tensor([[0.0, 0.0, 2.0], [4.0, 0.0, 0.0]])
+        >>> from_bone_vectors(vectors, parents=(-1, 0, 1), root=torch.tensor([0.0, 0.0, 1.0]))
+        tensor([[0., 0., 1.],
+                [0., 0., 3.],
+                [4., 0., 3.]])
     """
     bones = sum(parent >= 0 for parent in parents)
     if vectors.ndim < 2 or vectors.shape[-2:] != (bones, 3):
@@ -71,7 +93,7 @@ def from_bone_vectors(
 def with_bone_lengths(
     poses: Float[Tensor, "*batch J 3"], lengths: Float[Tensor, "*#batch B"], parents: Sequence[int]
 ) -> Float[Tensor, "*batch J 3"]:
-    """The same bone directions and root with other bone lengths: the pose on another body.
+    """The pose on another body: the same bone directions and root, other bone lengths.
 
     Args:
         poses: Joint positions in any space.
@@ -83,6 +105,13 @@ def with_bone_lengths(
 
     Raises:
         ShapeError: If poses or lengths do not fit the parents.
+
+    Example:
+        >>> arm = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 3.0], [4.0, 0.0, 3.0]])
+        >>> with_bone_lengths(arm, torch.tensor([1.0, 1.0]), parents=(-1, 0, 1))
+        tensor([[0., 0., 1.],
+                [0., 0., 2.],
+                [1., 0., 2.]])
     """
     vectors = bone_vectors(poses, parents)
     if lengths.shape[-1:] != vectors.shape[-2:-1]:
@@ -97,10 +126,10 @@ def safe_norm(
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
     """Length and 1 / length over the last axis; both 0, with gradient 0, where the length is at most `SHORTEST`."""
     square = vectors.square().sum(-1)
-    given = square > SHORTEST**2
-    # Two wheres: the first keeps sqrt and division off zero, so that no infinite gradient is multiplied by 0.
-    norm = torch.where(given, square, 1.0).sqrt()
-    return torch.where(given, norm, 0.0), torch.where(given, 1.0 / norm, 0.0)
+    long = square > SHORTEST**2
+    # Two wheres: the first keeps zero away from sqrt and division, so that no infinite gradient is multiplied by 0.
+    norm = torch.where(long, square, 1.0).sqrt()
+    return torch.where(long, norm, 0.0), torch.where(long, 1.0 / norm, 0.0)
 
 
 def _check(poses: Tensor, parents: Sequence[int]) -> None:

@@ -1,11 +1,14 @@
-"""Pinhole cameras: where they stand and look, and where points fall in their image (torch)."""
+"""Pinhole cameras: their place and direction, and the image of world points (torch)."""
 
-__all__ = ["in_front", "look_at", "project", "to_camera"]
+__all__ = ["NEAREST", "in_front", "look_at", "project", "to_camera"]
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+NEAREST = 0.1
+"""Metres in front of a camera from which on a point counts as visible."""
 
 
 def look_at(
@@ -15,16 +18,15 @@ def look_at(
     roll: Float[Tensor, "*#batch"],
     target: Float[Tensor, "*#batch 3"],
 ) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3"]]:
-    """Cameras on spheres around `target`, looking at it, the world's z up in the image before the roll.
+    """Cameras on spheres around `target` that look at it; before the roll the world's z is up in the image.
 
     The camera centre is `target + distance * (cos el cos az, cos el sin az, sin el)`: azimuth from world x
-    towards y, elevation above the horizontal plane. Roll turns the camera clockwise about its viewing axis (x
-    towards y in image axes, as seen by the camera), so that the image turns counterclockwise. All arguments
-    broadcast.
+    towards y, elevation above the horizontal plane. A positive roll turns the camera clockwise about its viewing axis
+    (image x towards image y), so the image turns counterclockwise. All arguments broadcast.
 
     Args:
         azimuth: Radians.
-        elevation: Radians. At +-pi/2 up is ambiguous; the limit along the azimuth is taken, which is defined.
+        elevation: Radians. At +-pi/2, where "up" is ambiguous, the result is the limit along the azimuth.
         distance: Metres, above 0.
         roll: Radians.
         target: World point on the optical axis, metres.
@@ -32,6 +34,12 @@ def look_at(
     Returns:
         `R_cam_world` and `t_cam`: a world point X is at `R_cam_world X + t_cam` in camera space (x right, y down,
         z forward).
+
+    Example:
+        >>> zero = torch.tensor(0.0)
+        >>> R_cam_world, t_cam = look_at(zero, zero, torch.tensor(4.0), zero, target=torch.zeros(3))
+        >>> torch.equal(t_cam, torch.tensor([0.0, 0.0, 4.0]))  # the target lies 4 m ahead
+        True
     """
     batch = np.broadcast_shapes(azimuth.shape, elevation.shape, distance.shape, roll.shape, target.shape[:-1])
     azimuth, elevation, roll = azimuth.expand(batch), elevation.expand(batch), roll.expand(batch)
@@ -48,7 +56,12 @@ def look_at(
 def to_camera(
     points: Float[Tensor, "*#batch J 3"], R_cam_world: Float[Tensor, "*#batch 3 3"], t_cam: Float[Tensor, "*#batch 3"]
 ) -> Float[Tensor, "*batch J 3"]:
-    """World points in camera space (x right, y down, z forward), metres."""
+    """World points in camera space (x right, y down, z forward), metres.
+
+    Example:
+        >>> to_camera(torch.tensor([[0.0, 0.0, 1.0]]), torch.eye(3), torch.tensor([0.0, 0.0, 4.0]))
+        tensor([[0., 0., 5.]])
+    """
     return points @ R_cam_world.mT + t_cam[..., None, :]
 
 
@@ -56,9 +69,15 @@ def in_front(
     points: Float[Tensor, "*#batch J 3"],
     R_cam_world: Float[Tensor, "*#batch 3 3"],
     t_cam: Float[Tensor, "*#batch 3"],
-    near: float = 0.1,
+    near: float = NEAREST,
 ) -> Bool[Tensor, "*batch J"]:
-    """Whether each world point is farther than `near` metres in front of the camera, so that it has an image."""
+    """Whether each world point lies more than `near` metres in front of the camera.
+
+    Example:
+        >>> points = torch.tensor([[0.0, 0.0, 4.0], [0.0, 0.0, -4.0]])
+        >>> in_front(points, torch.eye(3), torch.zeros(3))
+        tensor([ True, False])
+    """
     return to_camera(points, R_cam_world, t_cam)[..., 2] > near
 
 
@@ -79,12 +98,17 @@ def project(
         center: Principal point in pixels; (0, 0) is the top left corner of the image.
 
     Returns:
-        Pixels, x right and y down. A point in or behind the camera's plane has no image and gives NaN: ask
-        `in_front` first where that can happen. Such points take no part in gradients.
+        Pixels, x right and y down. A point in or behind the camera's plane has no image: it gives NaN and no gradient.
+        Where that can happen, call `in_front` first.
+
+    Example:
+        >>> points = torch.tensor([[0.5, 1.0, 4.0]])
+        >>> project(points, torch.eye(3), torch.zeros(3), torch.tensor(800.0), torch.tensor([320.0, 240.0]))
+        tensor([[420., 440.]])
     """
     camera = to_camera(points, R_cam_world, t_cam)
     depth = camera[..., 2:]
-    seen = depth > 0
-    xy = camera[..., :2] / torch.where(seen, depth, 1.0)
+    ahead = depth > 0
+    xy = camera[..., :2] / torch.where(ahead, depth, 1.0)
     pixels = focal[..., None, None] * xy + center[..., None, :]
-    return torch.where(seen, pixels, torch.nan)
+    return torch.where(ahead, pixels, torch.nan)

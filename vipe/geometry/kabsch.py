@@ -14,7 +14,7 @@ def kabsch(
 ) -> Float[Tensor, "*batch 3 3"]:
     """Find the rotation R minimizing sum_i |target_i - R source_i|^2.
 
-    Points are taken from the origin: center both sets first if their means differ. R is always
+    The rotation is about the origin: center both sets first if their means differ. R is always
     proper (det R = +1), so a mirrored body is never "aligned" by reflection.
 
     Args:
@@ -29,6 +29,12 @@ def kabsch(
 
     Reference:
         Kabsch 1976. Fixes the global rotation in Levy & Shrivastava 2024 (V-VIPE), eq. 1.
+
+    Example:
+        >>> quarter_turn = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+        >>> points = torch.eye(3)
+        >>> (kabsch(points, points @ quarter_turn.mT) - quarter_turn).abs().max() < 1e-6
+        tensor(True)
     """
     if source.shape != target.shape:
         raise ShapeError(f"source and target need one shape, got {tuple(source.shape)} and {tuple(target.shape)}")
@@ -38,11 +44,11 @@ def kabsch(
 def nearest_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
     """The rotation R with the largest trace(R^T M): the nearest one to M, never a reflection.
 
-    Computed by SVD, in float32 at least, whatever the dtype of M. Not unique, but still a rotation, where the two
-    smaller singular values are 0, or equal with det M < 0.
+    The SVD runs in float32 at least, whatever the dtype of M. Where the two smaller singular values are 0, or equal
+    with det M < 0, several rotations are nearest; the result is one of them.
     """
     u, s, vt = torch.linalg.svd(matrix.to(torch.promote_types(matrix.dtype, torch.float32)))
-    # The best orthogonal matrix may be a reflection; turning the axis that matters least repairs it.
+    # The best orthogonal matrix may be a reflection. Negating the axis of the least singular value repairs that.
     turn = torch.cat([torch.ones_like(s[..., :2]), torch.linalg.det(u @ vt)[..., None]], dim=-1)
     rotation: Tensor = (u * turn[..., None, :]) @ vt
     return rotation.to(matrix.dtype)

@@ -1,7 +1,7 @@
 """Arithmetic on many poses at once: joints first, poses last, in blocks that fit the cache (torch).
 
-A pose is 51 numbers, too few to fill a vector unit or to be worth a call. With poses on the last, contiguous axis
-("planes": `J 3 N`) every step of a formula is one pass over thousands of poses, forward and backward.
+The 51 numbers of one pose are too few to fill a vector unit or to be worth a call. With poses on the last, contiguous
+axis ("planes": `J 3 N`) every step of a formula is one pass over thousands of poses, forward and backward.
 """
 
 __all__ = ["dot", "from_planes", "in_blocks", "rotate", "to_planes"]
@@ -14,8 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vipe.arrays import blocks
+
 BLOCK = 8192
-"""Poses a block: 1.7 MB a copy in float32; fewer, and calls cost more than sums; more, and they leave the cache."""
+"""Poses in a block: 1.7 MB in float32. With fewer, calls cost more than sums; with more, they do not fit the cache."""
 
 
 def to_planes(points: Float[Tensor, "*batch J 3"]) -> Float[Tensor, "J 3 N"]:
@@ -35,12 +37,12 @@ def from_planes(planes: Float[Tensor, "J K N"], batch: torch.Size) -> Float[Tens
 def dot(a: Float[Tensor, "*#J 3 #N"], b: Float[Tensor, "*#J 3 #N"]) -> Float[Tensor, "*J N"]:
     """Inner product over the coordinates."""
     total = a[..., 0, :] * b[..., 0, :]
-    # In place, here and below: no gradient needs the sum on its way, and the cache has room for something else.
+    # In place, here and below: no gradient needs the partial sums, and the cache has room for something else.
     return total.addcmul_(a[..., 1, :], b[..., 1, :]).addcmul_(a[..., 2, :], b[..., 2, :])
 
 
 def rotate(rotation: Float[Tensor, "3 3 N"], vectors: Float[Tensor, "J 3 N"]) -> Float[Tensor, "J 3 N"]:
-    """R v for every vector of every pose (any matrix will do)."""
+    """R v for every vector of every pose; R may be any matrix."""
     total = rotation[:, 0] * vectors[:, :1]
     return total.addcmul_(rotation[:, 1], vectors[:, 1:2]).addcmul_(rotation[:, 2], vectors[:, 2:])
 
@@ -48,9 +50,9 @@ def rotate(rotation: Float[Tensor, "3 3 N"], vectors: Float[Tensor, "J 3 N"]) ->
 def in_blocks(work: Callable[[slice], None], count: int, block: int = BLOCK) -> None:
     """Call `work` with slices that cover `count` rows, without gradients, on as many cores as torch may use.
 
-    Returns when all is done; the first error of a block is raised again here.
+    Returns when all blocks are done; raises the first error of a block.
     """
-    slices = [slice(start, min(start + block, count)) for start in range(0, count, block)]
+    slices = list(blocks(count, block))
     threads = torch.get_num_threads()
 
     def without_gradients(rows: slice) -> None:
@@ -62,7 +64,7 @@ def in_blocks(work: Callable[[slice], None], count: int, block: int = BLOCK) -> 
             without_gradients(rows)
         return
     try:
-        # One thread a block: torch's own division of every single step over the cores would cost more than the step.
+        # One thread a block: if torch divided every single step over the cores, that would cost more than the step.
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for _ in pool.map(without_gradients, slices):
                 pass

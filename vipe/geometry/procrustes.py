@@ -1,4 +1,4 @@
-"""Similarity alignment of poses and the distance that is left after it (torch)."""
+"""Similarity alignment of poses, and the distance that remains after it (torch)."""
 
 __all__ = ["align", "procrustes_mpjpe"]
 
@@ -14,7 +14,8 @@ from vipe.geometry.kabsch import nearest_rotation
 from vipe.geometry.planes import BLOCK, dot, from_planes, in_blocks, rotate, to_planes
 
 TIED = 1e-6
-"""If another rotation fits as well to this share of the whole, an SVD picks one: the closed form divides by the gap."""
+"""Two rotations that fit equally well to this relative accuracy are tied, and an SVD picks one: the closed form would
+divide by the gap between them."""
 
 
 def align(
@@ -22,23 +23,29 @@ def align(
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3"]]:
     """Find scale s, rotation R and shift t minimizing sum_j |target_j - (s R source_j + t)|^2.
 
-    R is always proper (det R = +1): a mirrored pose is not aligned by reflection. Closed form, no SVD: see
-    `_fit_rotation`.
+    R is always proper (det R = +1): a mirrored pose is not aligned by reflection. The solution is a closed form without
+    SVD; `_fit_rotation` derives it.
 
     Args:
         source: Points to move, in any unit; broadcasts.
         target: Where they should land; its unit is that of t.
 
     Returns:
-        s, R and t; the moved points are `s[..., None, None] * source @ R.mT + t[..., None, :]`. Where several rotations
-        fit equally well (all points on one line, say) one of them, with gradient 0. Where all points of the source
-        coincide, s is 1 and R the identity; where those of the target do, s is 0.
+        s, R and t; the moved points are `s[..., None, None] * source @ R.mT + t[..., None, :]`. If several rotations
+        fit equally well (all points on one line, for example), R is one of them and has gradient 0. If all points of
+        the source coincide, s is 1 and R the identity. If all points of the target coincide, s is 0.
 
     Raises:
         ShapeError: If the joints differ, or the batches do not broadcast.
 
     Reference:
-        Umeyama 1991 (the problem, by SVD).
+        Umeyama 1991 (the problem, solved by SVD).
+
+    Example:
+        >>> source = torch.eye(3)
+        >>> scale, _, shift = align(source, 2 * source + 5)
+        >>> round(scale.item(), 4), [round(value, 4) for value in shift.tolist()]
+        (2.0, [5.0, 5.0, 5.0])
     """
     batch = _check(source, target)
     a = to_planes(source.expand(*batch, *source.shape[-2:]))
@@ -52,21 +59,28 @@ def align(
 def procrustes_mpjpe(
     source: Float[Tensor, "*#batch J 3"], target: Float[Tensor, "*#batch J 3"]
 ) -> Float[Tensor, "*batch"]:
-    """Mean distance per joint once the source is aligned to the target by rotation, scale and shift (see `align`).
+    """Mean distance per joint after the source is aligned to the target by rotation, scale and shift (see `align`).
 
-    Any number of pairs: without gradients and on the CPU it works block by block on all cores and never holds the
-    broadcast poses, so `procrustes_mpjpe(queries[:, None], gallery)` is the way to compare all with all.
+    `procrustes_mpjpe(queries[:, None], gallery)` compares all queries with all poses of a gallery: without gradients,
+    on the CPU, it works block by block on all cores and never holds the broadcast poses.
 
     Args:
         source: Poses to move, in any unit; broadcasts.
         target: Poses to compare with; their unit is that of the result.
 
     Returns:
-        Distances. Not symmetric: the scale is the target's. Zero where all joints of the target coincide, as
-        the best scale is 0 there; defined and finite for every finite input.
+        Distances, finite for every finite input. They are not symmetric: the scale is the target's. If all joints of
+        the target coincide, the best scale and the distance are 0.
 
     Raises:
         ShapeError: If the joints differ, or the batches do not broadcast.
+
+    Example:
+        >>> pose = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]])
+        >>> moved = 3 * pose + 7
+        >>> mirrored = pose * torch.tensor([-1.0, 1.0, 1.0])
+        >>> [round(value, 3) for value in procrustes_mpjpe(torch.stack([moved, mirrored]), pose).tolist()]
+        [0.0, 0.551]
     """
     batch = _check(source, target)
     a, b = source.expand(*batch, *source.shape[-2:]), target.expand(*batch, *target.shape[-2:])

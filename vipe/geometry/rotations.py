@@ -21,6 +21,11 @@ def random_rotation(
 
     Reference:
         Shoemake 1992: a direction drawn uniformly on the sphere in four dimensions, read as a unit quaternion.
+
+    Example:
+        >>> rotation = random_rotation(5, generator=torch.Generator().manual_seed(0))
+        >>> rotation.shape, [round(value, 6) for value in torch.linalg.det(rotation).tolist()]
+        (torch.Size([5, 3, 3]), [1.0, 1.0, 1.0, 1.0, 1.0])
     """
     normal = torch.randn(*batch, 4, generator=generator, dtype=dtype, device=generator.device)
     w, x, y, z = (normal / normal.norm(dim=-1, keepdim=True)).unbind(-1)
@@ -41,6 +46,12 @@ def axis_angle(axis: Float[Tensor, "*#batch 3"], angle: Float[Tensor, "*#batch"]
 
     Returns:
         R, applied as `points @ R.mT`. The identity where the axis is zero.
+
+    Example:
+        >>> quarter_turn = axis_angle(torch.tensor([0.0, 0.0, 1.0]), torch.tensor(torch.pi / 2))
+        >>> x, y = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+        >>> torch.allclose(x @ quarter_turn.mT, y, atol=1e-6)
+        True
     """
     unit = torch.nn.functional.normalize(axis, dim=-1)
     x, y, z = unit.unbind(-1)

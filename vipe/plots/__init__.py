@@ -1,1 +1,1 @@
-"""Pictures: one a function; `report` puts them on a page. Needs the `report` extra."""
+"""Pictures and pages: one function writes one file. Needs the `report` extra."""

@@ -1,4 +1,4 @@
-"""What a drawn person is made of: coloured bones in a plane, for a plot and for a page alike (numpy)."""
+"""Figures of people: coloured bones, the same for plots and for pages (numpy)."""
 
 __all__ = ["Card", "Figure", "colours", "figure_2d", "figure_3d", "figure_in_camera", "seen_from"]
 
@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vipe.arrays import Array
-from vipe.skeletons import Skeleton, load
+from vipe.skeletons import Skeleton
+from vipe.skeletons.working import COCO13, H36M17
 
-_WORKING = load("h36m17")
+_DEPTH_SHARE = 0.85  # of a body's largest extent in any direction: its width on the canvas is never drawn below this
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,25 +29,25 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """One figure with its words: a title, a line below it, and whether it is what was looked for."""
+    """One figure with a title, a line below it, and a verdict."""
 
     figure: Figure
     title: str
     note: str = ""
-    hit: bool | None = None
-    beside: Figure | None = None  # the same seen in another way; on pages only
-    probability: float | None = None  # of being what is looked for; on pages only
+    hit: bool | None = None  # whether it shows the pose of the query; None where that is not known
+    beside: Figure | None = None  # a second view of the same body; on pages only
+    probability: float | None = None  # of being a hit; on pages only
 
 
 @cache
 def colours() -> dict[str, str]:
-    """Colours by the name of what they stand for, from colours.toml."""
+    """Colours by name, from colours.toml."""
     table = tomllib.loads(resources.files("vipe.plots").joinpath("colours.toml").read_text(encoding="utf-8"))
     return {name: str(value) for name, value in table.items()}
 
 
 def figure_2d(xy: Float[Array, "joints 2"], mask: Bool[Array, " joints"], skeleton: Skeleton) -> Figure:
-    """Keypoints as a figure; bones with an unseen end are left out. Pixels (y down) are turned upright."""
+    """Keypoints as a figure, y up; bones with an unseen end are left out."""
     parents = _drawn_parents(skeleton)
     seen = {(a, b): mask[a] and mask[b] for a, b in parents}
     points = np.zeros((len(xy), 3))
@@ -60,14 +61,14 @@ def figure_2d(xy: Float[Array, "joints 2"], mask: Bool[Array, " joints"], skelet
 
 
 def figure_3d(
-    pose: Float[Array, "17 3"], camera: Float[Array, "2 3"] | None = None, skeleton: Skeleton = _WORKING
+    pose: Float[Array, "17 3"], camera: Float[Array, "2 3"] | None = None, skeleton: Skeleton = H36M17
 ) -> Figure:
-    """A canonical pose as a figure, turned as a camera sees it, or else from the front.
+    """A canonical pose as a figure, from a camera's direction, by default from the front.
 
     Args:
         pose: Canonical: z up, facing -x.
-        camera: Affine camera (pixels, y down, from canonical) whose viewing direction to take; its shear is dropped.
-        skeleton: Of the pose.
+        camera: Affine camera (pixels, y down, from canonical). Only its viewing direction counts, not its shear.
+        skeleton: The skeleton of the pose.
     """
     if camera is None:
         # The person faces -x with the right at +y; a viewer who stands there sees their right at the left.
@@ -79,14 +80,14 @@ def figure_3d(
     return Figure(points=_fitting(pose @ turn.T), bones=_coloured(list(skeleton.bones), skeleton), turns=True)
 
 
-def figure_in_camera(pose: Float[Array, "joints 3"], skeleton: Skeleton = _WORKING) -> Figure:
-    """A pose in a camera's directions (x right, y down, z away) as a figure, first seen as that camera sees it."""
+def figure_in_camera(pose: Float[Array, "joints 3"], skeleton: Skeleton = H36M17) -> Figure:
+    """A pose in camera space (x right, y down, z away) as a figure; its first view is that of the camera."""
     points = pose * np.array([1.0, -1.0, -1.0])
     return Figure(points=_fitting(points), bones=_coloured(list(skeleton.bones), skeleton), turns=True)
 
 
 def seen_from(points: Float[Array, "*batch 3"], turn: float = 0.0, lift: float = 0.0) -> Float[Array, "*batch 2"]:
-    """Orthographic view of figure points after a turn about the vertical and a lift of the viewer (radians)."""
+    """Orthographic image of figure points, after a turn about the vertical and a lift of the viewer (radians)."""
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     across = x * np.cos(turn) + z * np.sin(turn)
     depth = -x * np.sin(turn) + z * np.cos(turn)
@@ -94,16 +95,16 @@ def seen_from(points: Float[Array, "*batch 3"], turn: float = 0.0, lift: float =
 
 
 def _fitting(points: Float[Array, "joints 3"]) -> Float[Array, "joints 3"]:
-    """Centred, and as large as the query beside it, but for bodies that turning would take off the canvas."""
+    """Points centred, and one unit wide or high; deep bodies are smaller, so that turning keeps them on the canvas."""
     points = points - (points.min(axis=0) + points.max(axis=0)) / 2
     deepest = float(np.linalg.norm(points, axis=1).max()) * 2
-    return points / max(float(np.ptp(points[:, :2], axis=0).max()), 0.85 * deepest, 1e-6)
+    return points / max(float(np.ptp(points[:, :2], axis=0).max()), _DEPTH_SHARE * deepest, 1e-6)
 
 
 def _drawn_parents(skeleton: Skeleton) -> list[tuple[int, int]]:
-    if skeleton.name != "coco13":
+    if skeleton.name != COCO13.name:
         return list(skeleton.bones)
-    # A tree of keypoints looks like no body: draw the trunk as a box instead.
+    # The tree of coco13 does not look like a body; a box for the trunk does.
     i = skeleton.index
     trunk = ["left_shoulder", "right_shoulder", "right_hip", "left_hip", "left_shoulder"]
     limbs = [(a, b) for a, b in skeleton.bones if skeleton.joints[b].endswith(("elbow", "wrist", "knee", "ankle"))]

@@ -17,7 +17,7 @@ from vipe.plots.report import Section, save_page
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Poses that belong together: one direction, or one way."""
+    """Poses in one row of the page: along one direction, or between two poses."""
 
     label: str
     poses: Float[Array, "N 17 3"]  # metres, world space
@@ -39,12 +39,13 @@ def save_generated_page(
     Args:
         page: HTML file to write.
         title: Heading.
-        rows: What was generated, top to bottom.
-        given: The poses they were made of; generated ones are drawn as the first of these faces.
+        rows: Generated poses, top to bottom.
+        given: The poses from which they were made. Generated poses are turned so that the first of these faces the
+            viewer.
         intro: A few sentences below the heading.
         table: Rows of cells, the head first.
     """
-    # One rotation for all that was generated, so that what does not move looks still; a pose given faces the viewer.
+    # One rotation for all generated poses, so that limbs that do not move look still; each given pose faces the viewer.
     fronts = None if given is None else canonicalize_array(given.poses).rotation
     front = np.eye(3, dtype=np.float32) if fronts is None else fronts[0]
     sections = [Section(title="generated", rows=[(row.label, _cards(row, front)) for row in rows])]

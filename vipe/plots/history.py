@@ -1,4 +1,4 @@
-"""How a training went: losses and validation figures over its steps (matplotlib)."""
+"""The history of a training: losses and validation figures over its steps (matplotlib)."""
 
 __all__ = ["save_history"]
 
@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vipe.errors import MissingExtra
-from vipe.plots.writing import save_picture
+from vipe.plots.writing import new_figure, save_picture
 
 _LOSSES = (  # of V-VIPE, of Pr-VIPE, of the towers
     *("loss", "reconstruction", "kl", "triplet"),
@@ -25,24 +24,18 @@ _CHECKS = {
 
 
 def save_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Draw a column a stage: its losses (logarithmic) above, what validation said below.
+    """Draw one column for each stage: its losses (logarithmic) above, its validation figures below.
 
     Args:
         path: PNG file to write.
-        history: Lines of a `history.jsonl`: stage, step, and what was measured there.
+        history: Lines of a `history.jsonl`: stage, step, and the measurements at that step.
 
     Raises:
         MissingExtra: If matplotlib is not installed.
-        VipeError: If the picture cannot be written; what was there stays.
+        VipeError: If the picture cannot be written; an existing file stays as it is.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
     stages = list(dict.fromkeys(line["stage"] for line in history))
-    page = Figure(figsize=(5.2 * len(stages), 6.4), dpi=110, layout="constrained")
-    FigureCanvasAgg(page)
+    page = new_figure(5.2 * len(stages), 6.4)
     axes = page.subplots(2, len(stages), squeeze=False, sharex="col")
     for (above, below), stage in zip(axes.T, stages, strict=True):
         lines = [line for line in history if line["stage"] == stage]

@@ -1,4 +1,4 @@
-"""One self-contained page of figures: no network, no other file, opens anywhere (jinja2)."""
+"""A page of figures as one HTML file that needs no network and no other file (jinja2)."""
 
 __all__ = ["Section", "save_page"]
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from vipe.atomic_write import atomic_write
 from vipe.errors import MissingExtra, VipeError
+from vipe.evaluate import HIT_THRESHOLD
 from vipe.plots.figures import Card, Figure, colours
 
 
@@ -29,15 +30,15 @@ def save_page(
     """Write sections of turning 3D figures and flat 2D ones as one HTML file.
 
     Args:
-        path: Where to write; replaced if it exists.
+        path: HTML file to write; it is replaced if it exists.
         title: Heading of the page.
         sections: Top to bottom.
         intro: A few sentences below the heading.
-        table: Rows of cells, the head first; left out when empty.
+        table: Rows of cells, the head first; an empty table is not drawn.
 
     Raises:
         MissingExtra: If jinja2 is not installed.
-        VipeError: If the page cannot be written; what was there stays.
+        VipeError: If the page cannot be written; an existing file stays as it is.
     """
     try:
         from jinja2 import Environment
@@ -52,6 +53,7 @@ def save_page(
         intro=intro,
         table=table,
         colours=colours(),
+        hit_threshold=f"{HIT_THRESHOLD:g}",
         sections=[_section(section, figures) for section in sections],
         # `<` cannot end the script element early, whatever a clip is called.
         figures=Markup(json.dumps(figures, separators=(",", ":")).replace("<", "\\u003c")),

@@ -1,4 +1,4 @@
-"""A sheet of figures as one PNG: a row a query, the query first, its hits beside it (matplotlib)."""
+"""A sheet of figures as one PNG: each row a query and its hits (matplotlib)."""
 
 __all__ = ["save_sheet"]
 
@@ -6,31 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vipe.errors import MissingExtra
 from vipe.plots.figures import Card, colours
-from vipe.plots.writing import save_picture
+from vipe.plots.writing import new_figure, save_picture
+
+_HALF_WIDTH = 0.62  # of a drawing; figures are one unit wide, and some space is left around them
 
 
 def save_sheet(path: Path, title: str, rows: Sequence[tuple[str, Sequence[Card]]]) -> None:
     """Draw rows of cards and write them as a PNG.
 
     Args:
-        path: Where to write; replaced if it exists.
-        title: Stands above the sheet.
+        path: PNG file to write; it is replaced if it exists.
+        title: Heading of the sheet.
         rows: A label and the cards of each row; rows may differ in length.
 
     Raises:
         MissingExtra: If matplotlib is not installed.
-        VipeError: If the picture cannot be written; what was there stays.
+        VipeError: If the picture cannot be written; an existing file stays as it is.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure as Page
-    except ImportError as error:
-        raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
     columns = max(len(cards) for _, cards in rows)
-    page = Page(figsize=(1.75 * columns + 0.6, 2.1 * len(rows) + 0.7), dpi=110, layout="constrained")
-    FigureCanvasAgg(page)
+    page = new_figure(1.75 * columns + 0.6, 2.1 * len(rows) + 0.7)
     page.suptitle(title, fontsize=11)
     axes = page.subplots(len(rows), columns, squeeze=False)
     for line, (label, cards) in zip(axes, rows, strict=True):
@@ -47,7 +42,7 @@ def _draw(axis: Any, card: Card) -> None:
     for a, b, colour in card.figure.bones:
         axis.plot(flat[[a, b], 0], flat[[a, b], 1], color=colour, linewidth=1.8, solid_capstyle="round")
     axis.set_aspect("equal")
-    axis.set_xlim(-0.62, 0.62)
-    axis.set_ylim(-0.62, 0.62)
+    axis.set_xlim(-_HALF_WIDTH, _HALF_WIDTH)
+    axis.set_ylim(-_HALF_WIDTH, _HALF_WIDTH)
     edge = "black" if card.hit is None else colours()["hit" if card.hit else "miss"]
     axis.set_title(card.title + (f"\n{card.note}" if card.note else ""), fontsize=7, color=edge)

@@ -1,6 +1,6 @@
-"""Where pages and pictures go: told before any work if they cannot be written, and there whole or not at all."""
+"""Files of pages and pictures: checked before any work is done, and written whole or not at all (matplotlib)."""
 
-__all__ = ["check_page", "check_picture", "save_picture"]
+__all__ = ["check_page", "check_picture", "new_figure", "save_picture"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,11 @@ from vipe.errors import MissingExtra, VipeError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_DPI = 110
+
 
 def check_page(path: Path) -> None:
-    """Refuse what `save_page` could not write, without leaving a trace; folders above it need not be there.
+    """Refuse a path that `save_page` could not write, without leaving a trace; its folder need not exist.
 
     Raises:
         MissingExtra: If jinja2 is not installed.
@@ -27,12 +29,12 @@ def check_page(path: Path) -> None:
 
 
 def check_picture(path: Path) -> None:
-    """Refuse what `save_picture` could not write, without leaving a trace; folders above it need not be there.
+    """Refuse a path that `save_picture` could not write, without leaving a trace; its folder need not exist.
 
     Raises:
         MissingExtra: If matplotlib is not installed.
-        VipeError: If the name ends in no format of pictures, there is a folder at `path`, or its folder cannot be made
-            or written.
+        VipeError: If the name does not end in a picture format, there is a folder at `path`, or its folder cannot be
+            made or written.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -43,15 +45,35 @@ def check_picture(path: Path) -> None:
     _try_to_write(path, "picture")
 
 
-def save_picture(path: Path, drawn: "Figure") -> None:
-    """Write a figure in the format that the name ends in.
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure of matplotlib that needs no display.
 
     Args:
-        path: Where to write; replaced if it exists, its folders are made.
+        width: Inches.
+        height: Inches.
+
+    Raises:
+        MissingExtra: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
+    figure: Figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_picture(path: Path, drawn: "Figure") -> None:
+    """Write a figure in the format of the name's ending.
+
+    Args:
+        path: The file; it is replaced if it exists, and its folders are made.
         drawn: A figure of matplotlib.
 
     Raises:
-        VipeError: If it cannot be written; what was there stays.
+        VipeError: If it cannot be written; an existing file stays as it is.
     """
     try:
         with atomic_write(path, replace=True) as file:

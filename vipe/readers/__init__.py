@@ -1,4 +1,4 @@
-"""Motion files as clips. One file format a module; `archives` walks folders, zip and tar; `labels` names what moves."""
+"""Motion files as clips. One file format a module; `archives` walks folders, zip and tar; `labels` reads labels."""
 
 __all__ = ["READERS", "Limits", "read"]
 
@@ -28,25 +28,38 @@ def read(
     on_skip: Callable[[ReadError], None] | None = None,
     limits: Limits = Limits(),  # noqa: B008  # frozen
 ) -> Iterator[Clip]:
-    """Read the clips of a file, a folder, or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst).
+    r"""Read the clips of a file, a folder, or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst).
 
-    Archives are walked as streams and never unpacked to disk; a tar is walked twice, since labels and bones may
-    come after the clips that need them. At most one clip is held. In a folder, the plain files come first, then the
-    archives in it, each by name; archives within archives are refused. Files of other kinds are passed over.
+    Archives are read as streams and never unpacked to disk. A tar is read twice, since labels and bones may come after
+    the clips that need them. Memory holds one clip at a time. In a folder, plain files come first, then archives, both
+    sorted by name. Archives within archives are refused; files of other kinds are ignored.
 
     Args:
-        path: What to read.
-        skip_bad: Pass over a bad file instead of stopping at it; an archive that is broken anywhere counts as one.
+        path: A file, a folder, or an archive.
+        skip_bad: Skip a bad file instead of stopping at it; an archive that is broken anywhere counts as one file.
         skeletons: A user's own, tried before those of the library.
-        on_skip: Called with the error of each file that is passed over.
-        limits: Against archives that unpack to more than anyone wants.
+        on_skip: Called with the error of each skipped file.
+        limits: Protect against archives that unpack to an unreasonable size.
 
     Yields:
-        Clips named for their files, with subject and action where labels say so, and `source` set to where
-        they lie within `path`, such as "walks.tar.xz/01/01_01.amc".
+        Clips named after their files. Subject and action come from labels, if there are any; `source` is the place
+        within `path`, such as "walks.tar.xz/01/01_01.amc".
 
     Raises:
-        ReadError: At the first bad file, unless it is to be skipped; or if there is no motion file at all.
+        ReadError: At the first bad file, unless bad files are skipped; or if there is no motion file at all.
+
+    Example:
+        >>> import tempfile
+        >>> stick = Skeleton(name="stick", joints=("root", "tip"), parents=(-1, 0))
+        >>> root = "ROOT root { OFFSET 0 0 0 CHANNELS 3 Xposition Yposition Zposition"
+        >>> tip = "JOINT tip { OFFSET 0 0 1 CHANNELS 1 Xrotation End Site { OFFSET 0 0 1 } } }"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "rise.bvh")
+        ...     lines = [f"HIERARCHY {root} {tip}", "MOTION", "Frames: 2", "Frame Time: 0.1", "0 0 0 0", "0 0 5 0"]
+        ...     _ = file.write_text("\n".join(lines))
+        ...     clip = next(read(file, skeletons=[stick]))
+        >>> clip.name, clip.fps, clip.positions[:, 1, 2].tolist()
+        ('rise', 10.0, [1.0, 6.0])
     """
     found = False
 
@@ -96,7 +109,7 @@ def _read_member(member: Member, prefix: str, beside: "_Beside", skeletons: Sequ
 
 
 class _Beside:
-    """The small files of a collection that its clips need: labels and bones. Reading them walks it once."""
+    """Labels and bones: the small files of a collection that its clips need. Loading them reads it once."""
 
     def __init__(self, collection: Collection, limits: Limits, skip: Callable[[ReadError], None]) -> None:
         self.labels = Labels()

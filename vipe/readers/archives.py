@@ -25,21 +25,21 @@ from vipe.errors import ReadError
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What reading may take at most. Real archives of motion capture stay far below, bombs go far beyond."""
+    """Upper limits of reading. Real archives of motion capture stay far below; archive bombs go far beyond."""
 
     member_bytes: int = 1 << 30  # one file; 45 minutes of a hundred joints at 120 Hz are 1 GB of BVH
     total_bytes: int = 1 << 36  # all that is unpacked of one archive, 64 GiB
     ratio: float = 200.0  # unpacked to packed; BVH in xz has about 5
     ratio_from: int = 1 << 26  # bytes unpacked before the ratio counts: a small file of zeros is no bomb
     members: int = 1_000_000  # in one archive
-    beside_bytes: int = 1 << 26  # labels and bones, which are kept while the clips beside them are read
+    beside_bytes: int = 1 << 26  # labels and bones, which stay in memory while the clips are read
 
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
     """One file of a collection."""
 
-    path: str  # within the collection, parted by "/"
+    path: str  # within the collection, separated by "/"
     size: int
     read: Callable[[], bytes]
     problem: str = ""  # why it must not be read: a link, a device, a path that leaves the archive
@@ -49,8 +49,8 @@ class Member:
 class Collection:
     """The plain files of a folder, or the members of one archive.
 
-    `members` begins anew at each call and raises ReadError where an archive is broken. A tar is a stream: a
-    member is read before the next one is asked for, or not at all.
+    Each call of `members` starts at the first member; it raises ReadError if an archive is broken. A tar is a stream:
+    read a member before taking the next one.
     """
 
     prefix: str  # before the path of each member: "" or "walks.tar.xz/"
@@ -58,15 +58,15 @@ class Collection:
 
 
 def is_archive(path: str) -> bool:
-    """Whether the name is that of an archive that can be walked."""
+    """Whether a file of this name is an archive that can be read."""
     return _opener(path) is not None
 
 
 def collections(path: Path, limits: Limits) -> Iterator[Collection]:
-    """Take what is at a path apart: a folder's plain files, then each archive in it, in the order of their names.
+    """The collections at a path: a folder's plain files, then each archive in it, sorted by name.
 
-    Hidden files and folders are passed over; in a folder, links to files are followed, links to folders are not.
-    A single file comes with the small files beside it that may say more about it, before it.
+    Hidden files and folders are ignored. In a folder, links to files are followed, links to folders are not. The
+    collection of a single file starts with its labels and bones, if they lie beside it.
 
     Raises:
         ReadError: If there is nothing at the path, or a folder cannot be listed.

@@ -34,7 +34,7 @@ class Bone:
 
 @dataclass(frozen=True, kw_only=True)
 class Bones:
-    """What an ASF file says: bones from the root outward, the unit in metres, and whether angles are degrees."""
+    """The content of an ASF file: bones from the root outward, the unit in metres, and whether angles are degrees."""
 
     name: str
     bones: Mapping[str, Bone]

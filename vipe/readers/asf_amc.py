@@ -27,9 +27,9 @@ _FPS = 120.0
 def read(stream: BufferedIOBase, name: str, skeletons: Sequence[Skeleton] = (), *, bones: Bones) -> Clip:
     """Read one AMC file as joint positions in world space.
 
-    A joint is the far end of the bone of its name; `root` is where the root is. Bones that the AMC leaves out
-    stay at rest. A frame turns each bone about the axes of its dof in the order listed, fixed in the bone's own
-    axis space. The rate, which the file does not state, is the CMU database's 120 Hz.
+    A joint is the far end of the bone with its name; `root` is the position of the root. Bones that the AMC does not
+    list stay at rest. A frame turns each bone about the axes of its dof, in the order listed; these axes are fixed in
+    the bone's own axis space. The file does not state a rate, so it is the CMU database's 120 Hz.
 
     Args:
         stream: The file's bytes.

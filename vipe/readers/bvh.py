@@ -40,7 +40,7 @@ def read(stream: BufferedIOBase, name: str, skeletons: Sequence[Skeleton] = ()) 
 
     BVH states neither unit nor up axis: both come from the skeleton that its joint names match. Channels apply in
     the order in which the file lists them, and a position channel replaces that component of the joint's OFFSET.
-    A rate within 0.05% of a whole number is taken for that number; otherwise it is 1 / Frame Time.
+    A rate within 0.05% of a whole number is rounded to it; any other rate is 1 / Frame Time.
 
     Args:
         stream: The file's bytes.

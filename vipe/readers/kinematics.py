@@ -1,4 +1,4 @@
-"""Joint positions from a rig and the values that move it: what BVH and ASF/AMC have in common (numpy)."""
+"""Forward kinematics: joint positions from a rig and the values of its channels, for BVH and ASF/AMC (numpy)."""
 
 __all__ = ["Node", "Plan", "forward_kinematics", "world_axes"]
 
@@ -21,7 +21,7 @@ _FEW_TURNS = 720.0
 
 
 class Node(NamedTuple):
-    """A point of the rig and the space of what hangs on it.
+    """A point of the rig, and the space of its children.
 
     Its origin lies at `offset` in the parent's space; `shifts` replace components of the offset frame by frame.
     Its space is the parent's, turned by the constant `rest` if there is one, then by `turns` in the order listed,
@@ -38,9 +38,9 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The order in which the nodes of a rig are computed, made once and used for any number of frames.
+    """The order in which the nodes of a rig are computed; one plan serves any number of frames.
 
-    Nodes that others hang on come first, the ends of all chains last; what no wanted node hangs on is left out.
+    Ancestors of wanted nodes come first, the ends of all chains last; other nodes are left out.
     """
 
     rows: list[int]  # the channels that move a wanted node
@@ -51,7 +51,7 @@ class Plan:
     @classmethod
     def of(cls, nodes: Sequence[Node], wanted: Sequence[int]) -> "Plan":
         """Plan for a rig: its one root first, parents before children; `wanted` are indices of nodes."""
-        carriers = {0}  # what a wanted node hangs on
+        carriers = {0}  # ancestors of wanted nodes
         for i in wanted:
             parent = nodes[i].parent
             while parent >= 0 and parent not in carriers:
@@ -82,7 +82,7 @@ class Plan:
 def forward_kinematics(
     plan: Plan, values: Float64[Array, "rows frames"], axes: Axes
 ) -> Float32[Array, "frames wanted 3"]:
-    """Find the origins of the nodes that a plan wants, in the order in which it wants them.
+    """Find the origins of a plan's wanted nodes, in the order of its `wanted`.
 
     Sines and products of rotations are float32, which stays within a few micrometres of float64 on a body.
 

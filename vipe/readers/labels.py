@@ -1,4 +1,4 @@
-"""What lies beside clips and says who moves and how: Bandai Namco's JSON and file names, CMU's index.csv."""
+"""Labels beside clips, which give subject and action: Bandai Namco's JSON and file names, CMU's index.csv."""
 
 __all__ = ["Labels", "is_label"]
 
@@ -17,30 +17,31 @@ _JSON_BYTES = 1 << 16  # a larger JSON beside clips is something else
 
 
 class _BandaiLabel(msgspec.Struct):
-    """Indices into the data set's lists of contents and styles, which do not travel with the clips."""
+    """Indices into the data set's lists of contents and styles; those lists do not come with the clips."""
 
     content: int
     style: int
 
 
 def is_label(path: str, size: int) -> bool:
-    """Whether a file may be one of labels, by its name and size."""
+    """Whether a file may hold labels, by its name and size."""
     file = PurePosixPath(path)
     return file.name.lower() == _INDEX or (file.suffix.lower() == ".json" and size <= _JSON_BYTES)
 
 
 class Labels:
-    """Subject and action of clips, gathered from the files of labels of one collection."""
+    """Subject and action of clips, collected from the label files of one collection."""
 
     def __init__(self) -> None:
         self._index: dict[tuple[PurePosixPath, str], tuple[str, str]] = {}
         self._bandai: dict[PurePosixPath, _BandaiLabel] = {}
 
     def add(self, path: str, data: bytes, name: str) -> None:
-        """Take in a file of labels; JSON and tables that are of another kind are passed over.
+        """Add a label file; JSON and tables of another kind are ignored.
 
         Args:
-            path: The file's place in the collection; its labels hold for clips beside it and (index.csv) below.
+            path: The file's place in the collection. Its labels apply to clips beside it; those of an index.csv also to
+                clips in folders below.
             data: Its bytes.
             name: What to call it in errors.
 
@@ -57,7 +58,7 @@ class Labels:
             self._add_index(file.parent, data, name)
 
     def of(self, path: str) -> tuple[str, str]:
-        """Subject and action of the clip at a path, "" where nothing says."""
+        """Subject and action of the clip at a path, "" where no label gives them."""
         file = PurePosixPath(path)
         for folder in file.parents:
             if (folder, file.stem) in self._index:

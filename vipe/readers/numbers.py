@@ -1,4 +1,4 @@
-"""Numbers in text files, one or millions of them: what takes the time in reading motion (numpy, pyarrow)."""
+"""Parsing numbers in text files, one or millions: most of the time of reading motion goes here (numpy, pyarrow)."""
 
 __all__ = ["parse_float", "parse_rows"]
 
@@ -19,7 +19,7 @@ _BLOCK_BYTES = 1 << 26
 
 
 def parse_float(word: str) -> float | None:
-    """A finite decimal number, or None for any other word (also for what only Python takes for one, such as 1_000)."""
+    """A finite decimal number, or None for any other word, also for spellings of Python alone, such as 1_000."""
     try:
         number = float(word)
     except ValueError:
@@ -30,10 +30,10 @@ def parse_float(word: str) -> float | None:
 def parse_rows(
     text: bytes, start: int, rows: int, columns: int, wanted: Sequence[int], name: str
 ) -> Float64[Array, "wanted rows"]:
-    """Parse lines of numbers parted by blanks or tabs; empty lines are passed over.
+    """Parse lines of numbers separated by blanks or tabs; empty lines are ignored.
 
-    Memory is taken for the lines that are there, never for the `rows` that a header claims. Columns that are not
-    wanted are counted and must not hold letters (nan, inf, anything odd), but need not be numbers to the last sign.
+    Memory grows with the lines that exist, never with the `rows` that a header claims. Columns that are not wanted are
+    counted and must not hold letters (such as nan or inf), but are not checked further.
 
     Args:
         text: A whole file.

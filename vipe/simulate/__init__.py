@@ -1,4 +1,4 @@
-"""What stands in for the world: motion programs, camera rigs, and a simulated photo and detector."""
+"""Simulated data: motion programs, camera rigs, photos and a keypoint detector."""
 
 from vipe.simulate.detector import (
     GROUND_TRUTH,

@@ -1,4 +1,4 @@
-"""A simulation of photos and of a keypoint detector: poses seen by a pinhole camera, then the errors detectors make."""
+"""A simulation of photos and of a keypoint detector: poses projected by a pinhole camera, then a detector's errors."""
 
 __all__ = [
     "EVEN_SPREAD",
@@ -31,41 +31,41 @@ from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.cameras import in_front, look_at, project
 from vipe.simulate.rigs import CameraRig, View, Views
-from vipe.skeletons import convert, load
+from vipe.skeletons import convert
+from vipe.skeletons.working import COCO13, COCO13_MIRRORED, H36M17, without_side
 
 DISTANCE = 4.0  # metres, as in the trial that RESULTS.md compares with
-FOCAL = 1.15  # of the image's longer side: Human3.6M's cameras, a field of view of 47 degrees
+FOCAL = 1.15  # times the image's longer side: Human3.6M's cameras, a field of view of 47 degrees
 _SCORE_RANGE = 0.4  # RMS radii after which a score has fallen to 1/e: 0.9 at noise 0.03, 0.3 for a joint off by 0.5
-_LEAST_SCORE = 0.01  # a joint with score 0 would be one that was not found
+_LEAST_SCORE = 0.01  # a joint with score 0 would count as not detected
 
-_BODY = load("coco13")
 _TABLE = tomllib.loads(resources.files("vipe.simulate").joinpath("detector.toml").read_text(encoding="utf-8"))
-_LIMBS = np.array([_BODY.index(joint) for joint in _TABLE["missing"]["joints"]])
+_LIMBS = np.array([COCO13.index(joint) for joint in _TABLE["missing"]["joints"]])
 
-OKS_SPREAD: tuple[float, ...] = tuple(float(_TABLE["spread"][joint]) for joint in _BODY.joints)
-EVEN_SPREAD = (1.0,) * len(_BODY)
+OKS_SPREAD: tuple[float, ...] = tuple(float(_TABLE["spread"][joint]) for joint in COCO13.joints)
+EVEN_SPREAD = (1.0,) * len(COCO13)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorNoise:
-    """What a simulated detector gets wrong; every part is off at 0.
+    """The errors of a simulated detector; a value of 0 switches that kind of error off.
 
     Lengths are in units of the person's RMS radius, the root mean square distance of the true keypoints from their
-    centroid (half a metre for one who stands).
+    centroid (half a metre for a standing person).
 
     Raises:
         VipeError: If a probability is not from 0 to 1, a length is negative, or a count is given beside a probability.
     """
 
-    scale: float = 0.03  # standard deviation of each coordinate, RMS over joints; about 1.5 cm for one who stands
-    spread: tuple[float, ...] = OKS_SPREAD  # how far joints are off against each other; only the ratios count
-    swap: float = 0.0  # probability that a person's left and right arms, legs, or all joints are taken for each other
-    missing: float = 0.0  # probability of each elbow, wrist, knee and ankle to be lost
-    missing_count: int = 0  # or exactly so many of these eight, at random
-    outlier: float = 0.0  # probability of each seen joint to be found `outlier_distance` away, in any direction
-    outlier_count: int = 0  # or exactly so many of the seen joints, at random
+    scale: float = 0.03  # standard deviation of each coordinate, RMS over joints; about 1.5 cm for a standing person
+    spread: tuple[float, ...] = OKS_SPREAD  # relative error of each joint; only the ratios count
+    swap: float = 0.0  # probability that a person's left and right arms, legs, or all joints change places
+    missing: float = 0.0  # probability, for each elbow, wrist, knee and ankle, of not being detected
+    missing_count: int = 0  # or exactly this many of these eight, at random
+    outlier: float = 0.0  # probability, for each seen joint, of lying `outlier_distance` away in a random direction
+    outlier_count: int = 0  # or exactly this many of the seen joints, at random
     outlier_distance: float = 0.5
-    score_jitter: float = 0.1  # standard deviation of what a score knows nothing about
+    score_jitter: float = 0.1  # standard deviation of the part of a score that does not depend on the error
 
     def __post_init__(self) -> None:
         for name in ("swap", "missing", "outlier"):
@@ -74,14 +74,14 @@ class DetectorNoise:
         for name in ("scale", "outlier_distance", "score_jitter"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise VipeError(f"detector noise: {name} must be finite and not negative, got {getattr(self, name)}")
-        for name, most in {"missing": len(_LIMBS), "outlier": len(_BODY)}.items():
+        for name, most in {"missing": len(_LIMBS), "outlier": len(COCO13)}.items():
             count = getattr(self, f"{name}_count")
             if not 0 <= count <= most:
                 raise VipeError(f"detector noise: {name}_count must be from 0 to {most}, got {count}")
             if count and getattr(self, name):
                 raise VipeError(f"detector noise: give {name} or {name}_count, not both")
-        if len(self.spread) != len(_BODY) or not min(self.spread) >= 0 or not 0 < max(self.spread) < math.inf:
-            raise VipeError(f"detector noise: spread must be {len(_BODY)} numbers, none negative, not all 0")
+        if len(self.spread) != len(COCO13) or not min(self.spread) >= 0 or not 0 < max(self.spread) < math.inf:
+            raise VipeError(f"detector noise: spread must be {len(COCO13)} numbers, none negative, not all 0")
 
     @property
     def multipliers(self) -> Float64[Array, "13"]:
@@ -114,13 +114,13 @@ def simulate_keypoints(
 
     Args:
         poses: h36m17, metres, world space with z up, as recorded: own proportions, place and heading.
-        views: One for all, one a pose, or a rig, of which each pose is seen by one camera, drawn at random.
-        distance: Of the camera from the person's centre, metres; not given, that of `views`, else 4.
-        focal: Focal length in pixels; not given, 1.15 times the image's longer side. It scales the image and no more.
+        views: One for all, one a pose, or a rig; from a rig one camera a pose is drawn at random.
+        distance: From the camera to the person's centre, metres; by default that of `views`, else 4.
+        focal: Focal length in pixels, by default 1.15 times the image's longer side. It only scales the image.
         image_size: Width and height in pixels.
-        noise: What the detector gets wrong, or a number for noise of that scale alone; 0 is the ground truth.
-        generator: Every draw uses it. The same draws are made whatever is switched on, so that two settings compared
-            from one state differ in nothing else.
+        noise: The detector's errors, or a number for Gaussian noise of that scale alone; 0 is the ground truth.
+        generator: Every draw uses it. The number of draws does not depend on `noise`, so two settings that start from
+            the same state differ in nothing else.
 
     Returns:
         N people on coco13, one an image, images numbered from 0.
@@ -128,6 +128,12 @@ def simulate_keypoints(
     Raises:
         ShapeError: If `poses` are not (N, 17, 3) and finite, or an argument has another length.
         VipeError: If a distance or focal length is not above 0.
+
+    Example:
+        >>> poses = np.random.default_rng(0).normal(size=(5, 17, 3))
+        >>> people = simulate_keypoints(poses, CameraRig.load("h36m"), generator=np.random.default_rng(1))
+        >>> people.xy.shape, people.image_size[0].tolist()
+        ((5, 13, 2), [1000.0, 1000.0])
     """
     if isinstance(views, CameraRig):
         views = [views.cameras[i] for i in generator.integers(len(views), size=len(poses))]
@@ -145,10 +151,10 @@ def project_keypoints(
     focal: float | Float[Array, " N"] | None = None,
     image_size: tuple[int, int] = (1000, 1000),
 ) -> Keypoints:
-    """Where an ideal detector would find the joints of each pose: full perspective, nothing lost, nothing off.
+    """Project the joints of each pose with full perspective: the keypoints of a detector without errors.
 
     The camera looks at the centroid of the pose's coco13 joints, which falls on the middle of the image. Joints less
-    than 0.1 m in front of the camera have no image and are not seen; those beside the image are, as if it were larger.
+    than `NEAREST` metres in front of the camera are not seen. Joints outside the image are seen, as if it were larger.
 
     Args and Raises: those of `simulate_keypoints`.
     """
@@ -164,8 +170,8 @@ def project_keypoints(
     pixels = _each("focal", FOCAL * max(image_size), focal, n)
     size = np.tile(np.array(image_size, dtype=np.float64), (n, 1))
     _check_positive("image_size", size)
-    # From the pelvis: where in the world a person stands is of no account, and would cost digits.
-    joints = convert(poses - poses[:, :1], load("h36m17"), _BODY)[0].astype(np.float64)
+    # Relative to the pelvis: the place in the world does not matter, and would cost digits of float32.
+    joints = convert(poses - poses[:, :1], H36M17, COCO13)[0].astype(np.float64)
     points = torch.from_numpy(joints - joints.mean(axis=1, keepdims=True))
     R_cam_world, t_cam = look_at(
         torch.from_numpy(views.azimuth),
@@ -182,19 +188,19 @@ def project_keypoints(
 def disturb(keypoints: Keypoints, noise: DetectorNoise, generator: np.random.Generator) -> Keypoints:
     """Add the errors of a simulated detector to true keypoints of coco13.
 
-    In this order: Gaussian noise, left and right swapped, joints lost, outliers among those left. The simulated score
-    of a joint falls with how far it is off, `exp(-error / 0.4)`, plus jitter; of a swap it knows nothing, since a
-    detector that swaps is sure of both places. `covariance` is the Gaussian noise's alone, None where there is none.
+    The order is: Gaussian noise, swaps of left and right, missing joints, outliers among the remaining ones. The
+    simulated score of a joint falls with its error, `exp(-error / 0.4)`, plus jitter. A swap does not lower it, since a
+    detector that swaps is sure of both places. `covariance` is that of the Gaussian noise alone, None without noise.
 
     Raises:
         ShapeError: If the keypoints are of another skeleton.
     """
-    if keypoints.skeleton.name != _BODY.name:
+    if keypoints.skeleton.name != COCO13.name:
         raise ShapeError(
-            f"keypoints to disturb must be {_BODY.name}, got {keypoints.skeleton.name}; convert with .to()"
+            f"keypoints to disturb must be {COCO13.name}, got {keypoints.skeleton.name}; convert with .to()"
         )
     n, joints = keypoints.mask.shape
-    # Every draw is made, whatever is switched on: what is off must not change what is on.
+    # Every draw is made, even for errors that are switched off: they must not change the other draws.
     gauss = generator.standard_normal((n, joints, 2))
     swapped, which = generator.random(n) < noise.swap, generator.integers(len(_SWAPS), size=n)
     lost = generator.random((n, joints))
@@ -227,11 +233,11 @@ def disturb(keypoints: Keypoints, noise: DetectorNoise, generator: np.random.Gen
 
 
 def _swaps() -> Int[Array, "kinds 13"]:
-    """For each kind of swap, the joint whose place each joint takes."""
+    """For each kind of swap and each joint: the joint whose place it takes."""
     kinds = []
     for parts in _TABLE["swap"].values():
-        chosen = [joint.removeprefix("left_").removeprefix("right_") in parts for joint in _BODY.joints]
-        kinds.append(np.where(chosen, _BODY.mirrored, np.arange(len(_BODY))))
+        chosen = [without_side(joint) in parts for joint in COCO13.joints]
+        kinds.append(np.where(chosen, COCO13_MIRRORED, np.arange(len(COCO13))))
     return np.stack(kinds)
 
 

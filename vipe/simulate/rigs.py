@@ -1,4 +1,4 @@
-"""Camera rigs: a studio's fixed cameras, as directions to a person; tables are TOML files in this folder (numpy)."""
+"""Camera rigs: a studio's fixed cameras, as directions from a person; tables are TOML files in this folder (numpy)."""
 
 __all__ = ["CameraRig", "View", "Views", "random_views"]
 
@@ -24,8 +24,8 @@ _KEYS = {"name", "azimuth_deg", "elevation_deg", "roll_deg", "chest"}
 class View:
     """A direction from which a person is seen; the camera looks at them. Radians.
 
-    Azimuth counts from the world's x towards y, elevation from the horizontal plane upwards (a positive one looks
-    down), roll clockwise about the viewing axis as the camera sees it (the image turns the other way).
+    Azimuth turns from the world's x towards y. A positive elevation is above the horizontal plane, so the camera looks
+    down. A positive roll turns the camera clockwise about its viewing axis, so the image turns counterclockwise.
     """
 
     name: str
@@ -37,7 +37,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """One view a pose: directions in radians, and how far away the camera stands.
+    """One view a pose: directions in radians, and distances of the camera.
 
     Raises:
         ShapeError: If the arrays do not have one length, or hold a number that is not finite.
@@ -61,7 +61,7 @@ class Views:
 
     @classmethod
     def of(cls, views: Sequence[View]) -> "Views":
-        """The given views, in that order."""
+        """Views from single ones, in their order."""
         table = np.array([(view.azimuth, view.elevation, view.roll) for view in views], dtype=np.float64).reshape(-1, 3)
         return cls(azimuth=table[:, 0], elevation=table[:, 1], roll=table[:, 2])
 
@@ -81,7 +81,7 @@ class CameraRig:
 
     @property
     def unseen(self) -> tuple[View, ...]:
-        """The cameras not at chest height: those unlike the cameras of most training data."""
+        """The cameras that are not at chest height; most training data has no such cameras."""
         return tuple(camera for camera in self.cameras if not camera.chest)
 
     @classmethod
@@ -90,6 +90,11 @@ class CameraRig:
 
         Raises:
             ReadError: If there is no such rig, or its table is wrong; names the file and the camera.
+
+        Example:
+            >>> rig = CameraRig.load("h36m")
+            >>> len(rig), len(rig.unseen)
+            (4, 0)
         """
         if name in _RIGS:
             return _parse(resources.files("vipe.simulate").joinpath(f"{name}.toml").read_bytes(), f"{name}.toml")
@@ -107,17 +112,22 @@ def random_views(
     roll: tuple[float, float] = (-math.pi / 6, math.pi / 6),
     distance: tuple[float, float] = (2.0, 8.0),
 ) -> Views:
-    """Draw views from all around a person, each number uniformly within its limits, azimuth over the full circle.
+    """Draw views all around a person: azimuth over the full circle, the others uniformly within their limits.
 
     Args:
-        n: How many.
+        n: Number of views.
         generator: Every draw uses it.
-        elevation: Limits in radians. The default goes up to where a camera on a mast or a balcony stands.
+        elevation: Limits in radians. The default goes up to a camera on a mast or a balcony.
         roll: Limits in radians; the default is Sun et al. 2020's (Pr-VIPE, camera augmentation).
         distance: Limits in metres from the person's centre.
 
     Raises:
         VipeError: If limits are not finite and in order, or a distance is not above 0.
+
+    Example:
+        >>> views = random_views(100, generator=np.random.default_rng(0))
+        >>> bool((views.elevation >= -0.5).all() and (views.elevation <= 0.8).all())
+        True
     """
     for name, (low, high) in {"elevation": elevation, "roll": roll, "distance": distance}.items():
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):

@@ -1,4 +1,4 @@
-"""What a body is: joints, their parents, and how one skeleton becomes another. Tables are TOML files in this folder."""
+"""Skeletons: joints, their parents, and conversions between them. Tables are TOML files in this folder."""
 
 from vipe.skeletons.skeleton import Site, Skeleton, convert, detect, known, load
 

@@ -1,4 +1,4 @@
-"""Skeleton tables: read from TOML, told apart by joint names, converted into each other (numpy)."""
+"""Skeleton tables: loaded from TOML, detected by joint names, converted into each other (numpy)."""
 
 __all__ = ["Site", "Skeleton", "convert", "detect", "known", "load"]
 
@@ -19,7 +19,7 @@ from vipe.errors import ShapeError, SkeletonError
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A point that moves rigidly with a joint, for what the source has no joint of (nose, top of head).
+    """A point that moves rigidly with a joint. It replaces a joint that the source lacks (nose, top of head).
 
     A reader that knows the joint's rotation R (world from local) places it at `position(joint) + R offset`.
     """
@@ -31,10 +31,10 @@ class Site:
 
 @dataclass(frozen=True, kw_only=True)
 class Skeleton:
-    """Joint names and parents, left/right pairs, and weights that give the joints of other skeletons.
+    """Joint names and parents, left/right pairs, and the weights that convert to other skeletons.
 
     `joints` ends with the names of `sites`. `conversions[target][joint]` maps source joints to weights that sum
-    to one, or is None where the source cannot give that joint.
+    to one. It is None if that joint cannot be derived from the source.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Skeleton:
 
     @property
     def required(self) -> frozenset[str]:
-        """Joints a file must have to be taken for this skeleton: those that a conversion or a site rests on."""
+        """Joints that a file must have to match this skeleton: those that a conversion or a site needs."""
         sites = {site.name: site.joint for site in self.sites}
         used = {
             sites.get(source, source)
@@ -86,9 +86,9 @@ class Skeleton:
         return frozenset(used) or frozenset(self.joints) - frozenset(sites)
 
     def weights(self, target: "Skeleton") -> tuple[Float[Array, "target source"], Bool[Array, " target"]]:
-        """Matrix that takes this skeleton's positions to the target's, and which target joints it can give.
+        """The matrix that converts this skeleton's positions to the target's, and the mask of joints it can derive.
 
-        Rows of joints that cannot be derived are zero and False in the mask.
+        For a joint that cannot be derived, the row is zero and the mask False.
 
         Raises:
             SkeletonError: If this skeleton's table has no conversion to the target.
@@ -109,18 +109,18 @@ class Skeleton:
         return matrix, mask
 
     def restricted(self, names: Iterable[str]) -> "Skeleton":
-        """The same skeleton with only the named joints, each hung on its nearest ancestor that stays."""
+        """The same skeleton with only the named joints; the parent of each is its nearest ancestor among them."""
         keep = set(names)
-        kept = [i for i, joint in enumerate(self.joints) if joint in keep]
+        remaining = [i for i, joint in enumerate(self.joints) if joint in keep]
         parents = []
-        for i in kept:
+        for i in remaining:
             parent = self.parents[i]
             while parent >= 0 and self.joints[parent] not in keep:
                 parent = self.parents[parent]
-            parents.append(kept.index(parent) if parent >= 0 else -1)
+            parents.append(remaining.index(parent) if parent >= 0 else -1)
         return Skeleton(
             name=self.name,
-            joints=tuple(self.joints[i] for i in kept),
+            joints=tuple(self.joints[i] for i in remaining),
             parents=tuple(parents),
             mirror=tuple(pair for pair in self.mirror if keep.issuperset(pair)),
             sites=tuple(site for site in self.sites if site.name in keep),
@@ -135,7 +135,12 @@ _KEYS = frozenset({"name", "unit", "up", "joints", "mirror", "sites", "to"})
 
 @cache
 def known() -> tuple[str, ...]:
-    """Names of the skeletons that come with the library."""
+    """Names of the skeletons that come with the library.
+
+    Example:
+        >>> "coco17" in known()
+        True
+    """
     folder = resources.files("vipe.skeletons")
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
@@ -146,6 +151,10 @@ def load(name: str) -> Skeleton:
 
     Raises:
         SkeletonError: If there is no such table, or it contradicts itself.
+
+    Example:
+        >>> load("h36m17").joints[:3]
+        ('pelvis', 'right_hip', 'right_knee')
     """
     if name in known():
         return _parse(resources.files("vipe.skeletons").joinpath(f"{name}.toml").read_bytes(), f"{name}.toml")
@@ -156,13 +165,19 @@ def load(name: str) -> Skeleton:
 
 
 def detect(joints: Sequence[str], extra: Sequence[Skeleton] = ()) -> Skeleton:
-    """Tell a file's skeleton from its joint names; a user's own (`extra`) are tried first.
+    """Find the skeleton of a file by its joint names; a user's own (`extra`) are tried first.
 
-    Joints of the file that the table does not list are ignored. Returns the table restricted to the joints
-    that the file has (sites stay, since readers make them).
+    Joints of the file that the table does not list are ignored.
+
+    Returns:
+        The skeleton restricted to the joints of the file, and its sites, which readers compute.
 
     Raises:
-        SkeletonError: If none fits; names the nearest one and what the file lacks of it.
+        SkeletonError: If none fits; names the nearest one and the joints that the file lacks.
+
+    Example:
+        >>> detect(["Sword", *load("coco17").joints]).name
+        'coco17'
     """
     names = set(joints)
     candidates = [*extra, *(load(name) for name in known())]
@@ -182,14 +197,20 @@ def detect(joints: Sequence[str], extra: Sequence[Skeleton] = ()) -> Skeleton:
 def convert(
     positions: Float[Array, "*batch source dim"], source: Skeleton, target: Skeleton
 ) -> tuple[Float[Array, "*batch target dim"], Bool[Array, " target"]]:
-    """Positions (3D metres or 2D pixels) of one skeleton as those of another, float32.
+    """Convert positions (3D metres or 2D pixels) from one skeleton to another, float32.
 
     Returns:
-        The target's positions, zero where they cannot be derived, and the mask of those that can.
+        The target's positions, and the mask of joints that can be derived; the positions of the others are zero.
 
     Raises:
         ShapeError: If `positions` does not have one row for each joint of `source`.
         SkeletonError: If there is no conversion.
+
+    Example:
+        >>> source, target = load("coco17"), load("h36m17")
+        >>> _, mask = convert(np.zeros((1, 17, 2)), source, target)
+        >>> [joint for joint, derived in zip(target.joints, mask, strict=True) if not derived]
+        ['head']
     """
     if positions.ndim < 2 or positions.shape[-2] != len(source):
         raise ShapeError(f"positions of {source.name} must end in ({len(source)}, dim), got shape {positions.shape}")

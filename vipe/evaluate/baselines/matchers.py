@@ -25,10 +25,12 @@ class Matcher(Protocol):
     def name(self) -> str:
         """What to call it in tables."""
 
-    def describe(self, keypoints: Keypoints) -> Float32[Array, "N *shape"]:
+    def describe(self, keypoints: Keypoints) -> Float32[Array, " N *shape"]:
         """All that is kept of each person."""
 
-    def compare(self, query: Float32[Array, "Q *shape"], gallery: Float32[Array, "G *shape"]) -> Float32[Array, "Q G"]:
+    def compare(
+        self, query: Float32[Array, " Q *shape"], gallery: Float32[Array, " G *shape"]
+    ) -> Float32[Array, "Q G"]:
         """How alike the described people are; larger is more alike. Called with a block of queries at a time."""
 
 

@@ -243,8 +243,8 @@ class _Study:
     def rank(
         self,
         matcher: Matcher,
-        query: Float32[Array, "N *shape"],
-        gallery: Float32[Array, "N *shape"],
+        query: Float32[Array, " N *shape"],
+        gallery: Float32[Array, " N *shape"],
         ranks: Int32[Array, "questions N"],
     ) -> None:
         """Fill in the rank of each query's first hit; 0 where it has none."""
@@ -330,7 +330,7 @@ class _Study:
         return bootstrap_interval(rate, self.clips[asked].tolist(), generator=generator, draws=self.protocol.draws)
 
 
-def _described(matcher: Matcher, people: Keypoints) -> Float32[Array, "N *shape"]:
+def _described(matcher: Matcher, people: Keypoints) -> Float32[Array, " N *shape"]:
     described = np.ascontiguousarray(matcher.describe(people), dtype=np.float32)
     finite = np.isfinite(described).reshape(len(described), -1).all(axis=1)
     if len(described) != len(people) or not finite.all():

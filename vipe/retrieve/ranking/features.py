@@ -25,7 +25,7 @@ class Feature:
 
     name: str
     group: str  # under which its contribution to the log odds is shown
-    of: Callable[[Evidence], Float32[Array, "Q *S"]]
+    of: Callable[[Evidence], Float32[Array, " Q *S"]]
     monotone: Literal[-1, 0] = 0
     """-1: a greater value never raises the log odds. Free signs rank alike on the clips that the model is learned on,
     but call far worse fits than theirs probable."""

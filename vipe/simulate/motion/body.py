@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vipe.arrays import Array
+from vipe.skeletons.working import without_side
 
 SIDES = ("left", "right")
 SIGNS = {"left": 1, "right": -1}
@@ -152,7 +153,7 @@ def limit(controls: Float[Array, "frames channels"]) -> Float[Array, "frames cha
     return limited
 
 
-_BOUNDS = [LIMITS.get(name.removeprefix("left_").removeprefix("right_")) for name in CHANNELS]
+_BOUNDS = [LIMITS.get(without_side(name)) for name in CHANNELS]
 _LIMITED = np.array([i for i, bounds in enumerate(_BOUNDS) if bounds is not None])
 _CENTRE = np.array([(bounds[0] + bounds[1]) / 2 for bounds in _BOUNDS if bounds is not None])
 _HALF = np.array([(bounds[1] - bounds[0]) / 2 for bounds in _BOUNDS if bounds is not None])

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from vipe.arrays import Array
 from vipe.simulate.motion.body import SIDED, SIDES, UNSIDED, Body
 from vipe.simulate.motion.ik import middle_joint, reach_for_bend, turn_from_down
-from vipe.skeletons import load
+from vipe.skeletons.working import H36M17
 
 _SIGN = np.array([1.0, -1.0])  # left is +y
 _STRETCH = 0.9965  # share of a leg's length that a standing leg uses at most: the knee keeps 10 degrees
@@ -82,10 +82,9 @@ def figure(
     return out
 
 
-_SKELETON = load("h36m17")
-_JOINT = {name: _SKELETON.index(name) for name in ("pelvis", "spine", "thorax", "nose", "head")}
+_JOINT = {name: H36M17.index(name) for name in ("pelvis", "spine", "thorax", "nose", "head")}
 _PAIR = {
-    name: [_SKELETON.index(f"{side}_{name}") for side in SIDES]
+    name: [H36M17.index(f"{side}_{name}") for side in SIDES]
     for name in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 }
 

@@ -16,7 +16,7 @@ from vipe.simulate.motion.body import CHANNELS, SIDES, Body, limit
 from vipe.simulate.motion.figure import figure
 from vipe.simulate.motion.programs import PROGRAMS
 from vipe.simulate.motion.timing import interpolate, wander
-from vipe.skeletons import load
+from vipe.skeletons.working import H36M17, without_side
 
 SHORTEST, LONGEST = 3.0, 12.0
 """Seconds a clip lasts."""
@@ -54,8 +54,7 @@ _DRIFT = {name: 0.35 * spread for name, spread in _HABITS.items()} | {
 
 
 def _spread(table: dict[str, float]) -> Float[Array, " channels"]:
-    names = (name.removeprefix("left_").removeprefix("right_") for name in CHANNELS)
-    return np.array([table.get(name, 0.0) for name in names])
+    return np.array([table.get(without_side(name), 0.0) for name in CHANNELS])
 
 
 _FREE = [CHANNELS.index(f"{side}_free") for side in SIDES]
@@ -99,7 +98,7 @@ def perform(
     positions = figure(body, limit(controls), feet, thin * fps)
     planted = (feet.bearing > 0.999) & (controls[:, _FREE] < 1e-6) & (controls[:, _TIPTOE] < 1e-6)
     if generator.random() < 0.5:
-        positions = positions[:, load("h36m17").mirrored] * np.array([1.0, -1.0, 1.0])
+        positions = positions[:, H36M17.mirrored] * np.array([1.0, -1.0, 1.0])
         planted = planted[:, ::-1]
     angle = generator.uniform(-np.pi, np.pi)
     cos, sin = np.cos(angle), np.sin(angle)

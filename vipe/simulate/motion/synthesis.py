@@ -12,12 +12,12 @@ from vipe.errors import VipeError
 from vipe.simulate.motion.body import sample_body
 from vipe.simulate.motion.performance import perform
 from vipe.simulate.motion.programs import PROGRAMS, SHARES
-from vipe.skeletons import load
+from vipe.skeletons.working import H36M17
 
 LICENCE = "CC0-1.0 (synthetic motion made by vipe, no recordings)"
 
 SUBJECTS = 24
-"""How many people perform, each with a body of their own."""
+"""Number of people who perform, each with their own body."""
 
 
 def synthesize(
@@ -30,21 +30,26 @@ def synthesize(
 ) -> Iterator[Clip]:
     """Make clips of synthetic whole-body motion on skeleton h36m17.
 
-    Each clip is one of two dozen bodies doing one to three programs in a row, for 3 to 12 seconds. No recording is in
-    it: segment lengths and ranges of motion come from published anatomy, and how widely programs vary was set by hand,
-    in round numbers, while looking at which recorded poses they missed (`benchmarks/synthetic_vs_real.py`).
+    In each clip one of two dozen bodies performs one to three programs in a row, for 3 to 12 seconds. No recording is
+    used. Segment lengths and ranges of motion come from published anatomy. The spread of the programs was set by hand,
+    in round numbers, by looking at the recorded poses they missed (`benchmarks/synthetic_vs_real.py`).
 
-    A clip depends on the generator's seed and on its number alone, not on how many are made.
+    A clip depends on the generator's seed and on its number alone, not on the number of clips.
 
     Args:
-        clips: How many clips; this or `minutes`.
-        minutes: How much motion in all; the clip that reaches it is the last, and is kept whole.
+        clips: Number of clips; give this or `minutes`.
+        minutes: Total length of motion; the clip that reaches it is the last, and is not cut.
         fps: Frames per second.
         programs: Names out of `PROGRAMS` to choose from; all by default.
         generator: Source of all randomness.
 
     Raises:
-        VipeError: If the amount is not given one way, or a number or a name makes no sense.
+        VipeError: If not exactly one of `clips` and `minutes` is given, or a number or a name is invalid.
+
+    Example:
+        >>> (clip,) = synthesize(clips=1, fps=2.0, programs=["walk"], generator=np.random.default_rng(0))
+        >>> clip.name, clip.skeleton.name, 3 <= clip.seconds <= 12
+        ('walk_0000', 'h36m17', True)
     """
     if (clips is None) == (minutes is None):
         raise VipeError(f"synthesize: give either clips or minutes, got clips={clips} and minutes={minutes}")
@@ -69,7 +74,7 @@ def _clips(
     (casting,) = generator.spawn(1)
     bodies = [sample_body(f"body-{number:02d}", casting) for number in range(SUBJECTS)]
     shares = np.array([SHARES.get(name, 1.0) for name in names])
-    skeleton, number, seconds = load("h36m17"), 0, 0.0
+    number, seconds = 0, 0.0
     while (clips is not None and number < clips) or (minutes is not None and seconds < 60 * minutes):
         (own,) = generator.spawn(1)
         chain = [str(own.choice(names, p=shares / shares.sum())) for _ in range(3)]
@@ -77,7 +82,7 @@ def _clips(
         take, done = perform(chain, body, fps, own)
         clip = Clip(
             name=f"{done[0]}_{number:04d}",
-            skeleton=skeleton,
+            skeleton=H36M17,
             positions=take.positions,
             fps=fps,
             subject=body.name,
