@@ -22,6 +22,7 @@ def demo(
 ) -> None:
     """Archive, training, index, simulated photos as queries, and a page of what came back: in minutes."""
     from vipe.demo import DemoConfig, run
+    from vipe.evaluate import HIT_THRESHOLD
 
     config = DemoConfig(source=None if source is None else str(source), minutes=minutes, seed=seed)
     with progress() as advance:
@@ -32,7 +33,7 @@ def demo(
         table(head, rows),
         f"{counted(result.queries, 'simulated query', 'simulated queries')} against "
         f"{counted(result.gallery, 'pose')} nobody trained on; "
-        "95% intervals over clips; a hit is within 0.1 torso",
+        f"95% intervals over clips; a hit is within {HIT_THRESHOLD:g} torso lengths",
         "seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items()),
         f"look at {result.page} and {result.picture}",
         f"or ask yourself: vipe query {out}/index --keypoints {out}/queries.json",
