@@ -8,8 +8,9 @@ from vipe.errors import VipeError
 from vipe.evaluate import CONDITIONS, Condition, SearchProtocol, chance_at, evaluate_search, pose_distance
 from vipe.evaluate.conditions import simulate_condition
 from vipe.evaluate.leave_out import CLIP, NOTHING, LeaveOut, drop
-from vipe.evaluate.neighbours import near_pairs
-from vipe.evaluate.protocols.search import _query, fitting_modes, recorded_poses
+from vipe.evaluate.near_pairs import near_pairs
+from vipe.evaluate.protocols.search import _query, fitting_modes
+from vipe.evaluate.study import recorded_poses
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.detector import GROUND_TRUTH
 from vipe.skeletons import load
@@ -69,6 +70,32 @@ def test_a_perfect_search_finds_everything_that_is_there(store, index, perfect, 
     whole = report.score(mode, "ground truth", "whole gallery", 4.0)
     assert whole.queries == {0.1: 300, 0.05: 300}
     assert whole.error == pytest.approx(0, abs=1e-6)
+
+
+def test_intervals_are_over_clips_since_frames_of_one_clip_succeed_together(store, index, perfect):
+    def first_clip_only(index, people, k, mode, rows):
+        found = perfect(index, people, k, mode, rows)
+        found[[index.frames()["clip"][int(name)] != "first" for name in people.image_id]] = -1
+        return found
+
+    report = evaluate_search(store, index, protocol=CLEAN, search=first_clip_only)
+    score = report.score("affine", "ground truth", "whole gallery", 4.0)
+    assert score.hit[0.1][1] == pytest.approx(1 / 3)
+    low, high = score.interval[0.1][1]
+    # A third of 300 queries, were they independent: 28% to 39%. Of three clips one succeeds: almost anything.
+    assert low == 0
+    assert high >= 2 / 3
+
+
+def test_a_search_that_finds_everything_is_no_surer_than_three_clips_allow(store, index, perfect):
+    report = evaluate_search(store, index, protocol=CLEAN, search=perfect)
+    score = report.score("affine", "ground truth", "whole gallery", 4.0)
+    assert score.interval[0.1][1] == pytest.approx((0.025 ** (1 / 3), 1))
+
+
+def test_the_primary_figure_says_how_much_of_it_five_clips_give(report):
+    score = report.score("affine", "noise 0.03", "4 s left out", 4.0)
+    assert report.primary["share_of_five_clips"] == score.concentration[0.1] == 1  # the archive has three
 
 
 def test_a_search_that_finds_nothing_scores_nothing(store, index):
