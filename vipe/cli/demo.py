@@ -1,4 +1,4 @@
-"""The command that shows everything at once."""
+"""The command that runs the whole library once."""
 
 __all__ = ["demo"]
 
@@ -20,7 +20,7 @@ def demo(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Archive, training, index, simulated photos as queries, and a page of what came back: in minutes."""
+    """Build an archive, train, index it, search it with simulated photos, and draw the results on a page."""
     from vipe.demo import DemoConfig, run
     from vipe.evaluate import HIT_THRESHOLD
 

@@ -95,6 +95,7 @@ def calibration(
         Folder of the store.
     """
     from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_calibration
+    from vipe.evaluate.metrics import CLOSE_THRESHOLD, HIT_THRESHOLD
     from vipe.plots.reliability import save_reliability
     from vipe.plots.writing import check_picture
 
@@ -111,9 +112,9 @@ def calibration(
         ),
     )
     lines = [
-        "expected calibration error over all galleries but the last, within 0.1: "
+        f"expected calibration error over all galleries but the last, within {HIT_THRESHOLD:g}: "
         f"{report.pooled['first']:.3f} of first hits, {report.pooled['all']:.3f} of all; "
-        f"within 0.05: {report.pooled['close']:.3f}; presence: {report.pooled['presence']:.3f}; "
+        f"within {CLOSE_THRESHOLD:g}: {report.pooled['close']:.3f}; presence: {report.pooled['presence']:.3f}; "
         f"five clips give {100 * report.share_of_five_clips:.0f}% of the queries"
     ]
     if report.presence_auroc is not None:

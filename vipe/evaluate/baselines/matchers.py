@@ -19,7 +19,7 @@ from vipe.errors import VipeError
 
 @runtime_checkable
 class Matcher(Protocol):
-    """A score for every pair of people, from the keypoints of each alone."""
+    """A score for every pair of people; each person is first described without knowing the other."""
 
     @property
     def name(self) -> str:
@@ -33,7 +33,7 @@ class Matcher(Protocol):
 
 
 class EmbeddingMatcher:
-    """The distance of embeddings of keypoints, as an encoder measures it."""
+    """The distance between embeddings of keypoints, in an encoder's metric."""
 
     def __init__(self, encoder: Encoder, name: str = "") -> None:
         if encoder.name == AffineSignature.name:
@@ -42,11 +42,11 @@ class EmbeddingMatcher:
         self.name = name or encoder.name
 
     def describe(self, keypoints: Keypoints) -> Float32[Array, "N D"]:
-        """The embeddings."""
+        """The embeddings of keypoints."""
         return self.encoder.encode_keypoints(keypoints)
 
     def compare(self, query: Float32[Array, "Q D"], gallery: Float32[Array, "G D"]) -> Float32[Array, "Q G"]:
-        """Inner product, or minus the squared distance up to what is the same for all of a query's gallery.
+        """Inner product, or minus the squared distance plus a constant of each query, which changes no ranking.
 
         One matrix product: |q - g|² = |q|² - (2 q · g - |g|²), and the bracket is (q, 1) · (2 g, -|g|²).
         """

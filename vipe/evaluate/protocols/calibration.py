@@ -99,9 +99,9 @@ def evaluate_calibration(
 class _Judged:
     """Probabilities of every query's hits, and what was right."""
 
-    near: Float[Array, "Q K"]  # to be within 0.1
+    near: Float[Array, "Q K"]  # to be within `HIT_THRESHOLD`
     near_right: Bool[Array, "Q K"]
-    close: Float[Array, "Q K"]  # to be within 0.05
+    close: Float[Array, "Q K"]  # to be within `CLOSE_THRESHOLD`
     close_right: Bool[Array, "Q K"]
     presence: Float[Array, " Q"]
     present: Bool[Array, " Q"]

@@ -5,8 +5,10 @@ __all__ = ["ABSENT", "Calibration", "CalibrationReport"]
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vipe.evaluate.metrics import CLOSE_THRESHOLD
+
 ABSENT = "pose left out"
-"""The gallery without any pose within 0.1 torso lengths of the query's: no hit is right there."""
+"""The gallery without any pose within `HIT_THRESHOLD` of the query's: no hit is right there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +18,11 @@ class Calibration:
     condition: str
     gallery: str
     queries: int
-    first: float  # mean probability of the first hit to be within 0.1
+    first: float  # mean probability of the first hit to be within `HIT_THRESHOLD`
     right: float  # how often it was
     error: float  # expected calibration error of the first hits
     error_all: float  # of all hits
-    error_close: float  # of all hits' probabilities to be within 0.05
+    error_close: float  # of all hits' probabilities to be within `CLOSE_THRESHOLD`
     presence: float  # mean probability that the gallery holds the pose
     present: float  # how often it did
 
@@ -34,7 +36,7 @@ class CalibrationReport:
     pooled: dict[str, float]  # expected calibration errors over all but `ABSENT`
     presence_auroc: float | None  # queries in the whole gallery against the same with the pose left out
     presence_auroc_left_out: float | None  # queries that have a hit in what remains against those that have none
-    bins: dict[str, list[dict[str, float]]]  # reliability within 0.1, within 0.05 and of presence
+    bins: dict[str, list[dict[str, float]]]  # reliability by kind of probability
     share_of_five_clips: float  # of the queries, from the five clips with the most
     seconds: float
 
@@ -52,7 +54,7 @@ class CalibrationReport:
             "right",
             "ECE",
             "ECE all",
-            "ECE 0.05",
+            f"ECE {CLOSE_THRESHOLD:g}",
             "presence",
             "present",
         ]
