@@ -50,9 +50,10 @@ def aligned_likeness(a: Float32[Tensor, "Q J 3"], b: Float32[Tensor, "G J 3"]) -
     """The largest trace(Rᵀ M) over rotations R, M the cross-covariance of every two centred sets of unit norm.
 
     It is the likeness: with the best scale, the squared residual of aligning the two sets is 1 - likeness². 1 means
-    equal up to rotation and scale; a set of zeros gives 0. The trace w is the largest root of w⁴ - 2|M|² w² - 8 det(M) w + |M|⁴ - 4|cof M|²
-    (Theobald 2005), found by Newton's method from above, where it cannot miss: w is at most 1. Nine matrix products
-    make all covariances.
+    equal up to rotation and scale; a set of zeros gives 0.
+
+    The trace w is the largest root of w⁴ - 2|M|² w² - 8 det(M) w + |M|⁴ - 4|cof M|² (Theobald 2005). Newton's method
+    from above cannot miss it, since w is at most 1. Nine matrix products make all covariances.
     """
     likeness = torch.empty(len(a), len(b))
     step = max(1, _PAIRS // max(len(b), 1))

@@ -83,7 +83,7 @@ def evaluate_search(
     own proportions, as the store recorded them. Three galleries are searched: all of it, all but the neighbourhood of
     the query's frame in its clip, and all but the query's clip. The last two show whether a similar moment is found
     where the very moment is absent. They score only queries that have a hit in what remains, threshold by threshold.
-    (Without near-duplicates hardly any query has another pose within 0.05.)
+    (Without near-duplicates hardly any query has another pose within `CLOSE_THRESHOLD`.)
 
     A search that ranks each pose by a score of its own runs once; the rows to leave out are then taken from its
     ranking, and queries whose ranking was too short for that are searched again with a filter. Any other mode is
