@@ -64,6 +64,24 @@ def test_a_part_of_a_table_is_the_archive(folder, run):
     assert json.loads(out)["clips"] == 1
 
 
+def protocol_of(run, command, folder, *options):
+    code, out, _ = run("evaluate", command, folder / "store", *options, "--json")
+    assert code == 0
+    return json.loads(out)["protocol"]
+
+
+def test_every_option_reaches_the_protocol(folder, run):
+    shared = {"rig": "h36m", "seed": 3, "conditions": ["2 missing"]}
+    options = ("--rig", "h36m", "--seed", 3, "--condition", "2 missing")
+    few = ("--queries", 2, *options)
+    more = ("--distance", 3, "--distance", 5, "--observed", "scores", "--mode", "affine")
+    expected = shared | {"queries": 2, "distances": [3, 5], "observed": "scores", "modes": ["affine"]}
+    assert protocol_of(run, "search", folder, *few, *more).items() >= expected.items()
+    assert protocol_of(run, "calibration", folder, *few).items() >= (shared | {"queries": 2}).items()
+    expected = shared | {"poses": 20, "distance": 3}
+    assert protocol_of(run, "retrieval", folder, *options, "--poses", 20, "--distance", 3).items() >= expected.items()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

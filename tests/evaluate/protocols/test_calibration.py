@@ -76,6 +76,22 @@ def test_presence_is_judged_by_what_remains_of_each_gallery(store, index, table,
     assert present[ABSENT] == 0
 
 
+def test_presence_is_ranked_against_absence_in_the_galleries_it_is_said_of(store, index, table, monkeypatch):
+    def query(_, people, k, mode, where):
+        """Is sure of every pose in the whole gallery, and in a smaller one of just those that are absent."""
+        asked = np.array([int(name) for name in people.image_id])
+        absent = (table[asked][:, where] >= 0.1).all(axis=1) | (len(where) == len(index))
+        rows = asked[:, None]
+        sure = np.ones(rows.shape, dtype=np.float32)
+        hits = Hits.look_up(index, rows, np.zeros(rows.shape, dtype=np.float32))
+        return replace(hits, probability=sure, probability_close=sure, presence=absent.astype(np.float32))
+
+    monkeypatch.setattr(calibration, "query", query)
+    report = evaluate_calibration(store, index, protocol=EVERYTHING, k=1)
+    assert report.presence_auroc == 0.5  # the whole gallery and the pose left out: equally sure
+    assert report.presence_auroc_left_out == 0  # seconds or the clip left out: sure where it should not be
+
+
 def test_where_all_that_is_right_is_left_out_nothing_is_right_and_the_search_is_less_sure(report):
     rows = {row.gallery: row for row in report.rows}
     assert list(rows) == ["whole gallery", "4 s left out", "clip left out", ABSENT]

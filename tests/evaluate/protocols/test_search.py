@@ -243,6 +243,29 @@ def test_a_search_observes_no_more_than_the_protocol_says(store, index, observed
     assert all((people.confidence == people.mask).all() == (observed == "keypoints") for people in seen)
 
 
+def test_conditions_share_cameras_and_noise(store, index):
+    photos = []
+
+    def spy(index, people, k, mode, rows):
+        photos.append(people)
+        return np.full((len(people), k), -1)
+
+    conditions = (CONDITION["noise 0.03"], CONDITION["2 missing"])
+    evaluate_search(store, index, protocol=replace(EVERYTHING, queries=5, conditions=conditions), search=spy)
+    whole, hidden = (next(one for one in photos if one.mask.all() == full) for full in (True, False))
+    np.testing.assert_array_equal(whole.xy[hidden.mask], hidden.xy[hidden.mask])
+
+
+def test_raw_2d_searches_exact_views_of_the_first_camera(store, index, tmp_path):
+    (tmp_path / "one.toml").write_text(
+        'name = "one"\ncameras = [{ name = "a", azimuth_deg = 0, elevation_deg = 0, chest = true }]'
+    )
+    report = evaluate_search(store, index, protocol=replace(CLEAN, rig=str(tmp_path / "one.toml")))
+    score = report.score("raw 2D", "ground truth", "whole gallery", 4.0)
+    assert score.hit[0.05][1] == 1  # from its own camera every pose looks most like itself
+    assert score.error == pytest.approx(0, abs=1e-3)
+
+
 def test_near_duplicates_are_neither_asked_for_nor_searched(store, index, table):
     report = evaluate_search(store, index, protocol=replace(CLEAN, near_duplicate=0.06))
     assert report.gallery == report.queries < 300
