@@ -53,7 +53,7 @@ def test_a_difference_may_turn_either_way(rng):
 
 def test_clips_that_disagree_are_resampled(rng):
     # Two clips, one of which succeeds: 0, 1/2 and 1 come up in a quarter, a half and a quarter of the draws.
-    assert bootstrap_interval(np.array([0, 1]), names([1, 1]), generator=rng) == (0, 1)
+    assert bootstrap_interval(np.array([0.0, 1.0]), names([1, 1]), generator=rng) == (0, 1)
 
 
 def test_concentration_is_the_share_of_the_largest_clips():

@@ -23,6 +23,13 @@ def test_only_scored_queries_count():
     assert set(score.interval) == set(score.concentration) == {0.1}
 
 
+def test_concentration_is_that_of_the_scored_queries():
+    clips = np.array([0] * 5 + list(range(1, 11)))  # one clip of five queries and ten of one
+    scoring = Scoring(clips=clips, generator=lambda: np.random.default_rng(0), thresholds=(0.1,))
+    assert scoring.of_distances(np.zeros((15, 1))).concentration == {0.1: pytest.approx(9 / 15)}
+    assert scoring.of_distances(np.zeros((15, 1)), {0.1: clips > 0}).concentration == {0.1: 0.5}
+
+
 def test_one_figure_brings_its_interval_its_queries_and_their_concentration():
     scoring = Scoring(clips=np.arange(20) // 2, generator=lambda: np.random.default_rng(0))
     score = scoring.of_distances(np.zeros((20, 1)))

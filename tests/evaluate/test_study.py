@@ -29,7 +29,7 @@ def test_a_seed_draws_the_same_and_another_does_not(archive):
     rows = np.arange(300)
 
     def drawn(seed):
-        return Study.choose(archive, rows, near_duplicate=0, poses=50, queries=10, seed=seed)
+        return Study.choose(archive, rows, near_duplicate=0.0, poses=50, queries=10, seed=seed)
 
     np.testing.assert_array_equal(drawn(0).gallery, drawn(0).gallery)
     assert set(drawn(0).gallery) != set(drawn(1).gallery)
@@ -37,7 +37,7 @@ def test_a_seed_draws_the_same_and_another_does_not(archive):
 
 
 def test_more_than_there_are_is_all_of_them(archive):
-    study = Study.choose(archive, np.arange(30), near_duplicate=0, poses=99, queries=99)
+    study = Study.choose(archive, np.arange(30), near_duplicate=0.0, poses=99, queries=99)
     np.testing.assert_array_equal(study.gallery, np.arange(30))
     np.testing.assert_array_equal(study.query, np.arange(30))
 

@@ -137,7 +137,7 @@ def drop(
     return result, (result >= 0).sum(axis=1) >= np.minimum(depth, remaining)
 
 
-def by_rows(rows: Iterable[Int64[Array, " M"]]) -> list[tuple[Int64[Array, " M"], Int64[Array, " members"]]]:
+def by_rows(rows: Iterable[Int64[Array, " _"]]) -> list[tuple[Int64[Array, " _"], Int64[Array, " _"]]]:
     """Collect queries that search among the same rows, so that they are searched together.
 
     Args:
@@ -162,7 +162,7 @@ def _search_again(
     numbers: Int64[Array, " M"],
 ) -> None:
     """Fill in the rankings of some queries by searching what remains for each."""
-    for left, members in by_rows(gallery.rows_of(one, rows) for one in query[numbers]):
+    for left, members in by_rows(gallery.rows_of(one, rows) for one in query[numbers].tolist()):
         which = numbers[members]
         rankings[which] = -1
         if len(left):

@@ -108,7 +108,7 @@ class _Judged:
 
     @classmethod
     def of(
-        cls, near: NearPairs, hits: Sequence[tuple[Int64[Array, " members"], Hits]], present: Bool[Array, " Q"]
+        cls, near: NearPairs, hits: Sequence[tuple[Int64[Array, " _"], Hits]], present: Bool[Array, " Q"]
     ) -> "_Judged":
         order = np.argsort(np.concatenate([numbers for numbers, _ in hits]))
 
@@ -157,17 +157,17 @@ class _Judged:
         )
 
 
-def _rows_searched(study: SearchStudy, gallery: Gallery | None) -> list[Int64[Array, " M"]]:
+def _rows_searched(study: SearchStudy, gallery: Gallery | None) -> list[Int64[Array, " _"]]:
     """Rows that each query is searched among; without a gallery, all but those that would be right (`ABSENT`)."""
     if gallery is not None:
-        return [gallery.rows_of(row, study.gallery) for row in study.query]
+        return [gallery.rows_of(row, study.gallery) for row in study.query.tolist()]
     near = study.relevance.near
     right = near.distance < HIT_THRESHOLD
     return [np.setdiff1d(study.gallery, near.row[right & (near.query == number)]) for number in range(len(study.query))]
 
 
 def _hits(
-    index: PoseIndex, people: Keypoints, searched: list[Int64[Array, " M"]], k: int
-) -> list[tuple[Int64[Array, " members"], Hits]]:
+    index: PoseIndex, people: Keypoints, searched: list[Int64[Array, " _"]], k: int
+) -> list[tuple[Int64[Array, " _"], Hits]]:
     """Numbers of queries that search among the same rows, and their hits."""
     return [(members, query(index, people[members], k, "full", where=rows)) for rows, members in by_rows(searched)]
