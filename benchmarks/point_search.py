@@ -29,8 +29,8 @@ from scipy.stats import spearmanr
 from vipe.embed import Embedder
 from vipe.evaluate import CONDITIONS
 from vipe.evaluate.conditions import simulate_condition
+from vipe.evaluate.intervals import bootstrap_interval
 from vipe.evaluate.metrics import hits_at, pose_distance, without_near_duplicates
-from vipe.evaluate.ranking_score import bootstrap_interval
 from vipe.geometry import canonicalize_array
 from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.simulate import CameraRig

@@ -25,8 +25,7 @@ from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.evaluate import CONDITIONS
 from vipe.evaluate.conditions import simulate_condition
-from vipe.evaluate.metrics import pose_distance, without_near_duplicates
-from vipe.evaluate.protocols.calibration import auroc, expected_calibration_error
+from vipe.evaluate.metrics import auroc, expected_calibration_error, pose_distance, without_near_duplicates
 from vipe.geometry.canonical import canonicalize_array
 from vipe.retrieve.camera.perspective import fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior

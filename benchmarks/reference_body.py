@@ -13,8 +13,8 @@ import torch
 from inputs import FPS, MOCAP, arguments, splits
 
 from vipe.embed.affine import pose_signature, view_signature
-from vipe.evaluate import without_near_duplicates
-from vipe.evaluate.ranking_score import score_ranking
+from vipe.evaluate import HIT_DEPTHS, HIT_THRESHOLD, pose_distance, without_near_duplicates
+from vipe.evaluate.scoring import Scoring
 from vipe.geometry import REFERENCE_LENGTHS, canonicalize_array, with_bone_lengths
 from vipe.readers import read
 from vipe.simulate import CameraRig, simulate_keypoints
@@ -47,6 +47,8 @@ def main() -> None:
         generator = np.random.default_rng(0)
         seen = simulate_keypoints(poses[rows], CameraRig.load("mpi_inf_3dhp"), noise=0.03, generator=generator)
         asked = view_signature(torch.tensor(seen.xy)).numpy()
+        clips_of = [names[row] for row in rows]
+        scoring = Scoring(clips=clips_of, generator=lambda drawn=generator: drawn, thresholds=(HIT_THRESHOLD,))
         print(f"{part}: {len(rows):,} poses")
         for hip, forearm in BODIES:
             lengths = dict(zip(BONES, REFERENCE_LENGTHS, strict=True))
@@ -56,9 +58,9 @@ def main() -> None:
             points = with_bone_lengths(torch.from_numpy(canonical[rows]), body, SKELETON.parents)
             gallery = pose_signature(points[:, list(COCO13_IN_H36M17)]).numpy()
             best = np.argsort(-(asked @ gallery.T), axis=1)[:, :20]
-            clips_of = [names[row] for row in rows]
-            score = score_ranking("", best, canonical[rows], canonical[rows], clips_of, generator=generator)
-            print(f"  hips {hip}, forearm {forearm} mm: Hit@1/10/20 {' / '.join(map(score.percent, (1, 10, 20)))}")
+            score = scoring.of_distances(pose_distance(canonical[rows][best], canonical[rows][:, None]))
+            shown = " / ".join(score.percent(HIT_THRESHOLD, k) for k in HIT_DEPTHS)
+            print(f"  hips {hip}, forearm {forearm} mm: Hit@1/10/20 {shown}")
 
 
 if __name__ == "__main__":

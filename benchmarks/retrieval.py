@@ -19,7 +19,8 @@ from vipe.embed import Embedder
 from vipe.embed.presets import TINY
 from vipe.embed.vvipe.network import VVIPE
 from vipe.evaluate import Condition, RetrievalProtocol, evaluate_retrieval, without_near_duplicates
-from vipe.evaluate.baselines.matchers import EmbeddingMatcher, Matcher, Raw2D
+from vipe.evaluate.baselines.matchers import EmbeddingMatcher, Matcher
+from vipe.evaluate.baselines.raw_2d import Raw2D
 from vipe.evaluate.protocols.view_invariance import RETRIEVAL_CONDITIONS
 from vipe.geometry import canonicalize_array
 from vipe.simulate.motion import synthesize

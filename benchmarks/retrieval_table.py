@@ -39,7 +39,8 @@ from vipe.embed.prvipe.training import train_prvipe
 from vipe.embed.vvipe.training import train
 from vipe.evaluate import CONDITIONS, RetrievalProtocol, evaluate_retrieval
 from vipe.evaluate.baselines.lift_then_align import LiftedPoses
-from vipe.evaluate.baselines.matchers import Matcher, Raw2D, find_matcher
+from vipe.evaluate.baselines.matchers import Matcher, find_matcher
+from vipe.evaluate.baselines.raw_2d import Raw2D
 from vipe.evaluate.protocols.view_invariance import RETRIEVAL_CONDITIONS
 from vipe.readers import read
 from vipe.skeletons import load

@@ -34,10 +34,9 @@ from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed import AffineSignature
 from vipe.evaluate import CONDITIONS
-from vipe.evaluate.metrics import hits_at, pose_distance
-from vipe.evaluate.protocols.calibration import auroc, expected_calibration_error
-from vipe.evaluate.protocols.search import recorded_poses
-from vipe.evaluate.ranking_score import bootstrap_interval
+from vipe.evaluate.intervals import bootstrap_interval
+from vipe.evaluate.metrics import auroc, expected_calibration_error, hits_at, pose_distance
+from vipe.evaluate.study import recorded_poses
 from vipe.index import PoseIndex
 from vipe.retrieve import CANDIDATES, Search, TrackConfig, query_tracks, query_views
 from vipe.retrieve.hits import Hits

@@ -1,5 +1,7 @@
 """Fixtures that any test may use."""
 
+import fcntl
+import os
 from pathlib import Path
 
 import jaxtyping
@@ -30,6 +32,26 @@ def generator():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Build something slow once for all workers of a test run: gives the folder `name` that `build(folder)` filled."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # each worker has a folder of its own in it
+
+    def built(name, build):
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the other worker waits here, and then has nothing to do
+            if not done.exists():
+                folder.mkdir()
+                build(folder)
+                done.touch()
+        return folder
+
+    return built
 
 
 @pytest.fixture(scope="session")

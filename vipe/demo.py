@@ -1,14 +1,12 @@
-"""The whole way at once: an archive, an embedder, an index, simulated photos as queries, and what came back (numpy)."""
+"""The demo: an archive, an embedder, an index, and simulated photos as queries, scored and drawn (numpy)."""
 
 __all__ = ["DemoConfig", "DemoResult", "Progress", "run"]
 
-import csv
 import json
 import shutil
 import time
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +21,13 @@ from vipe.detections import Keypoints, write_coco_results
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
 from vipe.embed.vvipe.training import train
-from vipe.errors import ReadError, StoreError, VipeError
-from vipe.evaluate import HIT_THRESHOLD, chance_at, pose_distance, without_near_duplicates
-from vipe.evaluate.protocols.search import Progress, recorded_poses
-from vipe.evaluate.ranking_score import RankingScore, rank_raw_2d, score_ranking
+from vipe.errors import StoreError, VipeError
+from vipe.evaluate import HIT_DEPTHS, HIT_THRESHOLD
+from vipe.evaluate.baselines.raw_2d import Raw2D
+from vipe.evaluate.leave_out import NOTHING
+from vipe.evaluate.scoring import Score, Scoring, chance_score
+from vipe.evaluate.splits import hashed_splits, read_splits
+from vipe.evaluate.study import Archive, Progress, Study, recorded_poses
 from vipe.index import PoseIndex
 from vipe.plots.answers import Answer, Found, save_answers
 from vipe.readers import read
@@ -36,7 +37,6 @@ from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
 
-_DEPTHS = (1, 10, 20)
 _SHOWN_HITS = 5
 _CHANCE_QUERIES = 200  # all pairs with the gallery: a sample is enough for a figure near zero
 
@@ -59,7 +59,7 @@ class DemoConfig:
 class DemoResult:
     """Figures of the demo and where it left things to look at."""
 
-    scores: tuple[RankingScore, ...]
+    scores: dict[str, Score]  # by search
     chance: dict[int, float]
     queries: int
     gallery: int
@@ -70,21 +70,20 @@ class DemoResult:
     def to_table(self) -> list[list[str]]:
         """Hit@k in percent with 95% intervals, a search a row, head first."""
         return [
-            ["search", *(f"Hit@{k} %" for k in _DEPTHS)],
-            *([score.name, *map(score.percent, _DEPTHS)] for score in self.scores),
-            ["chance", *(f"{100 * self.chance[k]:.1f}" for k in _DEPTHS)],
+            ["search", *(f"Hit@{k} %" for k in HIT_DEPTHS)],
+            *([name, *(score.percent(HIT_THRESHOLD, k) for k in HIT_DEPTHS)] for name, score in self.scores.items()),
+            ["chance", *(f"{100 * self.chance[k]:.1f}" for k in HIT_DEPTHS)],
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: Hit@k of each ranking with its 95% interval."""
+        """Plain values: Hit@k of each search with its 95% interval."""
+        hit = {name: score.hit[HIT_THRESHOLD] for name, score in self.scores.items()} | {"chance": self.chance}
+        interval = {name: score.interval[HIT_THRESHOLD] for name, score in self.scores.items()}
         return {
             "queries": self.queries,
             "gallery": self.gallery,
-            "hit": {score.name: {str(k): value for k, value in score.hit.items()} for score in self.scores}
-            | {"chance": {str(k): value for k, value in self.chance.items()}},
-            "interval": {
-                score.name: {str(k): list(ends) for k, ends in score.interval.items()} for score in self.scores
-            },
+            "hit": {name: {str(k): rate for k, rate in by_k.items()} for name, by_k in hit.items()},
+            "interval": {name: {str(k): list(ends) for k, ends in by_k.items()} for name, by_k in interval.items()},
             "seconds": self.seconds,
             "page": str(self.page),
             "picture": str(self.picture),
@@ -92,14 +91,14 @@ class DemoResult:
 
 
 def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) -> DemoResult:
-    """Run the demo, or what is left of it: every finished step in `out` is reused.
+    """Run the demo; steps that are finished in `out` are reused.
 
     Store, embedder and index stay in `out` for `vipe query`; `queries.json` holds the shown queries as a detector
     would write them.
 
     Args:
         config: What to do.
-        out: Folder for everything; made if it is not there.
+        out: Folder for everything; made if missing.
         progress: Told how far each step is.
         shown: How many queries to draw.
 
@@ -132,39 +131,31 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
     clock.lap("training")
     index = _index(store, embedder, splits["gallery"], out / "index", progress)
     clock.lap("index")
-    progress("near-duplicates", 0, 1, "")
-    poses = index.poses(np.arange(len(index)))
-    kept = without_near_duplicates(poses)
-    progress("near-duplicates", 1, 1, f"{len(kept):,} of {len(poses):,} poses differ")
+    study = Study.choose(Archive.of_index(index), np.arange(len(index)), progress=progress)
     clock.lap("near-duplicates")
     generator = np.random.default_rng(config.seed)
-    seen = _Seen.simulate(store, index, kept, config, generator)
-    rankings = _rank(index, kept, seen, progress)
-    frames = index.frames()
-    scores = tuple(
-        score_ranking(
-            name, rows, poses[kept], poses, [frames["clip"][row] for row in kept], generator=generator, ks=_DEPTHS
-        )
-        for name, rows in rankings.items()
-    )
-    sample = generator.choice(len(kept), size=min(_CHANCE_QUERIES, len(kept)), replace=False)
-    near = pose_distance(poses[kept][None], poses[kept[sample]][:, None]) < HIT_THRESHOLD
-    chance = chance_at(near.sum(axis=1), len(kept), _DEPTHS)
+    seen = _Seen.simulate(store, index, study.gallery, config, generator)
+    rankings = _rank(index, study.gallery, seen, progress)
+    scoring = Scoring(clips=study.clips, generator=lambda: generator, thresholds=(HIT_THRESHOLD,))
+    distances = {name: study.distances(rows) for name, rows in rankings.items()}
+    scores = {name: scoring.of_distances(distance) for name, distance in distances.items()}
+    chance = _chance(study, generator)
     clock.lap("evaluation")
-    chosen = np.sort(generator.choice(len(kept), size=min(shown, len(kept)), replace=False))
+    count = len(study.query)
+    chosen = np.sort(generator.choice(count, size=min(shown, count), replace=False))
     page, picture = out / "demo.html", out / "demo.png"
-    answers = [_answer(int(i), kept, seen, rankings, scores, index) for i in chosen]
+    answers = [_answer(int(i), study, seen, rankings, distances) for i in chosen]
     result = DemoResult(
         scores=scores,
         chance=chance,
-        queries=len(kept),
-        gallery=len(kept),
+        queries=count,
+        gallery=len(study.gallery),
         seconds=clock.laps,
         page=page,
         picture=picture,
     )
     title = "Simulated photos against the archive"
-    save_answers(page, picture, title, answers, intro=_intro(config, kept), table=result.to_table())
+    save_answers(page, picture, title, answers, intro=_intro(config, count), table=result.to_table())
     write_coco_results(out / "queries.json", seen.query[chosen])
     clock.lap("page")
     with atomic_write(out / "demo.json", replace=True) as file:
@@ -185,7 +176,7 @@ class _Clock:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The kept gallery poses as simulated cameras see them."""
+    """The gallery's poses as simulated cameras see them."""
 
     query: Keypoints  # by a camera of the rig drawn for each, with detector noise
     view: Keypoints  # by the rig's first camera, exact: what raw 2D search has for a gallery
@@ -195,11 +186,12 @@ class _Seen:
         cls,
         store: PoseStore,
         index: PoseIndex,
-        kept: Int[Array, " kept"],
+        gallery: Int[Array, " G"],
         config: DemoConfig,
         generator: np.random.Generator,
     ) -> "_Seen":
-        people = recorded_poses(store, index, kept)  # the camera sees the person as recorded, never the canonical body
+        # The camera sees the person as recorded, never the canonical body.
+        people = recorded_poses(store, index, gallery)
         rig = CameraRig.load(config.rig)
         settings: dict[str, Any] = {"distance": config.distance, "generator": generator}
         return cls(
@@ -255,19 +247,11 @@ def _splits(store: PoseStore, config: DemoConfig) -> dict[str, list[str]]:
     names = [clip["clip"] for clip in store.clips()]
     source = Path(config.source or "")
     table = (source if source.is_dir() else source.parent) / "clips.csv"
-    if config.source and table.is_file():
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            if missing := {"clip", "split"} - set(rows.fieldnames or ()):
-                raise ReadError(f"{table}: no column {', '.join(sorted(missing))}; expected clip and split")
-            split = {row["clip"]: row["split"] for row in rows}
-    else:
-        tenths = {name: zlib.crc32(name.encode()) % 10 for name in names}
-        split = {name: "val" if tenth == 0 else "test" if tenth <= 3 else "train" for name, tenth in tenths.items()}
-    cross = "cross" if "cross" in split.values() else "test"
+    split = read_splits(table) if config.source and table.is_file() else hashed_splits(names)
+    gallery = "cross" if "cross" in split.values() else "test"
     parts = {
         part: [name for name in names if split.get(name) == wanted]
-        for part, wanted in (("train", "train"), ("val", "val"), ("gallery", cross))
+        for part, wanted in (("train", "train"), ("val", "val"), ("gallery", gallery))
     }
     if empty := [part for part, clips in parts.items() if not clips]:
         raise StoreError(
@@ -289,66 +273,67 @@ def _index(store: PoseStore, embedder: Embedder, clips: list[str], path: Path, p
 
 
 def _rank(
-    index: PoseIndex, kept: Int[Array, " kept"], seen: _Seen, progress: Progress
+    index: PoseIndex, gallery: Int[Array, " G"], seen: _Seen, progress: Progress
 ) -> dict[str, Int[Array, "queries ranks"]]:
-    depth = max(_DEPTHS)
+    depth = max(HIT_DEPTHS)
 
     def searched(mode: Mode) -> Int[Array, "queries ranks"]:
-        return query(index, seen.query, depth, mode=mode, where=kept).rows
+        return query(index, seen.query, depth, mode=mode, where=gallery).rows
 
-    def shipped() -> Int[Array, "queries ranks"]:
+    def default() -> Int[Array, "queries ranks"]:
         encoder = Embedder.from_pretrained("default")
-        gallery, asked = encoder.encode_poses(index.poses(kept)), encoder.encode_keypoints(seen.query)
-        return kept[faiss.knn(asked, gallery, min(depth, len(kept)))[1]]
+        poses, photos = encoder.encode_poses(index.poses(gallery)), encoder.encode_keypoints(seen.query)
+        return gallery[faiss.knn(photos, poses, min(depth, len(gallery)))[1]]
 
     searches: dict[str, Callable[[], Int[Array, "queries ranks"]]] = {
         "vipe query": lambda: searched("full"),
         "affine signature alone": lambda: searched("affine"),
-        "default embedding alone": shipped,
+        "default embedding alone": default,
         "V-VIPE, trained here": lambda: searched("point"),
-        "raw 2D": lambda: kept[rank_raw_2d(seen.query, seen.view, depth)],
+        Raw2D.name: lambda: gallery[Raw2D().rank(seen.query, seen.view, depth)],
     }
     rankings = {}
     for number, (name, search) in enumerate(searches.items(), start=1):
         rankings[name] = search()
-        progress("queries", number, len(searches), f"{name}, {len(kept):,}")
+        progress("queries", number, len(searches), f"{name}, {len(gallery):,}")
     return rankings
+
+
+def _chance(study: Study, generator: np.random.Generator) -> dict[int, float]:
+    """Hit@k of a random order, from a sample of the queries."""
+    sample = generator.choice(study.query, size=min(_CHANCE_QUERIES, len(study.query)), replace=False)
+    relevance = replace(study, query=sample).judge((HIT_THRESHOLD,), {"whole gallery": NOTHING})
+    return chance_score(relevance.galleries[0], HIT_DEPTHS).hit[HIT_THRESHOLD]
 
 
 def _answer(
     i: int,
-    kept: Int[Array, " kept"],
+    study: Study,
     seen: _Seen,
     rankings: dict[str, Int[Array, "queries ranks"]],
-    scores: tuple[RankingScore, ...],
-    index: PoseIndex,
+    distances: dict[str, Float[Array, "queries ranks"]],
 ) -> Answer:
-    frames = index.frames()
-    truth = int(kept[i])
-    asked = seen.query[i : i + 1]
+    photo = seen.query[i : i + 1]
+    poses, clip, seconds = study.archive.poses, study.archive.clip, study.archive.time
 
     def cameras(rows: Int[Array, " rows"]) -> Float[Array, "rows 2 3"]:
-        return np.asarray(affine_camera(index.poses(rows)[None], asked).A[0])
+        return np.asarray(affine_camera(poses[rows][None], photo).A[0])
 
-    found = {}
-    for score in scores:
-        rows = rankings[score.name][i, :_SHOWN_HITS]
-        found[score.name] = [
-            Found(
-                name=f"{frames['clip'][row]} {frames['time'][row]:.2f} s",
-                pose=index.poses(np.array([row]))[0],
-                camera=camera,
-                distance=float(far),
-            )
-            for row, camera, far in zip(rows, cameras(rows), score.distance[i], strict=False)
+    def results(name: str) -> list[Found]:
+        rows = rankings[name][i, :_SHOWN_HITS]
+        return [
+            Found(name=f"{clip[row]} {seconds[row]:.2f} s", pose=poses[row], camera=camera, distance=float(distance))
+            for row, camera, distance in zip(rows, cameras(rows), distances[name][i], strict=False)
         ]
+
+    truth = int(study.query[i])
     return Answer(
-        title=f"{frames['clip'][truth]} at {frames['time'][truth]:.2f} s",
-        xy=asked.xy[0],
-        mask=asked.mask[0],
-        truth=index.poses(np.array([truth]))[0],
+        title=f"{clip[truth]} at {seconds[truth]:.2f} s",
+        xy=photo.xy[0],
+        mask=photo.mask[0],
+        truth=poses[truth],
         truth_camera=cameras(np.array([truth]))[0],
-        found=found,
+        found={name: results(name) for name in rankings},
     )
 
 
@@ -356,9 +341,9 @@ def _note(metrics: Any) -> str:
     return "  ".join(f"{name} {value:.3f}" for name, value in metrics.items() if isinstance(value, float))[:60]
 
 
-def _intro(config: DemoConfig, kept: Int[Array, " kept"]) -> str:
+def _intro(config: DemoConfig, poses: int) -> str:
     return (
-        f"{len(kept):,} poses that nobody trained on, each seen by a simulated camera of the {config.rig} rig "
+        f"{poses:,} poses that nobody trained on, each seen by a simulated camera of the {config.rig} rig "
         f"{config.distance:g} m away with detector noise of {config.noise:g} RMS radii, against all of them. "
         f"A hit lies within {HIT_THRESHOLD} torso lengths of the true pose. Drag a figure to turn them all."
     )

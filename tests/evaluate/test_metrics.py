@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vipe.evaluate import chance_at, hits_at, pose_distance, without_near_duplicates
-from vipe.evaluate.ranking_score import bootstrap_interval, rank_raw_2d, score_ranking
+from vipe.evaluate.metrics import auroc, expected_calibration_error, reliability
 
 
 def turned(poses, angle):
@@ -66,47 +66,31 @@ def test_near_duplicates_agree_with_the_loop_that_defines_them(rng):
     np.testing.assert_array_equal(without_near_duplicates(poses), kept)
 
 
-def test_an_interval_holds_the_mean_and_widens_when_frames_of_a_clip_agree(rng):
-    values = np.repeat(rng.random(40) < 0.5, 25).astype(float)
-    clips = [str(i) for i in np.repeat(np.arange(40), 25)]
-    low, high = bootstrap_interval(values, clips, generator=rng)
-    frames = bootstrap_interval(values, [str(i) for i in range(1000)], generator=rng)
-    assert low < values.mean() < high
-    assert high - low > 3 * (frames[1] - frames[0])
-    assert bootstrap_interval(values, ["one"] * 1000, generator=rng) == pytest.approx((values.mean(),) * 2)
+def test_a_forecaster_that_is_right_as_often_as_it_says_has_no_error(rng):
+    probability = rng.random(200_000)
+    assert expected_calibration_error(probability, rng.random(200_000) < probability) < 0.01
 
 
-def test_a_perfect_ranking_scores_one_and_an_empty_one_zero(rng):
-    gallery = rng.normal(size=(30, 17, 3)).astype(np.float32)
-    rows = np.stack([np.arange(30), np.roll(np.arange(30), 1)], axis=1)
-    clips = [str(i % 5) for i in range(30)]
-    perfect = score_ranking("x", rows, gallery, gallery, clips, generator=rng)
-    second = score_ranking("x", rows[:, ::-1], gallery, gallery, clips, generator=rng)
-    nothing = score_ranking("x", np.full_like(rows, -1), gallery, gallery, clips, generator=rng)
-    assert perfect.hit == {1: 1.0, 10: 1.0, 20: 1.0}
-    assert (second.hit[1], second.hit[10]) == (0.0, 1.0)
-    assert nothing.hit == {1: 0.0, 10: 0.0, 20: 0.0}
+def test_the_error_of_a_forecaster_that_always_says_the_same_is_how_far_it_is_off():
+    right = np.arange(10) < 3
+    assert expected_calibration_error(np.full(10, 0.8), right) == pytest.approx(0.5)
+    assert expected_calibration_error(np.full(10, 0.3), right) == pytest.approx(0.0)
+    assert expected_calibration_error(np.empty(0), np.empty(0, bool)) == 0
 
 
-def test_raw_2d_finds_the_same_keypoints_under_any_similarity_of_the_image(rng):
-    from vipe import Keypoints
-
-    views = rng.normal(size=(40, 13, 2)).astype(np.float32)
-    c, s = math.cos(0.4), math.sin(0.4)
-    asked = 7 * views[:5] @ np.array([[c, -s], [s, c]]).T + 100
-    rows = rank_raw_2d(Keypoints.of(asked), Keypoints.of(views), k=3)
-    assert rows.shape == (5, 3)
-    np.testing.assert_array_equal(rows[:, 0], np.arange(5))
-    # The mirror image is another view.
-    assert rank_raw_2d(Keypoints.of(asked * [-1, 1]), Keypoints.of(views), k=1)[0, 0] != 0
+def test_bins_count_by_their_share():
+    # Nine of ten examples are off by 0.1, one by 0.9.
+    probability = np.array([0.9] * 9 + [0.1])
+    assert expected_calibration_error(probability, np.ones(10, bool)) == pytest.approx(0.9 * 0.1 + 0.1 * 0.9)
 
 
-@pytest.mark.refusal
-def test_raw_2d_has_no_answer_for_missing_joints(rng):
-    from vipe import Keypoints
+def test_certainty_falls_into_the_last_bin():
+    (bar,) = reliability(np.ones(4), np.array([True, True, True, False]))
+    assert bar == {"probability": 1.0, "rate": 0.75, "share": 1.0}
 
-    mask = np.ones((2, 13), dtype=bool)
-    mask[1, 4] = False
-    people = Keypoints.of(rng.normal(size=(2, 13, 2)), mask)
-    with pytest.raises(ValueError, match="every joint of every person"):
-        rank_raw_2d(people, people, k=1)
+
+def test_auroc_counts_pairs_in_order_and_halves_ties():
+    assert auroc(np.array([1.0, 2.0, 3.0]), np.array([False, True, True])) == 1
+    assert auroc(np.array([3.0, 2.0, 1.0]), np.array([False, True, True])) == 0
+    assert auroc(np.array([1.0, 1.0]), np.array([False, True])) == 0.5
+    assert auroc(np.array([1.0]), np.array([True])) is None

@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Parameter, Token, convert
 from rich.console import Console
 
 from vipe import __version__
-from vipe.cli import archive, calibration, demo, evaluate, generate, index, query, train
+from vipe.cli import archive, demo, evaluate, generate, index, query, train
 from vipe.errors import VipeError
 
 
@@ -55,7 +55,7 @@ app.command(indexes)
 
 evaluation = App(name="evaluate", help="Measure how good a search, or an embedding, is.")
 evaluation.command(evaluate.search)
-evaluation.command(calibration.calibration)
+evaluation.command(evaluate.calibration)
 evaluation.command(evaluate.retrieval)
 app.command(evaluation)
 

@@ -1,4 +1,4 @@
-"""The command that shows everything at once."""
+"""The command that runs the whole library once."""
 
 __all__ = ["demo"]
 
@@ -20,8 +20,9 @@ def demo(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Archive, training, index, simulated photos as queries, and a page of what came back: in minutes."""
+    """Build an archive, train, index it, search it with simulated photos, and draw the results on a page."""
     from vipe.demo import DemoConfig, run
+    from vipe.evaluate import HIT_THRESHOLD
 
     config = DemoConfig(source=None if source is None else str(source), minutes=minutes, seed=seed)
     with progress() as advance:
@@ -32,7 +33,7 @@ def demo(
         table(head, rows),
         f"{counted(result.queries, 'simulated query', 'simulated queries')} against "
         f"{counted(result.gallery, 'pose')} nobody trained on; "
-        "95% intervals over clips; a hit is within 0.1 torso",
+        f"95% intervals over clips; a hit is within {HIT_THRESHOLD:g} torso lengths",
         "seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items()),
         f"look at {result.page} and {result.picture}",
         f"or ask yourself: vipe query {out}/index --keypoints {out}/queries.json",

@@ -1,26 +1,14 @@
-"""Commands that measure how good a search is."""
+"""Commands that measure how good a search, its probabilities, or an embedding is."""
 
-__all__ = ["retrieval", "search"]
+__all__ = ["calibration", "retrieval", "search"]
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.measuring import (
-    Conditions,
-    IndexPath,
-    Part,
-    Queries,
-    RigName,
-    Split,
-    chosen_conditions,
-    index_of,
-    part_of,
-    primary_figure,
-)
-from vipe.cli.output import Json, Seed, counted, emit, progress, table
+from vipe.cli.measuring import IndexPath, Picture, Queries, Scope, conditions_of, measured, primary_figure, show
+from vipe.cli.output import Json, Seed, counted, progress
 
 
 def search(
@@ -31,73 +19,107 @@ def search(
     mode: Annotated[
         tuple[str, ...], Parameter(help="Modes of `vipe query`; all that fit the index if not given.")
     ] = (),
-    split: Split = None,
-    part: Part = None,
+    scope: Scope | None = None,
     queries: Queries = 600,
-    rig: RigName = "mpi_inf_3dhp",
     distance: Annotated[tuple[float, ...], Parameter(help="Metres from camera to person; several may be given.")] = (
         4.0,
     ),
-    condition: Conditions = (),
     observed: Annotated[
         Literal["keypoints", "scores", "covariance"],
         Parameter(help="What of the simulated detector reaches the search; scores know how far off a joint is."),
     ] = "keypoints",
-    picture: Annotated[Path | None, Parameter(help="Also draw the figures as a .png.")] = None,
+    picture: Picture = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Ask a store for its own poses as simulated photos show them, and say how often they are found.
+    """Query a store with simulated photos of its own poses, and measure how often they are found.
 
     Parameters
     ----------
     store
         Folder of the store.
     """
-    from vipe import PoseStore
-    from vipe.evaluate import SearchProtocol, evaluate_search
+    from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_search
     from vipe.evaluate.protocols.search import fitting_modes
+    from vipe.plots.curves import save_search_picture
+    from vipe.plots.writing import check_picture
 
     if picture is not None:
-        from vipe.plots.writing import check_picture
-
         check_picture(picture)
+    scope = scope or Scope()
     protocol = SearchProtocol(
-        rig=rig,
+        rig=scope.rig,
         distances=distance,
         queries=queries,
-        conditions=chosen_conditions(condition),
+        conditions=conditions_of(scope, CONDITIONS),
         observed=observed,
         seed=seed,
     )
-    poses = PoseStore.open(store)
-    where = part_of(poses, split, part)
-    with ExitStack() as stack:
-        advance = stack.enter_context(progress())
-        opened = index_of(poses, index, where, stack, advance)
-        report = evaluate_search(
-            poses,
-            opened,
-            modes=mode or fitting_modes(opened),
-            protocol=protocol,
-            where=where,
-            progress=advance,
-        )
-    head, *rows = report.to_table()
+    report = measured(
+        store,
+        index,
+        scope,
+        lambda poses, opened, where, advance: evaluate_search(
+            poses, opened, modes=mode or fitting_modes(opened), protocol=protocol, where=where, progress=advance
+        ),
+    )
     asked, clips = counted(report.queries, "query", "queries"), counted(report.clips, "clip")
-    lines = [
+    show(
+        report,
         f"{asked} from {clips} against {counted(report.gallery, 'pose')} in {report.seconds:.1f} s; "
         "shares in percent, lengths in torso lengths, m from camera to person, ms a query in a batch, "
         "queries by threshold",
         *primary_figure(report.primary, "mode {mode}, {asked}"),
-    ]
-    if picture is not None:
-        lines.append(f"picture: {picture}")
-    emit(report.to_json(), table(head, rows), *lines, as_json=as_json)
-    if picture is not None:
-        from vipe.plots.curves import save_search_picture
+        picture=picture,
+        save=save_search_picture,
+        as_json=as_json,
+    )
 
-        save_search_picture(picture, report)  # last: if the disk is full now, the figures are told at least
+
+def calibration(
+    store: Path,
+    /,
+    *,
+    index: IndexPath = None,
+    scope: Scope | None = None,
+    queries: Queries = 200,
+    picture: Picture = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Query a store with simulated photos of its own poses, and measure whether the probabilities are right.
+
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    """
+    from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_calibration
+    from vipe.evaluate.metrics import CLOSE_THRESHOLD, HIT_THRESHOLD
+    from vipe.plots.reliability import save_reliability
+    from vipe.plots.writing import check_picture
+
+    if picture is not None:
+        check_picture(picture)
+    scope = scope or Scope()
+    protocol = SearchProtocol(rig=scope.rig, queries=queries, conditions=conditions_of(scope, CONDITIONS), seed=seed)
+    report = measured(
+        store,
+        index,
+        scope,
+        lambda poses, opened, where, advance: evaluate_calibration(
+            poses, opened, protocol=protocol, where=where, progress=advance
+        ),
+    )
+    lines = [
+        f"expected calibration error over all galleries but the last, within {HIT_THRESHOLD:g}: "
+        f"{report.pooled['first']:.3f} of first hits, {report.pooled['all']:.3f} of all; "
+        f"within {CLOSE_THRESHOLD:g}: {report.pooled['close']:.3f}; presence: {report.pooled['presence']:.3f}; "
+        f"five clips give {100 * report.share_of_five_clips:.0f}% of the queries"
+    ]
+    if report.presence_auroc is not None:
+        lines.append(f"presence, whole gallery against the pose left out: AUROC {report.presence_auroc:.3f}")
+    show(report, *lines, picture=picture, save=save_reliability, as_json=as_json)
 
 
 def retrieval(
@@ -111,19 +133,13 @@ def retrieval(
     lift: Annotated[
         Path | None, Parameter(help="A V-VIPE whose lifted poses are compared too, every pair aligned (slow).")
     ] = None,
-    split: Split = None,
-    part: Part = None,
+    scope: Scope | None = None,
     poses: Annotated[int | None, Parameter(help="At most so many, drawn at random; all if not given.")] = None,
-    rig: RigName = "mpi_inf_3dhp",
     distance: Annotated[float, Parameter(help="Metres from camera to person.")] = 4.0,
-    condition: Annotated[
-        tuple[str, ...],
-        Parameter(help="Such as `noise 0.06`; `ground truth`, `noise 0.03` and `2 missing` if not given."),
-    ] = (),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """See every pose of a store from every camera of a rig, and say how often it is found again from another side.
+    """View every pose of a store with every camera of a rig, and measure how often it is found from another side.
 
     Parameters
     ----------
@@ -133,14 +149,16 @@ def retrieval(
     from vipe import Embedder, PoseStore
     from vipe.evaluate import RetrievalProtocol, evaluate_retrieval
     from vipe.evaluate.baselines.lift_then_align import LiftedPoses
-    from vipe.evaluate.baselines.matchers import Matcher, Raw2D, find_matcher
+    from vipe.evaluate.baselines.matchers import Matcher, find_matcher
+    from vipe.evaluate.baselines.raw_2d import Raw2D
     from vipe.evaluate.protocols.view_invariance import RETRIEVAL_CONDITIONS
 
+    scope = scope or Scope()
     protocol = RetrievalProtocol(
-        rig=rig,
+        rig=scope.rig,
         distance=distance,
         poses=poses,
-        conditions=chosen_conditions(condition) if condition else RETRIEVAL_CONDITIONS,
+        conditions=conditions_of(scope, RETRIEVAL_CONDITIONS),
         seed=seed,
     )
     matchers: list[Matcher] = [find_matcher(source, name=source) for source in embedder]
@@ -148,15 +166,15 @@ def retrieval(
         matchers.append(LiftedPoses(Embedder.from_pretrained(lift)))
     matchers.append(Raw2D())
     opened = PoseStore.open(store)
-    where = part_of(opened, split, part)
+    where = scope.where(opened)
     with progress() as advance:
         report = evaluate_retrieval(opened, matchers, protocol=protocol, where=where, progress=advance)
-    head, *rows = report.to_table()
     pairs = ", ".join(f"{count} of column {name!r}" for name, count in report.pairs.items())
-    lines = [
+    show(
+        report,
         f"{counted(report.poses, 'pose')} from {counted(report.clips, 'clip')}, ordered camera pairs: {pairs}; "
         f"{report.seconds:.1f} s; shares in percent; queries by threshold; last column: Hit@1 less that of the "
         "first, query by query",
         *primary_figure(report.primary, "{matcher}, {asked} a pair"),
-    ]
-    emit(report.to_json(), table(head, rows), *lines, as_json=as_json)
+        as_json=as_json,
+    )

@@ -1,26 +1,17 @@
-"""What the commands that measure share: options, conditions by name, clips of a split, an index for the run."""
+"""Options and steps of every command that measures: the part of the store, conditions, the index, and the output."""
 
-__all__ = [
-    "Conditions",
-    "IndexPath",
-    "Part",
-    "Queries",
-    "RigName",
-    "Split",
-    "chosen_conditions",
-    "index_of",
-    "part_of",
-    "primary_figure",
-]
+__all__ = ["IndexPath", "Picture", "Queries", "Scope", "conditions_of", "measured", "primary_figure", "show"]
 
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 from cyclopts import Parameter
 
-from vipe.cli.output import counted
+from vipe.cli.output import counted, emit, progress, table
 from vipe.cli.splits import clips_of_part
 
 if TYPE_CHECKING:
@@ -32,15 +23,55 @@ if TYPE_CHECKING:
 IndexPath = Annotated[
     Path | None, Parameter(help="Index of the store; one of affine signatures is made for the run if not given.")
 ]
-Split = Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")]
-Part = Annotated[str | None, Parameter(help="Only clips of this split, such as `val`.")]
+Picture = Annotated[Path | None, Parameter(help="Also draw the figures as a .png.")]
 Queries = Annotated[int, Parameter(help="At most so many, drawn from the gallery.")]
-RigName = Annotated[str, Parameter(help="Whose cameras look: `mpi_inf_3dhp`, `h36m`, or a .toml of your own.")]
-Conditions = Annotated[tuple[str, ...], Parameter(help="Only these, such as `noise 0.03`; all if not given.")]
 
 
-def chosen_conditions(names: tuple[str, ...]) -> "tuple[Condition, ...]":
-    """The conditions of these names; all if there are none.
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Which clips are measured, by which cameras, under which conditions."""
+
+    split: Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")] = None
+    part: Annotated[str | None, Parameter(help="Only clips of this split, such as `val`.")] = None
+    rig: Annotated[str, Parameter(help="The cameras: `mpi_inf_3dhp`, `h36m`, or a .toml of your own.")] = "mpi_inf_3dhp"
+    condition: Annotated[
+        tuple[str, ...], Parameter(help="Only these, such as `noise 0.03`; all of the protocol's if not given.")
+    ] = ()
+
+    def where(self, store: "PoseStore") -> dict[str, list[str]] | None:
+        """The filter for the clips of the part; None where neither table nor part is given.
+
+        Raises:
+            VipeError: If only one of them is given, or the table does not fit.
+        """
+        from vipe.errors import VipeError
+
+        if (self.split is None) != (self.part is None):
+            raise VipeError("--split and --part go together: a table of clips, and which of its splits to measure")
+        if self.split is None or self.part is None:
+            return None
+        return {"clip": clips_of_part(self.split, self.part, store)}
+
+
+class Report(Protocol):
+    """What an evaluation gives."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+
+    def to_table(self) -> list[list[str]]:
+        """Rows of cells, head first."""
+
+
+_R = TypeVar("_R", bound=Report)
+
+Measure = Callable[["PoseStore", "PoseIndex", dict[str, list[str]] | None, "Advance"], _R]
+"""Store, index, filter, progress; gives the report."""
+
+
+def conditions_of(scope: Scope, own: "tuple[Condition, ...]") -> "tuple[Condition, ...]":
+    """The conditions that were named; the protocol's own if none was.
 
     Raises:
         VipeError: If there is no such condition.
@@ -49,45 +80,50 @@ def chosen_conditions(names: tuple[str, ...]) -> "tuple[Condition, ...]":
     from vipe.evaluate import CONDITIONS
 
     known = {one.name: one for one in CONDITIONS}
-    if unknown := [name for name in names if name not in known]:
+    if unknown := [name for name in scope.condition if name not in known]:
         raise VipeError(f"no condition {unknown[0]!r}; expected one of {', '.join(known)}")
-    return tuple(known[name] for name in names or known)
+    return tuple(known[name] for name in scope.condition) or own
 
 
-def part_of(store: "PoseStore", split: Path | None, part: str | None) -> dict[str, list[str]] | None:
-    """The filter for the clips of one part of a table; None where neither is given.
-
-    Raises:
-        VipeError: If only one is given, or the table does not fit.
-    """
-    from vipe.errors import VipeError
-
-    if (split is None) != (part is None):
-        raise VipeError("--split and --part go together: a table of clips, and which of its splits to measure")
-    return None if split is None or part is None else {"clip": clips_of_part(split, part, store)}
-
-
-def index_of(
-    store: "PoseStore", index: Path | None, where: dict[str, list[str]] | None, stack: ExitStack, advance: "Advance"
-) -> "PoseIndex":
-    """The index at a path, or one of affine signatures that is gone when the stack closes."""
-    from vipe import PoseIndex
+def measured(store: Path, index: Path | None, scope: Scope, measure: Measure[_R]) -> _R:
+    """Open store and index, and measure; without an index one of affine signatures lives as long as that takes."""
+    from vipe import PoseIndex, PoseStore
     from vipe.embed import AffineSignature
 
-    if index is not None:
-        return PoseIndex.open(index)
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vipe-"))
-    return PoseIndex.build(
-        store,
-        AffineSignature(),
-        Path(folder) / "index",
-        where=where,
-        progress=lambda done, total: advance("index", done, total),
-    )
+    poses = PoseStore.open(store)
+    where = scope.where(poses)
+    with ExitStack() as stack:
+        advance = stack.enter_context(progress())
+        if index is not None:
+            return measure(poses, PoseIndex.open(index), where, advance)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vipe-"))
+        built = PoseIndex.build(
+            poses,
+            AffineSignature(),
+            Path(folder) / "index",
+            where=where,
+            progress=lambda done, total: advance("index", done, total),
+        )
+        return measure(poses, built, where, advance)
+
+
+def show(
+    report: _R,
+    *lines: str,
+    as_json: bool,
+    picture: Path | None = None,
+    save: Callable[[Path, _R], None] | None = None,
+) -> None:
+    """Print a report as JSON, or as its table and some lines; then draw its picture, if one is wanted."""
+    head, *rows = report.to_table()
+    drawn = [f"picture: {picture}"] if picture is not None else []
+    emit(report.to_json(), table(head, rows), *lines, *drawn, as_json=as_json)
+    if picture is not None and save is not None:
+        save(picture, report)  # last: if the disk is full now, the figures are printed at least
 
 
 def primary_figure(primary: dict[str, Any] | None, of: str) -> list[str]:
-    """The line on a report's one figure, if it has one; `of` names whose it is, with the figure's words in braces.
+    """The line on a report's one figure, if it has one; `of` names what was measured, with the figure's keys in braces.
 
     `{asked}` there are its queries, counted.
     """
@@ -96,4 +132,5 @@ def primary_figure(primary: dict[str, Any] | None, of: str) -> list[str]:
     low, high = (100 * end for end in primary["interval"])
     share = f"{100 * primary['value']:.1f}% ({low:.1f}-{high:.1f})"
     asked = counted(primary["queries"], "query", "queries")
-    return [f"primary figure: {share} {primary['name']}, {of.format(asked=asked, **primary)}"]
+    five = f"five clips give {100 * primary['share_of_five_clips']:.0f}% of the queries"
+    return [f"primary figure: {share} {primary['name']}, {of.format(asked=asked, **primary)}; {five}"]

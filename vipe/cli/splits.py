@@ -1,8 +1,7 @@
-"""Tables that say which clips train a model and which measure it."""
+"""The clips of one split of a table, as commands take them from `--split` and `--part`."""
 
 __all__ = ["clips_of_part"]
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,21 +12,18 @@ if TYPE_CHECKING:
 
 
 def clips_of_part(split: Path, part: str, store: "PoseStore") -> list[str]:
-    """The store's clips of one part of a table.
+    """The store's clips that a table puts into one split.
 
     Raises:
-        ReadError: If the table lacks a column, no clip is of that part, or the store holds none of them.
+        ReadError: If the table lacks a column or the split, or the store has no clip of it.
     """
     from vipe.errors import ReadError
+    from vipe.evaluate.splits import read_splits
 
-    with split.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := {"clip", "split"} - set(reader.fieldnames or ()):
-            raise ReadError(f"{split}: has no column {', '.join(sorted(missing))}; expected clip and split")
-        rows = list(reader)
-    wanted = {row["clip"] for row in rows if row["split"] == part}
+    splits = read_splits(split)
+    wanted = {clip for clip, own in splits.items() if own == part}
     if not wanted:
-        known = ", ".join(sorted({str(row["split"]) for row in rows}))
+        known = ", ".join(sorted({str(own) for own in splits.values()}))
         raise ReadError(f"{split}: no clip is of split {part!r}; it has {known}")
     found = [clip["clip"] for clip in store.clips() if clip["clip"] in wanted]
     if not found:

@@ -1,7 +1,9 @@
-"""How good a search is, measured honestly: metrics as functions, and the protocols."""
+"""How good a search is: metrics as functions, baselines, and protocols that each give a report."""
 
 from vipe.evaluate.conditions import CONDITIONS, Condition
-from vipe.evaluate.metrics import HIT_THRESHOLD, chance_at, hits_at, pose_distance, without_near_duplicates
+from vipe.evaluate.metrics import HIT_DEPTHS, HIT_THRESHOLD, chance_at, hits_at, pose_distance, without_near_duplicates
+from vipe.evaluate.protocols.calibration import evaluate_calibration
+from vipe.evaluate.protocols.calibration_report import CalibrationReport
 from vipe.evaluate.protocols.search import SearchProtocol, evaluate_search
 from vipe.evaluate.protocols.search_report import SearchReport, SearchScore
 from vipe.evaluate.protocols.view_invariance import RetrievalProtocol, evaluate_retrieval
@@ -9,7 +11,9 @@ from vipe.evaluate.protocols.view_invariance_report import RetrievalReport, Retr
 
 __all__ = [
     "CONDITIONS",
+    "CalibrationReport",
     "Condition",
+    "HIT_DEPTHS",
     "HIT_THRESHOLD",
     "RetrievalProtocol",
     "RetrievalReport",
@@ -18,6 +22,7 @@ __all__ = [
     "SearchReport",
     "SearchScore",
     "chance_at",
+    "evaluate_calibration",
     "evaluate_retrieval",
     "evaluate_search",
     "hits_at",

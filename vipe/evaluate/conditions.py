@@ -1,4 +1,4 @@
-"""What a photo does to keypoints, as named conditions under which a search is measured (numpy)."""
+"""Conditions under which a search is measured: a detector's errors and hidden joints, by name (numpy)."""
 
 __all__ = ["CONDITIONS", "Condition", "simulate_condition"]
 
@@ -19,7 +19,7 @@ _BODY = load("coco13")
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """A detector's errors, and joints that the image does not show.
+    """A detector's errors, and joints outside the image.
 
     Raises:
         VipeError: If a hidden joint is none of coco13.
@@ -44,7 +44,7 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition(name="1 missing", noise=replace(NOISE_003, missing_count=1)),
     Condition(name="2 missing", noise=MISSING_2),
     Condition(name="4 missing", noise=MISSING_4),
-    # Shoulders and hips are the trunk's: whoever stands half outside the image still shows them.
+    # Shoulders and hips belong to the trunk: they stay visible where an arm or the legs are outside the image.
     Condition(
         name="an arm out",
         noise=NOISE_003,
@@ -67,15 +67,15 @@ def simulate_condition(
     distance: float,
     generator: np.random.Generator,
 ) -> Keypoints:
-    """The keypoints of people as recorded, each seen by a camera of the rig drawn at random, under a condition.
+    """Keypoints of people as recorded, each seen by a camera drawn from the rig, under a condition.
 
     Two conditions from one state of the generator have the same cameras and the same draws of noise.
 
     Args:
         poses: h36m17, metres, world space, own proportions.
-        rig: Whose cameras look.
+        rig: The cameras.
         condition: What goes wrong.
-        distance: Of the camera from the person, metres. The focal length only scales the image, so it is not asked for.
+        distance: From camera to person, metres. There is no focal length, since it only scales the image.
         generator: Every draw uses it.
     """
     people = simulate_keypoints(poses, rig, distance=distance, noise=condition.noise, generator=generator)

@@ -1,4 +1,4 @@
-"""The rank of the best true hit, from scores of a block of queries against a whole gallery (numpy)."""
+"""The rank of each query's first hit, from scores of a block of queries against a whole gallery (numpy)."""
 
 __all__ = ["Targets", "first_hit_ranks"]
 
@@ -11,14 +11,15 @@ from jaxtyping import Bool, Float32, Int64
 
 from vipe.arrays import Array
 from vipe.evaluate.leave_out import LeaveOut
-from vipe.evaluate.neighbours import NearPairs
+from vipe.evaluate.near_pairs import NearPairs
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What counts as found, for several questions at once: a threshold, and seconds left out around the query.
+    """Which gallery rows are hits of which query, for several questions at once.
 
-    Query i asks for gallery row i; all questions share one gallery. Pairs are sorted by query.
+    A question is a threshold, and whether some seconds around the query are left out. Query i shows the pose of
+    gallery row i; all questions share one gallery. Pairs are sorted by query.
     """
 
     near: NearPairs  # by the largest threshold
@@ -28,7 +29,7 @@ class Targets:
     out_row: Int64[Array, " O"]
     out_start: Int64[Array, " starts"]
     drops: tuple[bool, ...]  # which questions leave these out
-    matches: Int64[Array, "questions N"]  # hits that are there to be found
+    matches: Int64[Array, "questions N"]  # how many hits remain
 
     @classmethod
     def of(cls, near: NearPairs, left_out: LeaveOut, questions: Sequence[tuple[float, bool]]) -> "Targets":
@@ -50,15 +51,15 @@ class Targets:
 
 
 def first_hit_ranks(scores: Float32[Array, "Q N"], first: int, targets: Targets) -> Int64[Array, "questions Q"]:
-    """How many gallery rows must be looked at until the first hit comes; 0 where there is none to find.
+    """The rank of each query's first hit; 0 where the gallery has none.
 
-    Nothing is sorted: the best hit's score is known from the few near pairs, and what scores as high is counted. A row
-    that scores the same and is no hit comes before the hit, so that a constant score finds nothing by luck.
+    Nothing is sorted: the best hit's score is known from the few near pairs, and the rows that score as high are
+    counted. Among equal scores a hit comes last, so that a constant score finds nothing by luck.
 
     Args:
         scores: Queries `first` to `first + Q` against the gallery; larger is more alike.
         first: Number of the first query.
-        targets: What counts.
+        targets: The hits.
     """
     count, size = scores.shape
     near = slice(targets.near_start[first], targets.near_start[first + count])

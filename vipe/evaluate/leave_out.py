@@ -1,9 +1,9 @@
-"""Searching what remains when a query's own moment is left out of the gallery (numpy)."""
+"""Galleries with the query's own moment or clip left out, and how what remains is ranked (numpy)."""
 
-__all__ = ["CLIP", "NOTHING", "Gallery", "LeaveOut", "Ranker", "drop", "rank_by_dropping", "rank_by_filter"]
+__all__ = ["CLIP", "NOTHING", "Gallery", "LeaveOut", "Ranker", "by_rows", "drop", "rank_by_dropping", "rank_by_filter"]
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +18,12 @@ Ranker = Callable[[Keypoints, int, Int64[Array, " M"]], Int64[Array, "Q K"]]
 NOTHING = -1.0
 CLIP = math.inf
 _ROUNDING = 1e-6  # seconds: times are frames over a rate, and 4.0 s apart must be within 4 s
-_DEEPEST = 4096  # how far down a ranking is asked for, so that dropping rows leaves enough of it
+_DEEPEST = 4096  # rows of a ranking at most, when more are ranked than needed because some will be taken away
 
 
 @dataclass(frozen=True)
 class LeaveOut:
-    """Rows of the query's clip that lie within some seconds of it: `NOTHING`, a number, or the whole `CLIP`."""
+    """Which rows a query leaves out: those of its clip within some seconds of it; `NOTHING`, or the whole `CLIP`."""
 
     clip: Shaped[Array, " N"]  # of each row of the index
     time: Float64[Array, " N"]  # in its clip
@@ -35,18 +35,27 @@ class LeaveOut:
         return np.asarray((self.clip[rows] == self.clip[query]) & near & (self.seconds >= 0))
 
     def count(self, query: Int64[Array, " Q"], gallery: Int64[Array, " G"]) -> Int64[Array, " Q"]:
-        """How many rows of the gallery each query loses."""
-        return np.array([int(self.mask(query[i : i + 1], gallery).sum()) for i in range(len(query))], dtype=np.int64)
+        """How many rows of the gallery are left out for each query."""
+        counts = np.zeros(len(query), dtype=np.int64)
+        for clip in np.unique(self.clip[query]) if self.seconds >= 0 else ():
+            which = np.flatnonzero(self.clip[query] == clip)
+            own = gallery[self.clip[gallery] == clip]
+            counts[which] = self.mask(query[which, None], own[None]).sum(axis=1)
+        return counts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """What is searched: all rows but those a query leaves out."""
+    """All rows but those that each query leaves out."""
 
     name: str
     left_out: LeaveOut
     remaining: Int64[Array, " Q"]
     matches: dict[float, Int64[Array, " Q"]]  # hits that remain, by threshold
+
+    def rows_of(self, query: int, rows: Int64[Array, " G"]) -> Int64[Array, " M"]:
+        """Which of the rows remain for a query, given as a row of the index."""
+        return rows[~self.left_out.mask(np.array([query]), rows)]
 
 
 def rank_by_dropping(
@@ -57,14 +66,16 @@ def rank_by_dropping(
     galleries: Sequence[Gallery],
     depth: int,
 ) -> list[Int64[Array, "Q depth"]]:
-    """Rank what remains of the gallery for each query by one search of all of it, then `drop`.
+    """Rank what remains of the gallery for each query: search all of it once, then take the left-out rows away.
+
+    Right only for a search that ranks each pose by a score of its own, whatever else is in the gallery.
 
     Args:
-        ranker: The search; a pose's place must depend on its own score alone.
+        ranker: The search.
         people: The queries' keypoints.
         query: Their rows.
         rows: All rows of the gallery, ascending.
-        galleries: What to leave out.
+        galleries: What each leaves out.
         depth: How many rows to rank.
 
     Returns:
@@ -88,9 +99,9 @@ def rank_by_filter(
     galleries: Sequence[Gallery],
     depth: int,
 ) -> list[Int64[Array, "Q depth"]]:
-    """Rank what remains of the gallery by searching just that, for any search; arguments as in `rank_by_dropping`.
+    """Rank what remains of the gallery for each query by searching only that; arguments as in `rank_by_dropping`.
 
-    Queries that leave out the same rows are searched together.
+    Right for any search. Queries that leave out the same rows are searched together.
     """
     rankings = []
     for gallery in galleries:
@@ -103,9 +114,10 @@ def rank_by_filter(
 def drop(
     rows: Int64[Array, "Q K"], out: Bool[Array, "Q K"], depth: int, remaining: Sequence[int] | Int64[Array, " Q"]
 ) -> tuple[Int64[Array, "Q depth"], Bool[Array, " Q"]]:
-    """Take left-out rows from rankings: what a search without them would have ranked, if the rankings go deep enough.
+    """Take left-out rows away from rankings.
 
-    True of searches in which a pose's place depends on its own score alone.
+    The result is the ranking of a search without those rows, if each pose is ranked by a score of its own, and if the
+    given rankings go deep enough.
 
     Args:
         rows: Gallery rows of each query, best first; -1 where there is none.
@@ -114,8 +126,8 @@ def drop(
         remaining: How many rows of the gallery are not left out, by query.
 
     Returns:
-        The first rows that stay, -1 behind the last; and for which queries they are all that a search of `depth`
-        among the rest would find. Search again for the others.
+        The first `depth` rows that remain, -1 behind the last; and for which queries the rankings went deep enough.
+        Search again for the others.
     """
     gone = out | (rows < 0)
     order = np.argsort(gone, axis=1, kind="stable")[:, :depth]
@@ -123,6 +135,21 @@ def drop(
     result = np.full((len(rows), depth), -1, dtype=np.int64)
     result[:, : kept.shape[1]] = kept
     return result, (result >= 0).sum(axis=1) >= np.minimum(depth, remaining)
+
+
+def by_rows(rows: Iterable[Int64[Array, " _"]]) -> list[tuple[Int64[Array, " _"], Int64[Array, " _"]]]:
+    """Collect queries that search among the same rows, so that they are searched together.
+
+    Args:
+        rows: What each query searches among.
+
+    Returns:
+        Every different set of rows, and the numbers of its queries.
+    """
+    alike: dict[bytes, tuple[Int64[Array, " M"], list[int]]] = {}
+    for number, own in enumerate(rows):
+        alike.setdefault(own.tobytes(), (own, []))[1].append(number)
+    return [(own, np.array(numbers)) for own, numbers in alike.values()]
 
 
 def _search_again(
@@ -134,17 +161,10 @@ def _search_again(
     rankings: Int64[Array, "Q depth"],
     numbers: Int64[Array, " M"],
 ) -> None:
-    """Fill in the rankings of some queries by searching among what remains for them, together where it is alike."""
-    alike: dict[bytes, list[int]] = {}
-
-    def out(number: int) -> Bool[Array, " G"]:
-        return gallery.left_out.mask(query[number : number + 1], rows)
-
-    for number in numbers.tolist():
-        alike.setdefault(np.flatnonzero(out(number)).tobytes(), []).append(number)
-    for members in alike.values():
-        left = rows[~out(members[0])]
-        rankings[members] = -1
+    """Fill in the rankings of some queries by searching what remains for each."""
+    for left, members in by_rows(gallery.rows_of(one, rows) for one in query[numbers].tolist()):
+        which = numbers[members]
+        rankings[which] = -1
         if len(left):
-            found = ranker(people[np.array(members)], rankings.shape[1], left)
-            rankings[members, : found.shape[1]] = found
+            found = ranker(people[which], rankings.shape[1], left)
+            rankings[which, : found.shape[1]] = found

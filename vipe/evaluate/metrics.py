@@ -1,17 +1,48 @@
-"""Distances between 3D poses and how often a search finds them (numpy at the edges)."""
+"""Metrics as functions: distances of 3D poses, hits among the first k, and the calibration of probabilities (numpy)."""
 
-__all__ = ["HIT_THRESHOLD", "chance_at", "hits_at", "pose_distance", "without_near_duplicates"]
+__all__ = [
+    "CLOSE_THRESHOLD",
+    "HIT_DEPTHS",
+    "HIT_THRESHOLD",
+    "HIT_THRESHOLDS",
+    "NEAR_DUPLICATE",
+    "auroc",
+    "chance_at",
+    "expected_calibration_error",
+    "hits_at",
+    "pose_distance",
+    "reliability",
+    "without_near_duplicates",
+]
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int
+from scipy.stats import rankdata
 
 from vipe.arrays import Array
 from vipe.geometry.procrustes import procrustes_mpjpe
 
-HIT_THRESHOLD = 0.1  # torso lengths; Sun et al. 2020 (kappa), kept by Levy & Shrivastava 2024, sec. 4.2
+HIT_THRESHOLD = 0.1
+"""Torso lengths within which a pose is a hit: Sun et al. 2020 (kappa), Levy & Shrivastava 2024, sec. 4.2."""
+
+CLOSE_THRESHOLD = 0.05
+"""Torso lengths of a stricter hit, half of the papers': our choice."""
+
+HIT_THRESHOLDS = (HIT_THRESHOLD, CLOSE_THRESHOLD)
+"""The thresholds of every protocol; the first is the one that counts."""
+
+HIT_DEPTHS = (1, 10, 20)
+"""The k of Hit@k: Sun et al. 2020, Levy & Shrivastava 2024."""
+
+NEAR_DUPLICATE = 0.05
+"""Torso lengths within which two gallery poses are near-duplicates. Our choice: Sun et al. 2020 remove similar poses
+too, without a published distance. It equals `CLOSE_THRESHOLD`, so that below that threshold hardly any gallery pose but
+the query's own is a hit."""
+
+_BINS = 15  # Guo et al. 2017
 
 
 def pose_distance(a: Float[Array, "*#batch 17 3"], b: Float[Array, "*#batch 17 3"]) -> Float32[Array, "*batch"]:
@@ -27,21 +58,25 @@ def pose_distance(a: Float[Array, "*#batch 17 3"], b: Float[Array, "*#batch 17 3
 
 
 def hits_at(
-    distance: Float[Array, "queries ranks"], ks: Sequence[int] = (1, 10, 20), threshold: float = HIT_THRESHOLD
+    distance: Float[Array, "queries ranks"], ks: Sequence[int] = HIT_DEPTHS, threshold: float = HIT_THRESHOLD
 ) -> dict[int, Bool[Array, " queries"]]:
-    """Whether any of the first k hits of each query lies within the threshold of its true pose.
+    """Whether any of each query's first k results lies within the threshold of its true pose.
 
     Args:
-        distance: Pose distance of each ranked hit to the query's truth, best rank first; NaN where no hit came back.
-        ks: How far down the list to look. A k beyond the list counts what is there.
-        threshold: Torso lengths.
+        distance: Pose distance of each result to the query's true pose, best rank first; NaN where none came back.
+        ks: How far down the list to look. A k beyond the list looks at the whole list.
+        threshold: Torso lengths; a distance of just the threshold is no hit.
+
+    >>> hits = hits_at(np.array([[0.3, 0.04], [0.02, 0.3]]), ks=(1, 2))
+    >>> {k: found.tolist() for k, found in hits.items()}
+    {1: [False, True], 2: [True, True]}
     """
     within = np.asarray(distance < threshold)
     return {k: np.asarray(within[:, :k].any(axis=1)) for k in ks}
 
 
 def chance_at(
-    matches: Int[Array, " queries"], gallery: int | Int[Array, " queries"], ks: Sequence[int] = (1, 10, 20)
+    matches: Int[Array, " queries"], gallery: int | Int[Array, " queries"], ks: Sequence[int] = HIT_DEPTHS
 ) -> dict[int, float]:
     """Hit@k of a random ranking: mean over queries of 1 - C(gallery - matches, k) / C(gallery, k).
 
@@ -49,6 +84,11 @@ def chance_at(
         matches: How many gallery poses would count as a hit for each query.
         gallery: Number of poses in the gallery, or of those that each query may find.
         ks: As in `hits_at`.
+
+    One of four poses is a hit:
+
+    >>> chance_at(np.array([1]), 4, ks=(1, 2))
+    {1: 0.25, 2: 0.5}
     """
     size = np.broadcast_to(np.asarray(gallery), matches.shape)[:, None]
     result = {}
@@ -61,12 +101,15 @@ def chance_at(
 
 
 def without_near_duplicates(
-    poses: Float[Array, "N 17 3"], threshold: float = 0.05, progress: Callable[[int, int], None] | None = None
-) -> Int[Array, " kept"]:
-    """Rows of canonical poses that remain when every pose within the threshold of an earlier kept one is dropped.
+    poses: Float[Array, "N 17 3"],
+    threshold: float = NEAR_DUPLICATE,
+    progress: Callable[[int, int], None] | None = None,
+) -> Int[Array, " distinct"]:
+    """Rows of canonical poses that remain when every pose within the threshold of an earlier remaining one is dropped.
 
-    Greedy in the given order, as in Sun et al. 2020, sec. 5.1; without it a Hit@k counts a clip's neighbouring
-    frames as success. Costs all pairs of kept poses; `progress` is told how many poses are done, of how many.
+    Greedy, in the given order. With near-duplicates in the gallery, a query's neighbouring frames would count as hits.
+    The threshold is our own choice (`NEAR_DUPLICATE`). The cost is all pairs of remaining poses; `progress` is called
+    with how many poses are done, of how many.
     """
     kept: list[int] = []
     block = 64
@@ -83,6 +126,49 @@ def without_near_duplicates(
         if progress is not None:
             progress(min(start + block, len(poses)), len(poses))
     return np.array(kept, dtype=np.int64)
+
+
+def expected_calibration_error(probability: Float[Array, " N"], right: Bool[Array, " N"], bins: int = _BINS) -> float:
+    """Mean distance of probability and rate of success over bins of equal width, each weighted by its examples.
+
+    0 for a forecaster whose probabilities are the rates, and for no examples (N = 0).
+
+    Reference:
+        Naeini et al. 2015; Guo et al. 2017, eq. 3.
+
+    A forecaster that is right in three of ten cases and always gives 80%:
+
+    >>> round(expected_calibration_error(np.full(10, 0.8), np.arange(10) < 3), 3)
+    0.5
+    """
+    return float(
+        sum(abs(bar["probability"] - bar["rate"]) * bar["share"] for bar in reliability(probability, right, bins))
+    )
+
+
+def reliability(probability: Float[Array, " N"], right: Bool[Array, " N"], bins: int = _BINS) -> list[dict[str, float]]:
+    """Mean probability, rate of success and share of the examples, of each bin that holds any."""
+    number = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    return [
+        {
+            "probability": float(probability[number == one].mean(dtype=np.float64)),
+            "rate": float(right[number == one].mean()),
+            "share": float((number == one).mean()),
+        }
+        for one in np.unique(number)
+    ]
+
+
+def auroc(score: Float[Array, " N"], positive: Bool[Array, " N"]) -> float | None:
+    """Probability that a positive example scores higher than a negative one, ties halved; None if either is missing.
+
+    >>> auroc(np.array([0.1, 0.4, 0.8]), np.array([False, True, True]))
+    1.0
+    """
+    count, others = int(positive.sum()), int((~positive).sum())
+    if not count or not others:
+        return None
+    return float((rankdata(score)[positive].sum() - count * (count + 1) / 2) / (count * others))
 
 
 def _any_within(poses: Float[Array, "N 17 3"], gallery: Float[Array, "M 17 3"], threshold: float) -> Bool[Array, " N"]:

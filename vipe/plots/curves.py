@@ -1,4 +1,4 @@
-"""How often searches find the pose, drawn: Hit@k by condition with its intervals, as one PNG (matplotlib)."""
+"""The picture of a search report: Hit@k by condition with its intervals, as one PNG (matplotlib)."""
 
 __all__ = ["save_search_picture"]
 
@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vipe.errors import MissingExtra
-from vipe.evaluate.protocols.search_report import ANY, SearchReport, SearchScore
+from vipe.evaluate.protocols.search_report import SearchReport, SearchScore
+from vipe.evaluate.scoring import ANY
 from vipe.plots.figures import colours
 from vipe.plots.writing import save_picture
 
@@ -16,8 +17,8 @@ _COLOURS = {"affine": "left", "point": "right", "full": "hit", "raw 2D": "missin
 def save_search_picture(path: Path, report: SearchReport) -> None:
     """Draw a search report: a panel a gallery, a group of bars a condition, a bar a search.
 
-    A bar is Hit@k at the report's first k below its first threshold, with its 95% interval; the tick right of it is
-    the same at the second k, the dotted line is chance. Rows of panels are camera distances.
+    A bar is Hit@k at the report's first k and first threshold, with its 95% interval. The tick right of it is Hit@k
+    at the second k; the dotted line is chance. Rows of panels are camera distances.
 
     Args:
         path: Where to write; replaced if it exists.

@@ -1,19 +1,19 @@
-"""Probabilities held against what was right, drawn: one PNG (matplotlib)."""
+"""The reliability diagram of a calibration report, as one PNG (matplotlib)."""
 
 __all__ = ["save_reliability"]
 
 from pathlib import Path
 
 from vipe.errors import MissingExtra
-from vipe.evaluate.protocols.calibration import CalibrationReport
+from vipe.evaluate.protocols.calibration_report import CalibrationReport
 from vipe.plots.figures import colours
 from vipe.plots.writing import save_picture
 
 
 def save_reliability(path: Path, report: CalibrationReport) -> None:
-    """Draw how often hits were right against how sure the search was; on the diagonal it was as sure as it should be.
+    """Draw rates of success against probabilities: a panel for each kind of probability in the report.
 
-    The area of a dot is the share of hits in its bin.
+    A calibrated search lies on the diagonal. The area of a dot is the share of hits in its bin.
 
     Args:
         path: Where to write; replaced if it exists.
@@ -39,10 +39,10 @@ def save_reliability(path: Path, report: CalibrationReport) -> None:
         axis.scatter(sure, right, s=[12 + 500 * part for part in share], color=colours()["left"], alpha=0.7)
         ece = sum(abs(a - b) * c for a, b, c in zip(sure, right, share, strict=True))
         axis.set_title(f"{titles.get(name, f'hit is {name}')}: ECE {ece:.3f}", fontsize=9)
-        axis.set_xlabel("said", fontsize=8)
+        axis.set_xlabel("probability", fontsize=8)
         axis.set_xlim(-0.02, 1.02)
         axis.set_ylim(-0.02, 1.02)
         axis.set_aspect("equal")
         axis.grid(linewidth=0.4, alpha=0.5)
-    axes[0].set_ylabel("was right", fontsize=8)
+    axes[0].set_ylabel("share that was right", fontsize=8)
     save_picture(path, page)

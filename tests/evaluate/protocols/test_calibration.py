@@ -4,45 +4,95 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vipe.evaluate import CONDITIONS, SearchProtocol
-from vipe.evaluate.protocols.calibration import (
-    ABSENT,
-    auroc,
-    evaluate_calibration,
-    expected_calibration_error,
-    reliability,
-)
+from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_calibration, pose_distance
+from vipe.evaluate.protocols import calibration
+from vipe.evaluate.protocols.calibration_report import ABSENT
+from vipe.retrieve.hits import Hits
 
 CONDITION = {condition.name: condition for condition in CONDITIONS}
-FEW = SearchProtocol(queries=12, near_duplicate=0.0, draws=50, conditions=(CONDITION["noise 0.03"],))
+FEW = SearchProtocol(queries=8, near_duplicate=0.0, draws=50, conditions=(CONDITION["noise 0.03"],))
+EVERYTHING = replace(FEW, queries=None, conditions=(CONDITION["ground truth"],))
 
 
-def test_a_forecaster_that_is_right_as_often_as_it_says_has_no_error(rng):
-    probability = rng.random(200_000)
-    assert expected_calibration_error(probability, rng.random(200_000) < probability) < 0.01
+@pytest.fixture(scope="module")
+def table(index):
+    """Distance of each pose (column) to the truth of each query (row): all poses of the index."""
+    return pose_distance(index.canonical[None], index.canonical[:, None])
 
 
-def test_the_error_of_a_forecaster_that_always_says_the_same_is_how_far_it_is_off():
-    right = np.arange(10) < 3
-    assert expected_calibration_error(np.full(10, 0.8), right) == pytest.approx(0.5)
-    assert expected_calibration_error(np.full(10, 0.3), right) == pytest.approx(0.0)
-    assert expected_calibration_error(np.empty(0), np.empty(0, bool)) == 0
+@pytest.fixture(scope="module")
+def report(store, index):
+    return evaluate_calibration(store, index, protocol=FEW, k=3)
 
 
-def test_certainty_falls_into_the_last_bin():
-    (bar,) = reliability(np.ones(4), np.array([True, True, True, False]))
-    assert bar == {"probability": 1.0, "rate": 0.75, "share": 1.0}
+@pytest.fixture
+def certain(index, table, monkeypatch):
+    """A search that is certain of its three hits: a row between 0.05 and 0.1 of the query, itself, and a far row."""
+
+    def query(_, people, k, mode, where):
+        assert (k, mode) == (3, "full")
+        asked = np.array([int(name) for name in people.image_id])
+        between = (table[asked] >= 0.05) & (table[asked] < 0.1)
+        assert between.any(axis=1).all()
+        rows = np.stack([between.argmax(axis=1), asked, table[asked].argmax(axis=1)], axis=1)
+        sure = np.ones(rows.shape, dtype=np.float32)
+        hits = Hits.look_up(index, rows, np.zeros(rows.shape, dtype=np.float32))
+        return replace(hits, probability=sure, probability_close=sure, presence=sure[:, 0])
+
+    monkeypatch.setattr(calibration, "query", query)
 
 
-def test_auroc_counts_pairs_in_order_and_halves_ties():
-    assert auroc(np.array([1.0, 2.0, 3.0]), np.array([False, True, True])) == 1
-    assert auroc(np.array([3.0, 2.0, 1.0]), np.array([False, True, True])) == 0
-    assert auroc(np.array([1.0, 1.0]), np.array([False, True])) == 0.5
-    assert auroc(np.array([1.0]), np.array([True])) is None
+def test_each_probability_is_judged_at_its_own_threshold_and_the_first_hit_by_itself(store, index, certain):
+    report = evaluate_calibration(store, index, protocol=EVERYTHING, k=3)
+    whole = next(row for row in report.rows if row.gallery == "whole gallery")
+    # Who is always certain is off by the share that was wrong: within 0.1 the far row, within 0.05 the first row too.
+    assert whole.error == pytest.approx(0, abs=1e-6)
+    assert whole.error_all == pytest.approx(1 / 3, abs=1e-6)
+    assert whole.error_close == pytest.approx(2 / 3, abs=1e-6)
+    assert report.pooled["first"] == pytest.approx(0, abs=1e-6)
+    assert report.pooled["all"] == pytest.approx(1 / 3, abs=1e-6)
+    assert report.pooled["close"] == pytest.approx(2 / 3, abs=1e-6)
+    rates = {name: bins[0]["rate"] for name, bins in report.bins.items()}
+    assert rates["within 0.1, first hit"] == pytest.approx(1)
+    assert rates["within 0.1"] == pytest.approx(2 / 3)
+    assert rates["within 0.05"] == pytest.approx(1 / 3)
 
 
-def test_where_all_that_is_right_is_left_out_nothing_is_right_and_the_search_is_less_sure(store, index):
-    report = evaluate_calibration(store, index, protocol=FEW, k=5)
+def test_other_thresholds_of_a_protocol_change_no_probability(store, index, certain):
+    usual, other = (
+        evaluate_calibration(store, index, protocol=replace(EVERYTHING, thresholds=thresholds), k=3)
+        for thresholds in ((0.1, 0.05), (0.02,))
+    )
+    assert replace(usual, seconds=0.0) == replace(other, seconds=0.0)
+
+
+def test_presence_is_judged_by_what_remains_of_each_gallery(store, index, table, certain):
+    report = evaluate_calibration(store, index, protocol=EVERYTHING, k=3)
+    present = {row.gallery: row.present for row in report.rows}
+    clip = index.frames()["clip"]
+    others = ((table < 0.1) & (clip[:, None] != clip[None])).any(axis=1)
+    assert present["whole gallery"] == 1
+    assert present["clip left out"] == pytest.approx(others.mean())
+    assert present[ABSENT] == 0
+
+
+def test_presence_is_ranked_against_absence_in_the_galleries_it_is_said_of(store, index, table, monkeypatch):
+    def query(_, people, k, mode, where):
+        """Is sure of every pose in the whole gallery, and in a smaller one of just those that are absent."""
+        asked = np.array([int(name) for name in people.image_id])
+        absent = (table[asked][:, where] >= 0.1).all(axis=1) | (len(where) == len(index))
+        rows = asked[:, None]
+        sure = np.ones(rows.shape, dtype=np.float32)
+        hits = Hits.look_up(index, rows, np.zeros(rows.shape, dtype=np.float32))
+        return replace(hits, probability=sure, probability_close=sure, presence=absent.astype(np.float32))
+
+    monkeypatch.setattr(calibration, "query", query)
+    report = evaluate_calibration(store, index, protocol=EVERYTHING, k=1)
+    assert report.presence_auroc == 0.5  # the whole gallery and the pose left out: equally sure
+    assert report.presence_auroc_left_out == 0  # seconds or the clip left out: sure where it should not be
+
+
+def test_where_all_that_is_right_is_left_out_nothing_is_right_and_the_search_is_less_sure(report):
     rows = {row.gallery: row for row in report.rows}
     assert list(rows) == ["whole gallery", "4 s left out", "clip left out", ABSENT]
     assert rows["whole gallery"].present == 1
@@ -51,10 +101,11 @@ def test_where_all_that_is_right_is_left_out_nothing_is_right_and_the_search_is_
     assert rows[ABSENT].presence < rows["whole gallery"].presence
     assert rows[ABSENT].first < rows["whole gallery"].first
     assert report.presence_auroc > 0.5
+    assert report.share_of_five_clips == 1  # the archive has three
     json.dumps(report.to_json(), allow_nan=False)
     assert len(report.to_table()) == 5
 
 
-def test_the_same_seed_gives_the_same_report(store, index):
-    first, second = (evaluate_calibration(store, index, protocol=FEW, k=3) for _ in range(2))
-    assert replace(first, seconds=0.0) == replace(second, seconds=0.0)
+def test_the_same_seed_gives_the_same_report(store, index, report):
+    again = evaluate_calibration(store, index, protocol=FEW, k=3)
+    assert replace(again, seconds=0.0) == replace(report, seconds=0.0)

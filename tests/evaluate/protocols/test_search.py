@@ -8,8 +8,9 @@ from vipe.errors import VipeError
 from vipe.evaluate import CONDITIONS, Condition, SearchProtocol, chance_at, evaluate_search, pose_distance
 from vipe.evaluate.conditions import simulate_condition
 from vipe.evaluate.leave_out import CLIP, NOTHING, LeaveOut, drop
-from vipe.evaluate.neighbours import near_pairs
-from vipe.evaluate.protocols.search import _query, fitting_modes, recorded_poses
+from vipe.evaluate.near_pairs import near_pairs
+from vipe.evaluate.protocols.search import _query, fitting_modes
+from vipe.evaluate.study import recorded_poses
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.detector import GROUND_TRUTH
 from vipe.skeletons import load
@@ -20,6 +21,9 @@ GALLERIES = ("whole gallery", "4 s left out", "clip left out")
 # Every pose is searched and asked for, so that what must come out can be counted by hand.
 EVERYTHING = SearchProtocol(queries=None, near_duplicate=0.0, draws=50)
 CLEAN = replace(EVERYTHING, conditions=(CONDITION["ground truth"],))
+SOME = replace(
+    EVERYTHING, queries=60, near_duplicate=0.02, conditions=(CONDITION["noise 0.03"], CONDITION["2 missing"])
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def perfect(table):
 
 @pytest.fixture(scope="module")
 def report(store, index):
-    return evaluate_search(store, index, protocol=replace(EVERYTHING, queries=60, near_duplicate=0.02))
+    return evaluate_search(store, index, protocol=SOME)
 
 
 def remaining(index, seconds):
@@ -69,6 +73,32 @@ def test_a_perfect_search_finds_everything_that_is_there(store, index, perfect, 
     whole = report.score(mode, "ground truth", "whole gallery", 4.0)
     assert whole.queries == {0.1: 300, 0.05: 300}
     assert whole.error == pytest.approx(0, abs=1e-6)
+
+
+def test_intervals_are_over_clips_since_frames_of_one_clip_succeed_together(store, index, perfect):
+    def first_clip_only(index, people, k, mode, rows):
+        found = perfect(index, people, k, mode, rows)
+        found[[index.frames()["clip"][int(name)] != "first" for name in people.image_id]] = -1
+        return found
+
+    report = evaluate_search(store, index, protocol=CLEAN, search=first_clip_only)
+    score = report.score("affine", "ground truth", "whole gallery", 4.0)
+    assert score.hit[0.1][1] == pytest.approx(1 / 3)
+    low, high = score.interval[0.1][1]
+    # A third of 300 queries, were they independent: 28% to 39%. Of three clips one succeeds: almost anything.
+    assert low == 0
+    assert high >= 2 / 3
+
+
+def test_a_search_that_finds_everything_is_no_surer_than_three_clips_allow(store, index, perfect):
+    report = evaluate_search(store, index, protocol=CLEAN, search=perfect)
+    score = report.score("affine", "ground truth", "whole gallery", 4.0)
+    assert score.interval[0.1][1] == pytest.approx((0.025 ** (1 / 3), 1))
+
+
+def test_the_primary_figure_says_how_much_of_it_five_clips_give(report):
+    score = report.score("affine", "noise 0.03", "4 s left out", 4.0)
+    assert report.primary["share_of_five_clips"] == score.concentration[0.1] == 1  # the archive has three
 
 
 def test_a_search_that_finds_nothing_scores_nothing(store, index):
@@ -129,7 +159,7 @@ def test_leaving_out_is_a_search_of_what_remains(store, index, table):
 
 @pytest.mark.parametrize("deepest", [3, 30, 150])
 def test_a_ranking_too_shallow_to_drop_from_is_searched_again(store, index, monkeypatch, deepest):
-    protocol = replace(CLEAN, recall_at=(20,))
+    protocol = replace(CLEAN, queries=100, recall_at=(20,))
     expected = evaluate_search(store, index, protocol=protocol)
     monkeypatch.setattr("vipe.evaluate.leave_out._DEEPEST", deepest)
     found = evaluate_search(store, index, protocol=protocol)
@@ -213,6 +243,29 @@ def test_a_search_observes_no_more_than_the_protocol_says(store, index, observed
     assert all((people.confidence == people.mask).all() == (observed == "keypoints") for people in seen)
 
 
+def test_conditions_share_cameras_and_noise(store, index):
+    photos = []
+
+    def spy(index, people, k, mode, rows):
+        photos.append(people)
+        return np.full((len(people), k), -1)
+
+    conditions = (CONDITION["noise 0.03"], CONDITION["2 missing"])
+    evaluate_search(store, index, protocol=replace(EVERYTHING, queries=5, conditions=conditions), search=spy)
+    whole, hidden = (next(one for one in photos if one.mask.all() == full) for full in (True, False))
+    np.testing.assert_array_equal(whole.xy[hidden.mask], hidden.xy[hidden.mask])
+
+
+def test_raw_2d_searches_exact_views_of_the_first_camera(store, index, tmp_path):
+    (tmp_path / "one.toml").write_text(
+        'name = "one"\ncameras = [{ name = "a", azimuth_deg = 0, elevation_deg = 0, chest = true }]'
+    )
+    report = evaluate_search(store, index, protocol=replace(CLEAN, rig=str(tmp_path / "one.toml")))
+    score = report.score("raw 2D", "ground truth", "whole gallery", 4.0)
+    assert score.hit[0.05][1] == 1  # from its own camera every pose looks most like itself
+    assert score.error == pytest.approx(0, abs=1e-3)
+
+
 def test_near_duplicates_are_neither_asked_for_nor_searched(store, index, table):
     report = evaluate_search(store, index, protocol=replace(CLEAN, near_duplicate=0.06))
     assert report.gallery == report.queries < 300
@@ -232,9 +285,8 @@ def test_the_same_seed_gives_the_same_report_and_another_does_not(store, index, 
     def figures(one):
         return [replace(score, milliseconds=0.0) for score in one.scores]
 
-    protocol = replace(EVERYTHING, queries=60, near_duplicate=0.02)
-    assert figures(evaluate_search(store, index, protocol=protocol)) == figures(report)
-    assert figures(evaluate_search(store, index, protocol=replace(protocol, seed=1))) != figures(report)
+    assert figures(evaluate_search(store, index, protocol=SOME)) == figures(report)
+    assert figures(evaluate_search(store, index, protocol=replace(SOME, seed=1))) != figures(report)
 
 
 def test_a_report_is_json_with_one_primary_figure(report):

@@ -1,1 +1,1 @@
-"""What the library is compared with."""
+"""Baselines: other ways to search, measured beside the library's own."""

@@ -1,14 +1,13 @@
-"""Lift, then align: keypoints compared by 3D poses made of them, every pair aligned exactly (numpy; torch inside)."""
+"""Lift, then align: keypoints compared by the 3D poses lifted from them, every pair aligned (numpy; torch inside)."""
 
 __all__ = ["LiftedPoses", "aligned_likeness"]
-
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from vipe.arrays import Array
+from vipe.arrays import Array, blocks
 from vipe.detections import Keypoints
 from vipe.embed.embedder import Embedder
 
@@ -17,10 +16,10 @@ _STEPS = 6  # of Newton's method: rounding is reached in pairs whose likeness is
 
 
 class LiftedPoses:
-    """The baseline that solves the harder problem first: 3D poses from keypoints, then Procrustes for every pair.
+    """The baseline that lifts: a 3D pose from each person's keypoints, then Procrustes for every pair.
 
-    The lifter is a V-VIPE's 2D encoder and decoder. Pairs are ranked by the root mean square distance that the best
-    rotation, scale and shift leave.
+    The lifter is a V-VIPE's 2D encoder and decoder. Pairs are ranked by their root mean square distance after the
+    best rotation, scale and shift.
     """
 
     name = "lift, then Procrustes"
@@ -33,7 +32,7 @@ class LiftedPoses:
         """Lifted poses, centred, of unit Frobenius norm.
 
         Raises:
-            ShapeError: If a person's seen joints are fewer than two or all at one place; names the row.
+            ShapeError: If a person has fewer than two visible joints, or all at one place; names the row.
             SkeletonError: If the skeleton does not convert to coco13.
         """
         poses = self.embedder.decode(self.embedder.encode_keypoints(keypoints))
@@ -43,29 +42,30 @@ class LiftedPoses:
         return unit
 
     def compare(self, query: Float32[Array, "Q 17 3"], gallery: Float32[Array, "G 17 3"]) -> Float32[Array, "Q G"]:
-        """`aligned_likeness` of every pair."""
+        """The `aligned_likeness` of every pair."""
         return aligned_likeness(torch.from_numpy(query), torch.from_numpy(gallery)).numpy()
 
 
 def aligned_likeness(a: Float32[Tensor, "Q J 3"], b: Float32[Tensor, "G J 3"]) -> Float32[Tensor, "Q G"]:
     """The largest trace(Rᵀ M) over rotations R, M the cross-covariance of every two centred sets of unit norm.
 
-    With the best scale the squared residual of aligning the two is 1 - that², and 1 means equal up to rotation and
-    scale; 0 if a set is all zeros. The trace w is the largest root of w⁴ - 2|M|² w² - 8 det(M) w + |M|⁴ - 4|cof M|²
-    (Theobald 2005), found by Newton's method from above, where it cannot miss: w is at most 1. Nine matrix products
-    make all covariances.
+    It is the likeness: with the best scale, the squared residual of aligning the two sets is 1 - likeness². 1 means
+    equal up to rotation and scale; a set of zeros gives 0.
+
+    The trace w is the largest root of w⁴ - 2|M|² w² - 8 det(M) w + |M|⁴ - 4|cof M|² (Theobald 2005). Newton's method
+    from above cannot miss it, since w is at most 1. Nine matrix products make all covariances.
     """
     likeness = torch.empty(len(a), len(b))
     step = max(1, _PAIRS // max(len(b), 1))
     columns = [b[:, :, k].T.contiguous() for k in range(3)]
-    for start in range(0, len(a), step):
-        part = a[start : start + step]
+    for rows in blocks(len(a), step):
+        part = a[rows]
         m = [[part[:, :, i] @ columns[k] for k in range(3)] for i in range(3)]
         size = _sum_of_squares([entry for row in m for entry in row])
         cof = [[_minor(m, i, k) for k in range(3)] for i in range(3)]
         minors = _sum_of_squares([entry for row in cof for entry in row])
         det = m[0][0] * cof[0][0] + m[0][1] * cof[0][1] + m[0][2] * cof[0][2]
-        likeness[start : start + step] = _largest_root(size, det, minors)
+        likeness[rows] = _largest_root(size, det, minors)
     return likeness
 
 

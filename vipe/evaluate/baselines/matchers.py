@@ -1,6 +1,6 @@
-"""Ways to say how alike people in two images are, from any cameras: what the retrieval protocol measures (numpy)."""
+"""Matchers: a score for how alike two people in two images are, from any cameras (numpy)."""
 
-__all__ = ["EmbeddingMatcher", "Matcher", "ProbabilityMatcher", "Raw2D", "find_matcher"]
+__all__ = ["EmbeddingMatcher", "Matcher", "ProbabilityMatcher", "find_matcher"]
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from vipe import pretrained
 from vipe.arrays import Array
-from vipe.detections import Keypoints, normalize_keypoints
+from vipe.detections import Keypoints
 from vipe.embed import AffineSignature, Encoder, find_encoder
 from vipe.embed.prvipe.network import PrVIPE
 from vipe.errors import VipeError
@@ -19,14 +19,14 @@ from vipe.errors import VipeError
 
 @runtime_checkable
 class Matcher(Protocol):
-    """A score for every pair of people, from the keypoints of each alone."""
+    """A score for every pair of people; each person is first described without knowing the other."""
 
     @property
     def name(self) -> str:
         """What to call it in tables."""
 
     def describe(self, keypoints: Keypoints) -> Float32[Array, " N *shape"]:
-        """All that is kept of each person."""
+        """What `compare` needs of each person."""
 
     def compare(
         self, query: Float32[Array, " Q *shape"], gallery: Float32[Array, " G *shape"]
@@ -35,7 +35,7 @@ class Matcher(Protocol):
 
 
 class EmbeddingMatcher:
-    """The distance of embeddings of keypoints, as an encoder measures it."""
+    """The distance between embeddings of keypoints, in an encoder's metric."""
 
     def __init__(self, encoder: Encoder, name: str = "") -> None:
         if encoder.name == AffineSignature.name:
@@ -44,11 +44,11 @@ class EmbeddingMatcher:
         self.name = name or encoder.name
 
     def describe(self, keypoints: Keypoints) -> Float32[Array, "N D"]:
-        """The embeddings."""
+        """The embeddings of keypoints."""
         return self.encoder.encode_keypoints(keypoints)
 
     def compare(self, query: Float32[Array, "Q D"], gallery: Float32[Array, "G D"]) -> Float32[Array, "Q G"]:
-        """Inner product, or minus the squared distance up to what is the same for all of a query's gallery.
+        """Inner product, or minus the squared distance plus a constant of each query, which changes no ranking.
 
         One matrix product: |q - g|² = |q|² - (2 q · g - |g|²), and the bracket is (q, 1) · (2 g, -|g|²).
         """
@@ -78,40 +78,8 @@ class ProbabilityMatcher:
         return self.embedder.compare(query, gallery)
 
 
-class Raw2D:
-    """No model: how well one person's keypoints lie on another's after the best shift, turn and scale in the image.
-
-    With people as complex numbers p and q per joint, centred, the squared residual of the best similarity is
-    |p|² (1 - |<p, q>|² / (|p|² |q|²)). Joints that either lacks take no part, neither in the alignment.
-    """
-
-    name = "raw 2D"
-
-    def describe(self, keypoints: Keypoints) -> Float32[Array, "N 3 13"]:
-        """Real parts, imaginary parts, and which joints are seen; of unit norm, as far as seen."""
-        xy, _, _ = normalize_keypoints(keypoints)
-        xy /= np.sqrt(np.maximum(keypoints.mask.sum(axis=1), 1))[:, None, None]
-        return np.stack([xy[..., 0], xy[..., 1], keypoints.mask.astype(np.float32)], axis=1)
-
-    def compare(self, query: Float32[Array, "Q 3 13"], gallery: Float32[Array, "G 3 13"]) -> Float32[Array, "Q G"]:
-        """|<p, q>|² / (|p|² |q|²) over the joints that both show."""
-        (x, y, m), (u, v, w) = (torch.from_numpy(side).unbind(1) for side in (query, gallery))
-        real = torch.cat([x, y], dim=1) @ torch.cat([u, v], dim=1).T
-        imaginary = torch.cat([x, -y], dim=1) @ torch.cat([v, u], dim=1).T
-        if m.all() and w.all():  # everybody is centred and of one size already
-            return real.square_().addcmul_(imaginary, imaginary).numpy()
-        joints = (m @ w.T).clamp_(min=1).reciprocal_()
-        px, py, qu, qv = (x @ w.T, y @ w.T, m @ u.T, m @ v.T)
-        real.sub_((px * qu).addcmul_(py, qv).mul_(joints))
-        imaginary.sub_((px * qv).addcmul_(py, qu, value=-1).mul_(joints))
-        size_p = ((x.square() + y.square()) @ w.T).sub_(px.square_().addcmul_(py, py).mul_(joints))
-        size_q = (m @ (u.square() + v.square()).T).sub_(qu.square_().addcmul_(qv, qv).mul_(joints))
-        likeness = real.square_().addcmul_(imaginary, imaginary).div_(size_p.mul_(size_q).clamp_(min=1e-12))
-        return likeness.numpy()
-
-
 def find_matcher(source: str | Path, name: str = "") -> Matcher:
-    """What a trained model compares people by: Pr-VIPE its probability, any other encoder the distance of embeddings.
+    """The matcher of a trained model: Pr-VIPE's probability, or the distance of any other encoder's embeddings.
 
     Args:
         source: A folder, or the name of a model that comes with the library.
@@ -119,7 +87,7 @@ def find_matcher(source: str | Path, name: str = "") -> Matcher:
 
     Raises:
         ReadError: If there is no such model, or it is broken.
-        VipeError: If it has nothing to say of two images.
+        VipeError: If the model cannot compare two images.
     """
     if str(source) != AffineSignature.name and pretrained.load(source).kind == PrVIPE.name:
         return ProbabilityMatcher(PrVIPE.from_pretrained(source), name)

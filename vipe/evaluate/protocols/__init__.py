@@ -1,1 +1,1 @@
-"""One protocol a module: what is asked, of which queries, and how it is scored."""
+"""One protocol a module, its report beside it; gallery, queries and scoring are those of `study` and `scoring`."""

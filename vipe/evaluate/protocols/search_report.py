@@ -1,11 +1,13 @@
 """What the search protocol measured: a score a search, condition and gallery, as a table and as JSON (numpy)."""
 
-__all__ = ["ANY", "Rates", "SearchReport", "SearchScore"]
+__all__ = ["SearchReport", "SearchScore"]
 
 from dataclasses import dataclass
 from typing import Any
 
-from vipe.evaluate.score import ANY, Rates, Score, percents, score_head
+from vipe.evaluate.scoring import Score, percents, score_head
+
+_PRIMARY = "noise 0.03"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,9 +15,11 @@ class SearchScore(Score):
     """One search under one condition: how often a hit is among its first k."""
 
     search: str  # mode of the search, or "raw 2D", or "chance"
+    condition: str
+    gallery: str  # what was left out of it
     distance: float  # of the camera, metres
     error: float | None  # mean distance of the first hit to the truth over the first threshold's queries, torso lengths
-    recall: dict[int, float]  # of a hit by the first threshold among so many candidates; empty if it was not asked
+    recall: dict[int, float]  # of a hit by the first threshold among so many results; empty if not measured
     milliseconds: float | None  # a query, searched in one batch
 
     def to_json(self) -> dict[str, Any]:
@@ -48,9 +52,10 @@ class SearchReport:
 
     @property
     def primary(self) -> dict[str, Any] | None:
-        """The one figure: Hit@k at the first k below the first threshold, noise 0.03, the neighbourhood left out.
+        """The one figure: Hit@k of the best mode under noise 0.03, with the neighbourhood left out of the gallery.
 
-        Of the best mode, from the first distance. None where the run had no such part.
+        At the first k, threshold and distance. `share_of_five_clips` is how many of its queries come from the five
+        clips with the most. None where the run had no such part.
         """
         threshold, k = self.protocol["thresholds"][0], self.protocol["ks"][0]
         place = (_PRIMARY, f"{self.protocol['neighbourhood']:g} s left out", self.protocol["distances"][0])
@@ -101,6 +106,3 @@ class SearchReport:
             percents(score.recall),
             "-" if score.milliseconds is None else f"{score.milliseconds:.2f}",
         ]
-
-
-_PRIMARY = "noise 0.03"

@@ -5,10 +5,11 @@ __all__ = ["RETRIEVAL_CONDITIONS", "RetrievalProtocol", "evaluate_retrieval"]
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64, Shaped
+from jaxtyping import Bool, Float32, Int32
 
 from vipe.arrays import Array
 from vipe.detections import Keypoints
@@ -16,10 +17,7 @@ from vipe.errors import ShapeError, VipeError
 from vipe.evaluate.baselines.matchers import Matcher
 from vipe.evaluate.conditions import CONDITIONS, Condition, simulate_condition
 from vipe.evaluate.first_hit_rank import Targets, first_hit_ranks
-from vipe.evaluate.leave_out import LeaveOut
-from vipe.evaluate.metrics import chance_at, without_near_duplicates
-from vipe.evaluate.neighbours import near_pairs
-from vipe.evaluate.protocols.search import Progress
+from vipe.evaluate.leave_out import NOTHING
 from vipe.evaluate.protocols.view_invariance_report import (
     CHANCE,
     EVERY_PAIR,
@@ -27,8 +25,8 @@ from vipe.evaluate.protocols.view_invariance_report import (
     RetrievalReport,
     RetrievalScore,
 )
-from vipe.evaluate.ranking_score import bootstrap_interval
-from vipe.evaluate.score import ANY, Rates
+from vipe.evaluate.scoring import ANY, Scoring, chance_score
+from vipe.evaluate.study import Archive, Progress, Relevance, Study, StudySettings, quiet
 from vipe.geometry.canonical import canonicalize_array
 from vipe.geometry.planes import in_blocks
 from vipe.simulate import CameraRig
@@ -38,50 +36,31 @@ from vipe.store.store import Where
 RETRIEVAL_CONDITIONS: tuple[Condition, ...] = tuple(
     condition for condition in CONDITIONS if condition.name in ("ground truth", "noise 0.03", "2 missing")
 )
-"""Those that the protocol asks for unless told otherwise; both views suffer."""
-
-Firsts = dict[tuple[str, str], tuple[str, Shaped[Array, " asked"]]]
-"""By gallery and column: the first matcher, and how often each query had a hit among the first k."""
+"""The protocol's default; query and gallery both suffer it."""
 
 _SCORES = 1 << 20  # at a time: they stay in a core's cache between the product and the counting
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrievalProtocol:
+class RetrievalProtocol(StudySettings):
     """What is measured; the defaults are the figures that benchmarks/RESULTS.md reports.
 
     Raises:
         VipeError: If a number is out of its range, or conditions share a name.
     """
 
-    rig: str = "mpi_inf_3dhp"
-    distance: float = 4.0  # metres; the focal length is no setting, since it only scales the image
-    conditions: tuple[Condition, ...] = RETRIEVAL_CONDITIONS
-    poses: int | None = None  # at most so many, drawn at random after near-duplicates went; None for all
-    near_duplicate: float = 0.05  # torso lengths; 0 keeps every pose. Sun et al. 2020, sec. 5.1
-    thresholds: tuple[float, ...] = (0.1, 0.05)  # torso lengths; the first is the papers'
-    ks: tuple[int, ...] = (1, 10, 20)
-    neighbourhood: float = 4.0  # seconds on either side of the query's frame
-    seed: int = 0
-    draws: int = 2000  # of the bootstrap
+    protocol: ClassVar[str] = "retrieval"
 
-    def __post_init__(self) -> None:
-        names = [condition.name for condition in self.conditions]
-        broken = {
+    conditions: tuple[Condition, ...] = RETRIEVAL_CONDITIONS
+    distance: float = 4.0  # metres; the focal length is no setting, since it only scales the image
+    poses: int | None = None  # at most so many, drawn at random from those that differ; None for all
+
+    def rules(self) -> dict[str, tuple[bool, str]]:
+        """By setting: whether it is broken, and what it must be."""
+        return super().rules() | {
             "distance": (not 0 < self.distance < math.inf, "above 0"),
-            "conditions": (not names or len(set(names)) < len(names), "at least one, each with a name of its own"),
             "poses": (self.poses is not None and self.poses < 2, "at least 2"),
-            "near_duplicate": (not 0 <= self.near_duplicate < math.inf, "finite and not negative"),
-            "thresholds": (not self.thresholds or min(self.thresholds) <= 0, "above 0"),
-            "ks": (not self.ks or min(self.ks) < 1, "at least 1"),
-            "neighbourhood": (not 0 <= self.neighbourhood < math.inf, "finite and not negative"),
-            "seed": (self.seed < 0, "not negative"),
-            "draws": (self.draws < 1, "at least 1"),
         }
-        for name, (wrong, rule) in broken.items():
-            if wrong:
-                found = names if name == "conditions" else getattr(self, name)
-                raise VipeError(f"retrieval protocol: {name} must be {rule}, got {found}")
 
 
 def evaluate_retrieval(
@@ -92,16 +71,16 @@ def evaluate_retrieval(
     where: Where = None,
     progress: Progress | None = None,
 ) -> RetrievalReport:
-    """Ask how well people are found again from another side, as Sun et al. 2020 and Levy & Shrivastava 2024 do.
+    """Measure how well people are found again from another side, as Sun et al. 2020 and Levy & Shrivastava 2024 do.
 
-    Every pose that remains when near-duplicates go is seen by every camera of a rig, the person as recorded: own
-    proportions, full perspective. For each ordered pair of cameras every view of the first is a query and all views
-    of the second are the gallery; a hit is a view of a pose within the threshold of the query's, after similarity
-    alignment. The same pose from the other camera counts, as in the papers; a second gallery leaves out what lies
-    within some seconds of the query in its clip, that pose included, and scores the queries that still have a hit.
+    The poses are the store's without near-duplicates. Every camera of a rig sees every pose, the person as recorded:
+    own proportions, full perspective. For each ordered pair of cameras, every view of the first is a query, and all
+    views of the second are the gallery. A hit is a view of a pose within the threshold of the query's, after
+    similarity alignment. The same pose from the other camera is a hit, as in the papers. A second gallery leaves out
+    the query's clip within some seconds, that pose included, and scores the queries that still have a hit.
 
-    All pairs are compared, exactly. Intervals are 95%, by drawing clips again, of a query's mean over camera pairs.
-    Differences to the first matcher have intervals of their own, since all matchers are asked the same queries.
+    All pairs are compared. Intervals are 95%, over clips, of a query's mean over camera pairs. Differences to the
+    first matcher have intervals of their own, since all matchers have the same queries.
 
     Args:
         store: Poses as recorded.
@@ -116,119 +95,100 @@ def evaluate_retrieval(
 
     Raises:
         VipeError: If there is nothing to compare, or two matchers share a name.
-        ShapeError: If a matcher gives what is no finite number for a person.
+        ShapeError: If a matcher gives a person a number that is not finite.
     """
     protocol = protocol or RetrievalProtocol()
-    tell = progress or _quiet
+    tell = progress or quiet
     start = time.perf_counter()
     names = [matcher.name for matcher in matchers]
     if not names or len(set(names)) < len(names):
         raise VipeError(f"evaluate retrieval: matchers must be at least one, each with a name of its own, got {names}")
-    study = _Study.prepare(store, protocol, where, tell)
+    views = _Views.prepare(store, protocol, where, tell)
+    study = views.study
+    judge = _Judge(protocol, views, study.judge(protocol.thresholds, _galleries(protocol), tell))
     scores: list[RetrievalScore] = []
-    done, total = 0, len(study.pairs) * len(protocol.conditions) * len(matchers)
+    done, total = 0, len(views.pairs) * len(protocol.conditions) * len(matchers)
     for condition in protocol.conditions:
         tell("camera pairs", done, total, f"views, {condition.name}")
-        views = study.views(condition)
-        first: Firsts = {}
+        seen = views.of(condition)
+        first = None
         for matcher in matchers:
-            ranks = np.empty((len(study.pairs), len(study.questions), len(study.clips)), dtype=np.int32)
-            described = [_described(matcher, view) for view in views]
-            for number, (query, gallery) in enumerate(study.pairs):
+            ranks = np.empty((len(views.pairs), len(judge.questions), len(study.query)), dtype=np.int32)
+            described = [_described(matcher, view) for view in seen]
+            for number, (query, gallery) in enumerate(views.pairs):
                 tell("camera pairs", done, total, f"{matcher.name}, {condition.name}")
-                study.rank(matcher, described[query], described[gallery], ranks[number])
+                judge.rank(matcher, described[query], described[gallery], ranks[number])
                 done += 1
-            scores += study.judge(matcher.name, condition.name, ranks, first)
+            first = ranks if first is None else first
+            scores += judge.scores(matcher.name, condition.name, ranks, first)
     tell("camera pairs", total, total, "")
-    scores += study.chance()
-    settings = asdict(protocol) | {
-        "matchers": names,
-        "conditions": [one.name for one in protocol.conditions],
-        "galleries": list(study.galleries),
-    }
+    scores += judge.chance()
     return RetrievalReport(
-        protocol=settings,
+        protocol=protocol.to_json() | {"matchers": names, "galleries": list(_galleries(protocol))},
         scores=tuple(scores),
-        poses=len(study.clips),
-        left_out=study.left_out,
+        poses=len(study.gallery),
+        left_out=views.left_out,
         clips=len(set(study.clips)),
-        pairs={name: int(which.sum()) for name, which in study.columns.items()},
+        pairs={name: int(which.sum()) for name, which in views.columns.items()},
         seconds=round(time.perf_counter() - start, 3),
     )
 
 
+def _galleries(protocol: RetrievalProtocol) -> dict[str, float]:
+    """Names of the galleries, and the seconds that each leaves out around a query's frame in its clip."""
+    return {"whole gallery": NOTHING, f"{protocol.neighbourhood:g} s left out": protocol.neighbourhood}
+
+
 @dataclass(frozen=True, kw_only=True)
-class _Study:
-    """The poses and what counts as found, the same for all matchers and conditions."""
+class _Views:
+    """The poses, and the cameras that see all of them."""
 
     protocol: RetrievalProtocol
+    study: Study
     rig: CameraRig
     recorded: Float32[Array, "N 17 3"]
-    clips: Shaped[Array, " N"]
     left_out: int
-    targets: Targets
-    questions: tuple[tuple[float, int], ...]  # threshold, number of the gallery
-    galleries: dict[str, Int64[Array, " N"]]  # how many rows remain for each query, by name
     pairs: tuple[tuple[int, int], ...]  # cameras of query and gallery
-    columns: dict[str, Shaped[Array, " pairs"]]  # which pairs
+    columns: dict[str, Bool[Array, " pairs"]]  # which pairs
 
     @classmethod
-    def prepare(cls, store: PoseStore, protocol: RetrievalProtocol, where: Where, tell: Progress) -> "_Study":
+    def prepare(cls, store: PoseStore, protocol: RetrievalProtocol, where: Where, tell: Progress) -> "_Views":
         rig = CameraRig.load(protocol.rig)
         if len(rig) < 2:
             raise VipeError(f"camera rig {rig.name!r} has one camera; view invariance needs at least two")
-        recorded, found = store.poses(where), store.table(["clip", "time"], where)
+        recorded, frames = store.poses(where), store.table(["clip", "time"], where)
         canonical = canonicalize_array(recorded)
-        rows = np.flatnonzero(~canonical.degenerate)
-        if protocol.near_duplicate:
-            kept = without_near_duplicates(
-                canonical.poses[rows],
-                protocol.near_duplicate,
-                lambda done, total: tell("near-duplicates", done, total, ""),
-            )
-            tell("near-duplicates", len(rows), len(rows), f"{len(kept):,} poses differ")
-            rows = rows[kept]
-        if protocol.poses is not None and protocol.poses < len(rows):
-            generator = np.random.default_rng(protocol.seed)
-            rows = np.sort(generator.choice(rows, size=protocol.poses, replace=False))
+        study = Study.choose(
+            Archive(
+                poses=canonical.poses,
+                clip=frames["clip"].to_numpy().astype(str),
+                time=frames["time"].to_numpy(),
+            ),
+            np.flatnonzero(~canonical.degenerate),
+            near_duplicate=protocol.near_duplicate,
+            poses=protocol.poses,
+            seed=protocol.seed,
+            progress=tell,
+        )
+        rows = study.gallery
         if len(rows) < 2:
             raise VipeError(f"{store.path}: {len(rows)} poses to compare, need at least 2; is the filter right?")
-        everything = np.arange(len(rows))
-        near = near_pairs(
-            canonical.poses[rows],
-            everything,
-            everything,
-            max(protocol.thresholds),
-            lambda done, total: tell("3D distances", done, total, ""),
-        )
-        clips = found["clip"].to_numpy()[rows].astype(str)
-        _, clip = np.unique(clips, return_inverse=True)
-        left_out = LeaveOut(clip, found["time"].to_numpy()[rows], protocol.neighbourhood)
-        questions = tuple((threshold, gallery) for gallery in (0, 1) for threshold in protocol.thresholds)
-        targets = Targets.of(near, left_out, [(threshold, gallery == 1) for threshold, gallery in questions])
-        gone = np.diff(targets.out_start)
         cameras = range(len(rig))
         pairs = tuple((i, j) for i in cameras for j in cameras if i != j)
         mixed = np.array([rig.cameras[i].chest != rig.cameras[j].chest for i, j in pairs])
         columns = {EVERY_PAIR: np.ones(len(pairs), dtype=bool)} | ({UNSEEN_PAIRS: mixed} if mixed.any() else {})
         return cls(
             protocol=protocol,
+            study=study.of_gallery_alone(),
             rig=rig,
             recorded=recorded[rows],
-            clips=clips,
             left_out=int(canonical.degenerate.sum()),
-            targets=targets,
-            questions=questions,
-            galleries={
-                "whole gallery": np.full(len(rows), len(rows)),
-                f"{protocol.neighbourhood:g} s left out": len(rows) - gone,
-            },
             pairs=pairs,
             columns=columns,
         )
 
-    def views(self, condition: Condition) -> list[Keypoints]:
-        """All poses by each camera, and no more of them than where joints are seen."""
+    def of(self, condition: Condition) -> list[Keypoints]:
+        """All poses by each camera: the visible joints' places and nothing more of the detector."""
         views = []
         for number, camera in enumerate(self.rig.cameras):
             alone = CameraRig(name=self.rig.name, cameras=(camera,))
@@ -239,6 +199,27 @@ class _Study:
             )
             views.append(replace(people, confidence=people.mask.astype(np.float32), covariance=None))
         return views
+
+
+class _Judge:
+    """Ranks and scores one matcher under one condition at a time, in both galleries."""
+
+    def __init__(self, protocol: RetrievalProtocol, views: _Views, relevance: Relevance) -> None:
+        self.protocol, self.views, self.galleries = protocol, views, relevance.galleries
+        self.questions = tuple(
+            (gallery, threshold) for gallery in relevance.galleries for threshold in protocol.thresholds
+        )
+        _, left_out = self.galleries
+        self.targets = Targets.of(
+            relevance.near, left_out.left_out, [(threshold, one is left_out) for one, threshold in self.questions]
+        )
+        self.scoring = Scoring(
+            clips=views.study.clips,
+            generator=lambda: np.random.default_rng([protocol.seed, 3]),
+            thresholds=protocol.thresholds,
+            ks=protocol.ks,
+            draws=protocol.draws,
+        )
 
     def rank(
         self,
@@ -255,79 +236,52 @@ class _Study:
 
         in_blocks(work, len(query), max(1, _SCORES // len(gallery)))
 
-    def judge(
-        self, matcher: str, condition: str, ranks: Int32[Array, "pairs questions N"], first: Firsts
+    def scores(
+        self,
+        matcher: str,
+        condition: str,
+        ranks: Int32[Array, "pairs questions N"],
+        first: Int32[Array, "pairs questions N"],
     ) -> list[RetrievalScore]:
-        """One score a gallery and column; `first` remembers what the first matcher found."""
+        """One score a gallery and column; `first` are the ranks of the first matcher."""
         scores = []
-        for gallery, name in enumerate(self.galleries):
-            for cameras, which in self.columns.items():
-                queries: dict[float, int] = {}
-                hit: Rates = {}
-                interval: dict[float, dict[int, tuple[float, float]]] = {}
-                reciprocal: dict[float, float] = {}
+        for gallery in self.galleries:
+            scored = {threshold: matches > 0 for threshold, matches in gallery.matches.items()}
+            numbers = {at: number for number, (one, at) in enumerate(self.questions) if one is gallery}
+            for cameras, pairs in self.views.columns.items():
+                own = {at: ranks[pairs, numbers[at]][:, which] for at, which in scored.items() if which.any()}
+                values = {at: {k: (rank <= k).mean(axis=0) for k in self.protocol.ks} for at, rank in own.items()}
+                at, k = self.protocol.thresholds[0], self.protocol.ks[0]
                 over_first = None
-                for number, (threshold, of) in enumerate(self.questions):
-                    if of != gallery:
-                        continue
-                    asked = self.targets.matches[number] > 0
-                    queries[threshold] = int(asked.sum())
-                    if not asked.any():
-                        continue
-                    own = ranks[which, number][:, asked]
-                    found = {k: (own <= k).mean(axis=0) for k in self.protocol.ks}
-                    hit[threshold] = {k: float(rate.mean()) for k, rate in found.items()}
-                    interval[threshold] = {k: self._interval(rate, asked) for k, rate in found.items()}
-                    reciprocal[threshold] = float((1 / own).mean())
-                    if threshold == self.protocol.thresholds[0]:
-                        rate = found[self.protocol.ks[0]]
-                        gain = rate - first.setdefault((name, cameras), (matcher, rate))[1]
-                        if first[name, cameras][0] != matcher:
-                            over_first = (float(gain.mean()), self._interval(gain, asked))
+                if ranks is not first and at in own:
+                    gain = values[at][k] - (first[pairs, numbers[at]][:, scored[at]] <= k).mean(axis=0)
+                    over_first = (float(gain.mean()), self.scoring.interval(gain, scored[at], span=(-1.0, 1.0)))
                 scores.append(
                     RetrievalScore(
+                        **vars(self.scoring.of_values(values, scored)),
                         matcher=matcher,
                         condition=condition,
-                        gallery=name,
+                        gallery=gallery.name,
                         cameras=cameras,
-                        queries=queries,
-                        hit=hit,
-                        interval=interval,
-                        reciprocal_rank=reciprocal,
+                        reciprocal_rank={at: float((1 / rank).mean()) for at, rank in own.items()},
                         over_first=over_first,
                     )
                 )
         return scores
 
     def chance(self) -> list[RetrievalScore]:
-        """A random order's Hit@k, which neither condition nor cameras change."""
-        scores = []
-        for gallery, (name, remaining) in enumerate(self.galleries.items()):
-            hit, queries = {}, {}
-            for number, (threshold, of) in enumerate(self.questions):
-                matches = self.targets.matches[number]
-                asked = matches > 0
-                if of == gallery:
-                    queries[threshold] = int(asked.sum())
-                    if asked.any():
-                        hit[threshold] = chance_at(matches[asked], remaining[asked], self.protocol.ks)
-            scores.append(
-                RetrievalScore(
-                    matcher=CHANCE,
-                    condition=ANY,
-                    gallery=name,
-                    cameras=EVERY_PAIR,
-                    queries=queries,
-                    hit=hit,
-                    interval={},
-                    reciprocal_rank={},
-                )
+        """One score a gallery."""
+        return [
+            RetrievalScore(
+                **vars(chance_score(gallery, self.protocol.ks)),
+                matcher=CHANCE,
+                condition=ANY,
+                gallery=gallery.name,
+                cameras=EVERY_PAIR,
+                reciprocal_rank={},
             )
-        return scores
-
-    def _interval(self, rate: Shaped[Array, " asked"], asked: Shaped[Array, " N"]) -> tuple[float, float]:
-        generator = np.random.default_rng([self.protocol.seed, 3])
-        return bootstrap_interval(rate, self.clips[asked].tolist(), generator=generator, draws=self.protocol.draws)
+            for gallery in self.galleries
+        ]
 
 
 def _described(matcher: Matcher, people: Keypoints) -> Float32[Array, " N *shape"]:
@@ -339,7 +293,3 @@ def _described(matcher: Matcher, people: Keypoints) -> Float32[Array, " N *shape
             f"with {int((~finite).sum())} people of whom a number is not finite"
         )
     return described
-
-
-def _quiet(*_: object) -> None:
-    pass

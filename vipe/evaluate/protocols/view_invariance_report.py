@@ -5,7 +5,7 @@ __all__ = ["CHANCE", "EVERY_PAIR", "UNSEEN_PAIRS", "RetrievalReport", "Retrieval
 from dataclasses import dataclass
 from typing import Any
 
-from vipe.evaluate.score import ANY, Score, score_head
+from vipe.evaluate.scoring import ANY, Score, score_head
 
 EVERY_PAIR = "all"
 UNSEEN_PAIRS = "unseen"
@@ -20,11 +20,13 @@ class RetrievalScore(Score):
     """
 
     matcher: str
+    condition: str
+    gallery: str  # what was left out of it
     cameras: str  # `EVERY_PAIR` or `UNSEEN_PAIRS`
     reciprocal_rank: dict[float, float]  # mean of 1 / rank of the first hit, by threshold
     over_first: tuple[float, tuple[float, float]] | None = None
-    """Hit@k at the first k below the first threshold minus that of the first matcher, and its 95% interval over clips,
-    query by query; None for the first matcher itself and for chance."""
+    """The difference to the first matcher's Hit@k, at the first k and threshold, query by query, with its 95% interval
+    over clips; None for the first matcher itself and for chance."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; thresholds and ks as strings."""
@@ -55,9 +57,10 @@ class RetrievalReport:
 
     @property
     def primary(self) -> dict[str, Any] | None:
-        """The one figure: the papers' Hit@k at the first k, of the first matcher under the first condition.
+        """The one figure: the papers' Hit@k, of the first matcher under the first condition.
 
-        Over all camera pairs, below the first threshold, the same pose from the other camera counting.
+        At the first k and threshold, over all camera pairs; the same pose from the other camera is a hit.
+        `share_of_five_clips` is how many of its queries come from the five clips with the most.
         """
         threshold, k = self.protocol["thresholds"][0], self.protocol["ks"][0]
         score = self.score(self.protocol["matchers"][0], self.protocol["conditions"][0], self.protocol["galleries"][0])

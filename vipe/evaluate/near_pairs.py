@@ -1,4 +1,4 @@
-"""Which gallery poses would be a hit of each query: all pairs, exactly (numpy)."""
+"""Which gallery poses are hits of each query, by the distances of all pairs (numpy)."""
 
 __all__ = ["NearPairs", "near_pairs"]
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from vipe.arrays import Array
+from vipe.arrays import Array, blocks
 from vipe.evaluate.leave_out import LeaveOut
 from vipe.evaluate.metrics import pose_distance
 
-_PAIRS = 1 << 20  # at a time: a second or less between two words of progress
+_PAIRS = 1 << 20  # at a time: a second or less between two reports of progress
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,22 @@ def near_pairs(
     threshold: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> NearPairs:
-    """Compare every query with every gallery pose, exactly: about a million pairs a second.
+    """Compare every query with every gallery pose, about a million pairs a second.
 
     Args:
         poses: Canonical poses of the whole index.
         query: Rows of the queries' true poses.
         gallery: Rows that are searched, ascending.
-        threshold: Torso lengths; pairs from here on are not kept.
-        progress: Told how many queries are done, of how many.
+        threshold: Torso lengths; farther pairs are left out.
+        progress: Called with how many queries are done, of how many.
     """
     found: list[tuple[Int64[Array, " P"], Int64[Array, " P"], Float32[Array, " P"]]] = []
-    step = max(1, _PAIRS // max(len(gallery), 1))
     candidates = poses[gallery]
-    for start in range(0, len(query), step):
-        distance = pose_distance(candidates[None], poses[query[start : start + step]][:, None])
+    for part in blocks(len(query), max(1, _PAIRS // max(len(gallery), 1))):
+        distance = pose_distance(candidates[None], poses[query[part]][:, None])
         number, place = np.nonzero(distance < threshold)
-        found.append((number + start, gallery[place], distance[number, place]))
+        found.append((number + part.start, gallery[place], distance[number, place]))
         if progress is not None:
-            progress(min(start + step, len(query)), len(query))
+            progress(part.stop, len(query))
     numbers, rows, distances = (np.concatenate(part) for part in zip(*found, strict=True))
     return NearPairs(numbers, rows, distances, len(poses))

@@ -1,0 +1,74 @@
+"""What the calibration protocol measured, as a table and as JSON (numpy)."""
+
+__all__ = ["ABSENT", "Calibration", "CalibrationReport"]
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vipe.evaluate.metrics import CLOSE_THRESHOLD
+
+ABSENT = "pose left out"
+"""The gallery without any pose within `HIT_THRESHOLD` of the query's: no hit is right there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The probabilities of a search in one gallery under one condition, beside how often it was right."""
+
+    condition: str
+    gallery: str
+    queries: int
+    first: float  # mean probability of the first hit to be within `HIT_THRESHOLD`
+    right: float  # how often it was
+    error: float  # expected calibration error of the first hits
+    error_all: float  # of all hits
+    error_close: float  # of all hits' probabilities to be within `CLOSE_THRESHOLD`
+    presence: float  # mean probability that the gallery holds the pose
+    present: float  # how often it did
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationReport:
+    """Every calibration of one run, and all of them pooled."""
+
+    protocol: dict[str, Any]
+    rows: tuple[Calibration, ...]
+    pooled: dict[str, float]  # expected calibration errors over all but `ABSENT`
+    presence_auroc: float | None  # queries in the whole gallery against the same with the pose left out
+    presence_auroc_left_out: float | None  # queries that have a hit in what remains against those that have none
+    bins: dict[str, list[dict[str, float]]]  # reliability by kind of probability
+    share_of_five_clips: float  # of the queries, from the five clips with the most
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    def to_table(self) -> list[list[str]]:
+        """A gallery and condition a row, head first."""
+        head = [
+            "condition",
+            "gallery",
+            "queries",
+            "first hit sure",
+            "right",
+            "ECE",
+            "ECE all",
+            f"ECE {CLOSE_THRESHOLD:g}",
+            "presence",
+            "present",
+        ]
+        return [
+            head,
+            *(
+                [
+                    row.condition,
+                    row.gallery,
+                    str(row.queries),
+                    *(f"{100 * value:.1f}" for value in (row.first, row.right)),
+                    *(f"{value:.3f}" for value in (row.error, row.error_all, row.error_close)),
+                    *(f"{100 * value:.1f}" for value in (row.presence, row.present)),
+                ]
+                for row in self.rows
+            ),
+        ]
