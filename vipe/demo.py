@@ -22,7 +22,7 @@ from vipe.clips import Clip
 from vipe.detections import Keypoints, write_coco_results
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
-from vipe.embed.vvipe.training import train
+from vipe.embed.vvipe.training import train_vvipe
 from vipe.errors import ReadError, StoreError, VipeError
 from vipe.evaluate import HIT_THRESHOLD, chance_at, pose_distance, without_near_duplicates
 from vipe.evaluate.protocols.search import Progress, recorded_poses
@@ -119,7 +119,7 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
         (out / "demo.config.json").unlink()
         raise
     preset = PRESETS[config.preset]
-    embedder = train(
+    embedder = train_vvipe(
         store.poses({"clip": splits["train"]}),
         store.poses({"clip": splits["val"]}),
         out / "embedder",

@@ -13,7 +13,7 @@ from vipe.embed.prvipe.training import PrVIPETrainingConfig, train_prvipe
 from vipe.embed.towers.network import TowersConfig
 from vipe.embed.towers.training import TowersTrainingConfig, train_towers
 from vipe.embed.vvipe.network import VVIPEConfig
-from vipe.embed.vvipe.training import TrainingConfig, train
+from vipe.embed.vvipe.training import TrainingConfig, train_vvipe
 from vipe.errors import ReadError, ShapeError, VipeError
 from vipe.training import loop
 from vipe.training.checkpoint import CheckpointFolder
@@ -21,7 +21,7 @@ from vipe.training.loop import Stage, run_stages
 
 PACE = {"batch": 32, "learning_rate": 1e-2, "record_every": 4, "validate_every": 8, "validation_rows": 20}
 TRAININGS = {
-    "v-vipe": (train, VVIPEConfig(width=32, dim=8), TrainingConfig(pose_steps=24, keypoint_steps=24, **PACE)),
+    "v-vipe": (train_vvipe, VVIPEConfig(width=32, dim=8), TrainingConfig(pose_steps=24, keypoint_steps=24, **PACE)),
     "towers": (
         train_towers,
         TowersConfig(dim=8, width=32, blocks=1, decoder_width=16),
@@ -104,7 +104,7 @@ def test_interrupted_and_resumed_it_ends_with_the_weights_of_a_run_without_inter
 
 def test_a_checkpoint_does_not_wait_long_for_a_validation(kind, data, tmp_path, monkeypatch):
     whole = run(kind, data, tmp_path / "whole")
-    monkeypatch.setattr(loop, "_KEPT_EVERY", 0.0)
+    monkeypatch.setattr(loop, "_CHECKPOINT_EVERY", 0.0)
     stage = {"v-vipe": "poses", "towers": "towers", "pr-vipe": "pairs"}[kind]
     with pytest.raises(Interrupt):
         run(kind, data, tmp_path / "parts", progress=interrupt(stage, 8))  # told before its checkpoint is written

@@ -3,17 +3,13 @@ import pytest
 import torch
 
 from vipe.embed import Embedder
-from vipe.embed.generation.plausibility import JOINT_ANGLES, JointLimits, joint_angles, nearest_poses
-from vipe.embed.generation.variations import (
-    LIMBS,
-    Prior,
-    between,
-    bone_length_error,
-    not_monotone,
-    pose_difference,
-    sample,
-    vary,
-)
+from vipe.embed.generation.checks import bone_length_error, decreasing_steps, nearest_poses, pose_difference
+from vipe.embed.generation.interpolation import interpolate
+from vipe.embed.generation.joint_limits import JOINT_ANGLES, JointLimits, joint_angles
+from vipe.embed.generation.limbs import LIMBS
+from vipe.embed.generation.prior import Prior
+from vipe.embed.generation.samples import sample
+from vipe.embed.generation.variations import vary
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry import bone_vectors, random_rotation
 from vipe.simulate.motion import synthesize
@@ -105,7 +101,7 @@ def test_bones_of_held_limbs_keep_their_directions(model, poses, limbs):
     first = directions(poses[0])
     made = [
         *vary(embedder, poses[0], (0.5,), 3, generator=draws(), prior=prior, limbs=limbs)[:, 0],
-        *between(embedder, poses[0], poses[1], 3, limbs=limbs),
+        *interpolate(embedder, poses[0], poses[1], 3, limbs=limbs),
         *sample(embedder, 2, generator=draws(), prior=prior, source=poses[0], limbs=limbs),
     ]
     for pose in made:
@@ -131,7 +127,7 @@ def test_every_bone_is_of_one_limb():
 
 def test_the_way_between_two_poses_starts_and_ends_there(model, poses):
     embedder, _ = model
-    made = between(embedder, poses[0], poses[1], 5)
+    made = interpolate(embedder, poses[0], poses[1], 5)
     np.testing.assert_allclose(made[0], poses[0], atol=2e-5)
     assert pose_difference(made[-1], poses[1]) < 1e-4
     assert bone_length_error(made, poses[0]) < 1e-5
@@ -140,11 +136,11 @@ def test_the_way_between_two_poses_starts_and_ends_there(model, poses):
 def test_the_distance_to_the_source_grows(default, prior, moved):
     for source in moved[::60]:
         made = vary(default, source, (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), 4, generator=draws(), prior=prior)
-        assert not not_monotone(pose_difference(made, source)).any()
+        assert not decreasing_steps(pose_difference(made, source)).any()
 
 
 def test_steps_back_are_found():
-    found = not_monotone(np.array([[0.0, 0.2, 0.1, 0.1], [0.0, 0.1, 0.2, 0.3]]))
+    found = decreasing_steps(np.array([[0.0, 0.2, 0.1, 0.1], [0.0, 0.1, 0.2, 0.3]]))
     np.testing.assert_array_equal(found, [[False, True, False], [False] * 3])
 
 
@@ -173,7 +169,7 @@ def test_within_limits_every_variation_and_sample_is(default, prior, moved):
     assert limits.within(made.reshape(-1, 17, 3)).all()
     assert limits.within(sample(default, 10, generator=draws(), **options)).all()
     nobody = JointLimits(low=limits.high, high=limits.low)
-    with pytest.raises(VipeError, match="0 of 64 drawn"):
+    with pytest.raises(VipeError, match="0 of 64 drawn are within"):
         sample(default, 2, generator=draws(), prior=prior, limits=nobody)
     # What the source itself has out of range is excused.
     vary(default, source, ALPHAS, 1, generator=draws(), prior=prior, limits=nobody)
@@ -274,8 +270,8 @@ def test_an_embedding_without_a_prior_says_how_to_get_one(default, poses):
 
 
 def test_other_refusals(embedder, poses):
-    with pytest.raises(VipeError, match="at least 2 steps"):
-        between(embedder, poses[0], poses[1], 1)
+    with pytest.raises(VipeError, match="at least 2, got 1"):
+        interpolate(embedder, poses[0], poses[1], 1)
     with pytest.raises(VipeError, match="none is given"):
         sample(embedder, 2, generator=draws(), limbs=("head",))
     with pytest.raises(VipeError, match="at least 100 poses, got 60"):

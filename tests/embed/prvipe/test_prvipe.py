@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probability
-from vipe.embed.prvipe.training import PrVIPETrainingConfig, mine_negatives, train_prvipe
+from vipe.embed.prvipe.losses import match_probability, mine_negatives
+from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork
+from vipe.embed.prvipe.training import PrVIPETrainingConfig, train_prvipe
 from vipe.errors import VipeError
 from vipe.evaluate.baselines.matchers import ProbabilityMatcher, find_matcher
 from vipe.geometry.canonical import canonicalize

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from vipe.embed.towers.losses import contrast
 from vipe.embed.towers.network import TowersConfig
 from vipe.embed.towers.training import TowersTrainingConfig, train_towers
-from vipe.embed.towers.training import _contrast as contrast
 from vipe.errors import VipeError
 
 NETWORK = TowersConfig(dim=8, width=32, blocks=1, decoder_width=16)

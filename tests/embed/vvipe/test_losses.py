@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vipe.embed.vvipe.losses import (
-    Triplets,
-    kl_to_standard_normal,
-    mine,
-    mpjpe,
-    pairwise_mpjpe,
-    reconstruction,
-    triplet,
-)
+from vipe.embed.vvipe.losses import Triplets, mine, pairwise_mpjpe, reconstruction, triplet
 
 
 def mine_slowly(distance, gap):
@@ -92,16 +84,6 @@ def test_gradients_are_finite_where_two_embeddings_coincide(generator):
     assert torch.isfinite(embedding.grad).all()
 
 
-def test_kl_agrees_with_torch_distributions_and_vanishes_at_the_prior(generator):
-    mean = torch.randn(30, 8, generator=generator, dtype=torch.float64)
-    log_variance = torch.randn(30, 8, generator=generator, dtype=torch.float64)
-    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
-    p = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
-    expected = torch.distributions.kl_divergence(q, p).sum(-1).mean()
-    torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), expected)
-    assert kl_to_standard_normal(torch.zeros(3, 4), torch.zeros(3, 4)) == 0
-
-
 def test_pairwise_mpjpe_is_the_mean_joint_distance(generator):
     poses = torch.randn(9, 17, 3, generator=generator)
     slow = np.linalg.norm(poses.numpy()[:, None] - poses.numpy()[None], axis=-1).mean(-1)
@@ -111,12 +93,3 @@ def test_pairwise_mpjpe_is_the_mean_joint_distance(generator):
 def test_reconstruction_is_the_mean_of_squares(generator):
     a, b = torch.randn(2, 5, 17, 3, generator=generator)
     torch.testing.assert_close(reconstruction(a, b), torch.nn.functional.mse_loss(a, b))
-
-
-def test_mpjpe_is_the_mean_joint_distance_row_by_row_with_a_finite_gradient_at_zero(generator):
-    a, b = torch.randn(2, 5, 17, 3, generator=generator)
-    both = pairwise_mpjpe(torch.cat([a, b]))
-    torch.testing.assert_close(mpjpe(a, b), both[:5, 5:].diagonal().mean())
-    a.requires_grad_()
-    mpjpe(a, a.detach().clone()).backward()
-    assert torch.isfinite(a.grad).all()

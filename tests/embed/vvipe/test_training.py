@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from vipe.embed.presets import ABLATIONS, BASE, FAITHFUL, PRESETS, TINY, Preset, ablate, exact, prvipe_like
 from vipe.embed.vvipe import training
 from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
-from vipe.embed.vvipe.training import TrainingConfig, settings, train
+from vipe.embed.vvipe.training import TrainingConfig, VVIPETraining, train_vvipe
 from vipe.errors import VipeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 
@@ -24,7 +24,12 @@ class Interrupt(Exception):
 
 
 def run(arrays, folder, **changes):
-    return train(*arrays, folder, **{"network": NETWORK, "config": SHORT, "seed": 5, **changes})
+    return train_vvipe(*arrays, folder, **{"network": NETWORK, "config": SHORT, "seed": 5, **changes})
+
+
+def begin(poses, **changes):
+    """A training before its first step."""
+    return VVIPETraining(NETWORK, replace(SHORT, **changes), seed=0, data="", poses=poses, validation=poses)
 
 
 def weights(embedder):
@@ -106,7 +111,7 @@ def test_without_pretraining_the_2d_encoder_makes_the_space_and_the_3d_encoder_f
 
 def test_without_alignment_targets_stay_turned_as_recorded(bent, standing):
     recorded = torch.from_numpy(bent(20, seed=1))
-    kept = training._Run(NETWORK, replace(SHORT, alignment=False), 0, "", recorded, recorded)
+    kept = begin(recorded, alignment=False)
     canonical = canonicalize(recorded)
     expected = (canonical.rotation.mT[:, None] @ canonical.poses[..., None])[..., 0]
     torch.testing.assert_close(kept.targets, expected, atol=1e-5, rtol=0)
@@ -150,8 +155,8 @@ def shown(recorded, monkeypatch, **changes):
     by_cameras = training.random_views
     with monkeypatch.context() as patch:
         patch.setattr(training, "random_views", random_views)
-        one = training._Run(NETWORK, replace(SHORT, **changes), 0, "", recorded, recorded)
-        losses = one._keypoint_losses(torch.Generator().manual_seed(3))
+        one = begin(recorded, **changes)
+        losses = one._keypoint_batch(torch.Generator().manual_seed(3))
     assert torch.isfinite(losses["loss"])
     return seen[0]
 
@@ -164,9 +169,9 @@ def test_an_autoencoder_has_no_divergence(data, tmp_path):
 def test_settings_that_came_later_leave_earlier_trainings_as_they_are():
     later = {"alignment", "pretraining", "paired", "universal", "variational", "precision"}
     earlier = replace(SHORT, paired=False, universal=False)
-    assert settings(earlier).keys() == vars(earlier).keys() - later
-    assert settings(SHORT).keys() == settings(earlier).keys() | {"paired", "universal"}
-    assert settings(replace(earlier, precision="bfloat16"))["precision"] == "bfloat16"
+    assert VVIPETraining.settings(earlier).keys() == vars(earlier).keys() - later
+    assert VVIPETraining.settings(SHORT).keys() == VVIPETraining.settings(earlier).keys() | {"paired", "universal"}
+    assert VVIPETraining.settings(replace(earlier, precision="bfloat16"))["precision"] == "bfloat16"
 
 
 @pytest.mark.parametrize("changes", [{"pose_steps": 0}, {"keypoint_steps": 0}, {"batch": 2}], ids=str)
