@@ -8,10 +8,14 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from vipe.embed import validation
+from vipe.embed.prvipe import training as prvipe_training
 from vipe.embed.prvipe.network import PrVIPEConfig
 from vipe.embed.prvipe.training import PrVIPETrainingConfig, train_prvipe
+from vipe.embed.towers import training as towers_training
 from vipe.embed.towers.network import TowersConfig
 from vipe.embed.towers.training import TowersTrainingConfig, train_towers
+from vipe.embed.vvipe import training as vvipe_training
 from vipe.embed.vvipe.network import VVIPEConfig
 from vipe.embed.vvipe.training import TrainingConfig, train_vvipe
 from vipe.errors import ReadError, ShapeError, VipeError
@@ -100,6 +104,39 @@ def test_interrupted_and_resumed_it_ends_with_the_weights_of_a_run_without_inter
     lines = [(line["stage"], line["step"]) for line in map(json.loads, history[0].splitlines())]
     checkpoints = [told for told in lines[: lines.index(place)] if told[1] % 8 == 0]
     assert told == lines[lines.index(checkpoints[-1]) + 1 if checkpoints else 0 :]
+
+
+def test_validation_is_on_the_validation_poses_and_influences_no_weight(kind, data, bent, tmp_path):
+    """Validation figures change with the validation poses alone, all of them, and nothing else does."""
+    others = bent(40, seed=3, most=0.02)  # nearly one pose, so Hit@1 differs too
+    runs = [run(kind, (data[0], poses), tmp_path / str(i)) for i, poses in enumerate((data[1], others))]
+    assert same(*runs)
+    first, second = (
+        [json.loads(line) for line in (tmp_path / str(i) / "history.jsonl").read_text().splitlines()] for i in (0, 1)
+    )
+    figures = [name for name in first[-1] if name.startswith("val_")]
+    assert figures
+    for one, other in zip(first, second, strict=True):
+        for name, value in one.items():
+            assert (other[name] != value) == name.startswith("val_"), name
+
+
+def test_what_is_projected_for_validation_is_the_validation_poses(kind, data, tmp_path, monkeypatch):
+    """20 of the 40, evenly spaced, first and last among them; no pose that is trained on."""
+    projected = []
+
+    def views(poses, *others):
+        projected.append(poses)
+        return two_views(poses, *others)
+
+    two_views = validation.two_views
+    for training in (vvipe_training, towers_training, prvipe_training):
+        monkeypatch.setattr(training, "two_views", views)
+    run(kind, data, tmp_path / "model")
+    rows = np.linspace(0, 39, 20).round().astype(int)
+    assert projected
+    for poses in projected:
+        np.testing.assert_array_equal(poses.numpy(), data[1][rows])
 
 
 def test_a_checkpoint_does_not_wait_long_for_a_validation(kind, data, tmp_path, monkeypatch):

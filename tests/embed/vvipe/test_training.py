@@ -161,6 +161,21 @@ def shown(recorded, monkeypatch, **changes):
     return seen[0]
 
 
+def test_a_batch_of_the_vae_decodes_a_sample_of_the_posterior_and_of_an_autoencoder_the_mean(bent):
+    poses = torch.from_numpy(bent(50, seed=1))
+    for variational in (True, False):
+        one = begin(poses, variational=variational)
+        one.model.eval()
+        losses = one._vae_batch(torch.Generator().manual_seed(3))
+        generator = torch.Generator().manual_seed(3)
+        target = canonicalize(poses).poses[torch.randint(50, (32,), generator=generator)]
+        mean, log_variance = one.model.pose_encoder(target)
+        deviation = log_variance.exp().sqrt() if variational else torch.zeros_like(mean)
+        decoded = one.model.pose_decoder(mean + deviation * torch.randn(mean.shape, generator=generator))
+        torch.testing.assert_close(losses["reconstruction"], (decoded - target).square().mean())
+        assert ("kl" in losses) == variational
+
+
 def test_an_autoencoder_has_no_divergence(data, tmp_path):
     run(data, tmp_path / "plain", config=replace(SHORT, variational=False))
     assert all("kl" not in line for line in history(tmp_path / "plain"))
