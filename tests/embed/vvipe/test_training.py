@@ -32,6 +32,13 @@ def begin(poses, **changes):
     return VVIPETraining(NETWORK, replace(SHORT, **changes), seed=0, data="", poses=poses, validation=poses)
 
 
+@pytest.fixture(scope="module")
+def whole(bent, tmp_path_factory):
+    """The model of the whole method, and its folder."""
+    folder = tmp_path_factory.mktemp("whole") / "model"
+    return run((bent(200, seed=1), bent(40, seed=2)), folder), folder
+
+
 def weights(embedder):
     return embedder.model.state_dict()
 
@@ -75,15 +82,16 @@ def test_the_second_stage_leaves_the_vae_as_it_was(data, tmp_path):
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_every_ablation_trains_says_so_and_is_another_model(data, tmp_path, name):
+def test_every_ablation_trains_says_so_and_is_another_model(whole, data, tmp_path, name):
     config = ablate(Preset(network=NETWORK, training=SHORT), name).training
-    whole, without = run(data, tmp_path / "whole"), run(data, tmp_path / "without", config=config)
+    whole, folder = whole
+    without = run(data, tmp_path / "without", config=config)
     assert without.fingerprint != whole.fingerprint
     assert " Without " in without.card
     assert " Without " not in whole.card
     assert np.isfinite(without.encode_poses(data[1])).all()
     with pytest.raises(VipeError, match=r"was trained with training\."):
-        run(data, tmp_path / "whole", config=config)
+        run(data, folder, config=config)
 
 
 def test_without_pretraining_the_2d_encoder_makes_the_space_and_the_3d_encoder_follows(data, tmp_path):
