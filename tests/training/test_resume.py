@@ -256,6 +256,11 @@ def test_the_rate_rises_on_a_line_and_falls_as_half_a_cosine(tmp_path):
     np.testing.assert_allclose(rate[20:], 0.5 + 0.5 * np.cos(np.pi * np.arange(79) / 80), atol=1e-3)
 
 
+def test_weights_decay_by_the_settings(tmp_path):
+    weight = [step[2] for step in run_toy(tmp_path / "toy", warmup=0.0, learning_rate=1e-2, weight_decay=0.5)]
+    assert (weight[0] - weight[1]) / 1e-2 == pytest.approx(1 + 0.5 * weight[0], rel=1e-3)
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(data, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(VipeError, match=r"holds 'notes.txt', which is no part of a training"):

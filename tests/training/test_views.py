@@ -64,6 +64,15 @@ def test_random_cameras_roll_within_the_range_which_rotates_the_image(poses):
     assert float(angle.std()) == pytest.approx(0.6 / 3**0.5, rel=0.05)
 
 
+def test_cameras_stand_at_all_distances_of_the_range(poses, generator):
+    same, rig = torch.from_numpy(np.tile(poses[:1], (500, 1, 1))), torch.tensor([[0.3, 0.1, 0.0]])
+    xy, _ = random_views(same, rig, settings(distance=(2.0, 8.0)), generator)
+    near, far = (random_views(same[:1], rig, settings(distance=(d, d)), generator)[0] for d in (2.0, 8.0))
+    share = ((xy - near) * (far - near)).sum((1, 2)) / (far - near).square().sum()  # from near, 0, to far, 1
+    assert share.min() < 0.1
+    assert share.max() > 0.98
+
+
 def test_noise_is_in_rms_radii(poses, generator):
     same = torch.from_numpy(np.tile(poses[:1], (4000, 1, 1)))
     rig = torch.tensor([[0.3, 0.1, 0.0]])

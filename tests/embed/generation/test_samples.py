@@ -32,3 +32,9 @@ def test_samples_are_like_the_poses_of_the_prior(default, prior, moved):
 def test_held_limbs_need_a_source(embedder):
     with pytest.raises(VipeError, match="none is given"):
         sample(embedder, 2, generator=draws(), limbs=("head",))
+
+
+def test_samples_of_a_prior_without_spread_are_the_decoded_mean(default, prior):
+    point = Prior(prior.mean, np.zeros_like(prior.factor))
+    made = sample(default, 2, generator=draws(), prior=point)
+    assert pose_difference(made, default.decode(prior.mean[None])[0]).max() < 1e-3
