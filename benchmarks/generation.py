@@ -12,8 +12,12 @@ import numpy as np
 from inputs import arguments, poses_of
 
 from vipe.embed import Embedder
-from vipe.embed.generation.plausibility import JointLimits, nearest_poses
-from vipe.embed.generation.variations import Prior, between, not_monotone, pose_difference, sample, vary
+from vipe.embed.generation.checks import decreasing_steps, nearest_poses, pose_difference
+from vipe.embed.generation.interpolation import interpolate
+from vipe.embed.generation.joint_limits import JointLimits
+from vipe.embed.generation.prior import Prior
+from vipe.embed.generation.samples import sample
+from vipe.embed.generation.variations import vary
 
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5)
 WAYS = {
@@ -58,13 +62,15 @@ def main() -> None:
                 ]
             )
             away = np.stack([pose_difference(poses, source) for poses, source in zip(made, sources, strict=True)])
-            back = not_monotone(away)
+            back = decreasing_steps(away)
             for step in (1, 4):
                 poses = made[:, :, step].reshape(-1, 17, 3)
                 row(name, f"{what}, alpha {ALPHAS[step]}", poses, float(np.median(away[..., step])), back)
-        ways = np.stack([between(model, *pair, 8) for pair in zip(sources, np.roll(sources, 1, axis=0), strict=True)])
+        ways = np.stack(
+            [interpolate(model, *pair, 8) for pair in zip(sources, np.roll(sources, 1, axis=0), strict=True)]
+        )
         away = np.stack([pose_difference(poses, source) for poses, source in zip(ways, sources, strict=True)])
-        row(name, "between", ways[:, 1:-1].reshape(-1, 17, 3), float(np.median(away[:, -1])), not_monotone(away))
+        row(name, "between", ways[:, 1:-1].reshape(-1, 17, 3), float(np.median(away[:, -1])), decreasing_steps(away))
         row(name, "samples", sample(model, 400, generator=np.random.default_rng(options.seed), prior=prior))
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed import Embedder
-from vipe.embed.prvipe.network import PrVIPENetwork, match_probability
+from vipe.embed.prvipe.losses import match_probability
+from vipe.embed.prvipe.network import PrVIPENetwork
 from vipe.geometry import canonicalize, procrustes_mpjpe
 from vipe.simulate import CameraRig, DetectorNoise, simulate_keypoints
 from vipe.simulate.detector import GROUND_TRUTH, MISSING_2, NOISE_003

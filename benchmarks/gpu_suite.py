@@ -32,7 +32,7 @@ from vipe.embed.prvipe.network import PrVIPE
 from vipe.embed.prvipe.training import train_prvipe
 from vipe.embed.towers.network import TowersConfig
 from vipe.embed.towers.training import TowersTrainingConfig, train_towers
-from vipe.embed.vvipe.training import train
+from vipe.embed.vvipe.training import train_vvipe
 from vipe.errors import VipeError
 
 MODELS = {"v-vipe": 3.0, "towers": 3.0, "towers-synthetic": 3.0, "pr-vipe": 2.0}  # with their shares of the time
@@ -87,7 +87,7 @@ class Run:
         if name == "v-vipe":
             counts = {"pose_steps": steps["poses"], "keypoint_steps": steps["keypoints"]}
             config = replace(preset.training, **counts, **often)
-            train(poses, validation, folder, network=preset.network, config=config, **how)
+            train_vvipe(poses, validation, folder, network=preset.network, config=config, **how)
         elif name == "pr-vipe":
             network, pairs = prvipe_like(preset)
             train_prvipe(

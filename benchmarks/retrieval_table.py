@@ -36,7 +36,7 @@ from vipe.clips import Clip
 from vipe.embed import Embedder
 from vipe.embed.presets import ABLATIONS, FAITHFUL, TINY, Preset, ablate, exact, prvipe_like
 from vipe.embed.prvipe.training import train_prvipe
-from vipe.embed.vvipe.training import train
+from vipe.embed.vvipe.training import train_vvipe
 from vipe.evaluate import CONDITIONS, RetrievalProtocol, evaluate_retrieval
 from vipe.evaluate.baselines.lift_then_align import LiftedPoses
 from vipe.evaluate.baselines.matchers import Matcher, find_matcher
@@ -189,7 +189,7 @@ def _train(name: str, preset: Preset, poses: np.ndarray, validation: np.ndarray,
         network, config = prvipe_like(preset)
         train_prvipe(poses, validation, folder, network=network, config=config, seed=options.seed, progress=tell)
     else:
-        train(
+        train_vvipe(
             poses,
             validation,
             folder,

@@ -20,7 +20,7 @@ from vipe.clips import Clip
 from vipe.detections import Keypoints, write_coco_results
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
-from vipe.embed.vvipe.training import train
+from vipe.embed.vvipe.training import train_vvipe
 from vipe.errors import StoreError, VipeError
 from vipe.evaluate import HIT_DEPTHS, HIT_THRESHOLD
 from vipe.evaluate.baselines.raw_2d import Raw2D
@@ -118,7 +118,7 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
         (out / "demo.config.json").unlink()
         raise
     preset = PRESETS[config.preset]
-    embedder = train(
+    embedder = train_vvipe(
         store.poses({"clip": splits["train"]}),
         store.poses({"clip": splits["val"]}),
         out / "embedder",

@@ -1,4 +1,4 @@
-"""A trained thing as a folder: config.json (what to build), weights.safetensors (its numbers), card.md (what it is)."""
+"""A trained model as a folder: config.json (its kind and sizes), weights.safetensors, card.md (for readers)."""
 
 __all__ = ["FORMAT", "Trained", "check_device", "load", "names", "save"]
 
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from vipe.atomic_write import atomic_write
 from vipe.errors import ReadError, VipeError
 
-FORMAT = 1  # of the folder; what a kind writes into `config` is that kind's business
+FORMAT = 1  # of the folder; the content of `config` belongs to each kind
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a folder of a trained thing holds; whoever knows its `kind` builds the thing from it.
+    """The content of a model's folder; the module of its `kind` builds the model from it.
 
-    `origin` says how it was made (settings, seed, hash of the data), as far as the maker told.
+    `origin` holds settings, seed and digests of the data of its training, if `save` was given them.
     """
 
     kind: str
@@ -37,13 +37,13 @@ class Trained:
     where: Path = Path()
 
     def fill(self, module: nn.Module) -> None:
-        """Give a module its weights; floating ones become float32, whatever they were stored as.
+        """Load the weights into a module; floating point weights become float32.
 
-        The module may live on the meta device: nothing is allocated for it before names and shapes agree, so a
-        configuration that claims a huge network costs nothing.
+        The module may be on the meta device. Nothing is allocated before names and shapes agree, so a configuration of
+        a huge network costs nothing.
 
         Raises:
-            ReadError: If a tensor lacks, is unknown, has another shape, or is not finite; names the file and tensor.
+            ReadError: If a tensor is missing, unknown, of another shape, or not finite; names file and tensor.
         """
         file = self.where / "weights.safetensors"
         expected = module.state_dict()
@@ -63,13 +63,17 @@ class Trained:
                 raise ReadError(f"{file}: tensor {name!r} is {tensor.dtype}, expected {expected[name].dtype}")
             if not torch.isfinite(tensor).all():
                 raise ReadError(f"{file}: tensor {name!r} has values that are not finite")
-        # Copies, so that the module never shares memory with whoever holds this object.
+        # Copies, so that the module shares no memory with this object.
         tensors = {name: tensor.to(expected[name].dtype, copy=True) for name, tensor in self.tensors.items()}
         module.load_state_dict(tensors, assign=True)
 
 
 def names() -> tuple[str, ...]:
-    """Names of the trained things that come with the library."""
+    """Names of the models that come with the library.
+
+    >>> names()
+    ('default',)
+    """
     folder = resources.files("vipe").joinpath("models")
     if not folder.is_dir():
         return ()
@@ -87,20 +91,20 @@ def save(
     files: Mapping[str, str] | None = None,
     replace: bool = False,
 ) -> None:
-    """Write the folder whole or not at all: beside its place first, then renamed.
+    """Write the folder completely or not at all: under another name first, then renamed.
 
     Args:
-        path: The folder; an earlier trained thing there is replaced.
-        kind: What it is, such as "v-vipe"; decides who can build it again.
-        config: All that is needed to build it untrained, as JSON values.
-        tensors: Its numbers by name; may be none.
+        path: The folder; an earlier model there is replaced.
+        kind: Kind of model, such as "v-vipe".
+        config: All settings of the untrained model, as JSON values.
+        tensors: Weights by name; may be empty.
         card: Markdown for readers: data, licence, figures, limits.
-        origin: How it was made, as JSON values.
+        origin: Settings, seed and digests of the data of its training, as JSON values.
         files: More text files by name, such as a training's history.
-        replace: Replace whatever folder is there, not only an earlier trained thing.
+        replace: Replace any folder there, not only an earlier model.
 
     Raises:
-        VipeError: If something else is there, or the folder cannot be written.
+        VipeError: If `path` is something else than a model, or cannot be written.
     """
     path = Path(path)
     if not replace and path.exists() and not _replaceable(path):
@@ -123,9 +127,9 @@ def save(
 
 
 def load(source: str | Path) -> Trained:
-    """Read a trained thing from its folder, or by the name of one that comes with the library.
+    """Read a model from its folder, or by the name of one that comes with the library.
 
-    A folder wins over a name. Nothing in the files is executed: JSON and safetensors only.
+    A folder is preferred to a name. Nothing in the files is executed: JSON and safetensors only.
 
     Raises:
         ReadError: If there is no such folder or name, or a file in it is missing, cut, or of another format.
@@ -138,7 +142,7 @@ def load(source: str | Path) -> Trained:
         tensors = load_tensors(weights)
     except SafetensorError as error:
         raise ReadError(f"{file}: cut, altered or not safetensors ({error}); expected as it was saved") from error
-    # A bit that flipped makes another embedder, not an error, so nothing else would notice.
+    # Without this check an altered weight would give other embeddings and no error.
     if header.get("weights") != _digest(weights):
         raise ReadError(f"{file}: altered: its SHA-256 is not the one in config.json; take it from where it was saved")
     card = folder / "card.md"
@@ -201,7 +205,7 @@ def _read_header(file: Path) -> dict[str, Any]:
 
 
 def _replaceable(path: Path) -> bool:
-    """An empty folder, or one that this module wrote."""
+    """Whether the folder is empty or holds a model."""
     if not path.is_dir():
         return False
     if not any(path.iterdir()):
@@ -214,10 +218,10 @@ def _replaceable(path: Path) -> bool:
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that is not there.
+    """Refuse a device that torch cannot use.
 
     Raises:
-        VipeError: If torch cannot use it; says why.
+        VipeError: With torch's reason.
     """
     try:
         torch.empty(0, device=device)

@@ -14,8 +14,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 import vipe
 from vipe.cli import app
-from vipe.embed.generation.plausibility import JointLimits
-from vipe.embed.generation.variations import Prior
+from vipe.embed.generation.joint_limits import JointLimits
+from vipe.embed.generation.prior import Prior
 from vipe.evaluate import pose_distance
 from vipe.plots.figures import Card, colours, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.sheet import save_sheet

@@ -92,7 +92,7 @@ def test_a_v_vipe_generates_from_its_own_prior(store, clips, run, tmp_path):
         (["--clip", "{clip}", "--frame", "100000"], "has no row of frame 100000; the nearest is"),
         (["--clip", "{clip}", "--mode", "samples", "--alpha", "0.1"], "--alpha belongs to --mode noise"),
         (["--clip", "{clip}", "--mode", "between"], "give --to-frame"),
-        (["--clip", "{clip}", "--to-frame", "3"], "--mode between, and no other"),
+        (["--clip", "{clip}", "--to-frame", "3"], "belong to --mode between, and no other"),
         (["--clip", "{clip}", "--limbs", "tail"], "no limb 'tail'"),
         (["--clip", "{clip}", "--count", "0"], "count must be at least 1"),
         (["--clip", "{clip}", "--embedder", "nowhere"], "nowhere"),

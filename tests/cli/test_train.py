@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from vipe.cli.app import main
+from vipe.errors import VipeError
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,29 @@ def test_pr_vipe_is_trained_and_measured_like_any_embedder(folder, run, tmp_path
     assert code == 0
 
 
+@pytest.mark.parametrize("method", ["v-vipe", "towers", "pr-vipe"])
+@pytest.mark.parametrize("table", [True, False], ids=["clips of a table", "every tenth clip"])
+def test_a_training_gets_no_clip_to_validate_on_that_it_trains_on(folder, run, tmp_path, monkeypatch, method, table):
+    from vipe import PoseStore
+    from vipe.embed.presets import TRAIN
+
+    given = {}
+
+    def train(poses, validation, out, **settings):
+        given.update(poses=poses, validation=validation)
+        raise VipeError("enough")
+
+    monkeypatch.setitem(TRAIN, method, train)
+    split = ("--split", folder / "clips.csv") if table else ()
+    code, _, err = run("train", "embedding", folder / "store", "--out", tmp_path / "t", "--method", method, *split)
+    assert (code, "enough" in err) == (2, True)
+    store = PoseStore.open(folder / "store")
+    names = [clip["clip"] for clip in store.clips()]
+    validated = names[:1] if table else names[::10]
+    np.testing.assert_array_equal(given["validation"], store.poses({"clip": validated}))
+    np.testing.assert_array_equal(given["poses"], store.poses({"clip": [n for n in names if n not in validated]}))
+
+
 def test_an_ablation_is_named_and_trained_on_the_clips_of_the_table(folder, run, tmp_path):
     from vipe import Embedder, PoseStore
 
@@ -78,7 +103,7 @@ def test_an_ablation_is_named_and_trained_on_the_clips_of_the_table(folder, run,
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--method", "pr-vipe", "--ablation", "no-triplet"], "--method pr-vipe has none of it"),
+        (["--method", "pr-vipe", "--ablation", "no-triplet"], "method pr-vipe does not have it"),
         (["--split", "{folder}/clips.csv", "--val", "{folder}/store"], "give one of them"),
         (["--ablation", "no-data"], "no-data"),
         (["--split", "nowhere.csv"], "nowhere.csv"),
@@ -120,4 +145,4 @@ def test_what_belongs_to_other_methods_is_refused(folder, run, tmp_path):
         )
         assert code == 2
         assert err.count("\n") == 1
-        assert option[0] in err
+        assert option[0].removeprefix("--") in err

@@ -50,7 +50,8 @@ def test_views_find_their_poses_and_each_other(default, recorded):
     one, other = (
         default.encode_keypoints(simulate_keypoints(recorded, rig, noise=0.0, generator=generator)) for _ in range(2)
     )
-    for gallery, least in ((default.encode_poses(recorded), 0.8), (other, 0.6)):
+    # Measured over eight seeds: 0.976 to 0.996 for poses, 0.831 to 0.898 for views; with this seed 0.984 and 0.878.
+    for gallery, least in ((default.encode_poses(recorded), 0.97), (other, 0.82)):
         distance = np.square(one[:, None] - gallery[None]).sum(axis=-1)
         first = canonical[distance.argmin(axis=1)]
         assert (pose_distance(first, canonical) < 0.1).mean() > least

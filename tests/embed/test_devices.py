@@ -14,11 +14,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from vipe.embed.presets import ABLATIONS, TINY, ablate, prvipe_like
-from vipe.embed.prvipe import training as prvipe_training
-from vipe.embed.towers import training as towers_training
+from vipe.embed.prvipe.training import PrVIPETraining
 from vipe.embed.towers.network import TowersConfig
-from vipe.embed.towers.training import TowersTrainingConfig
-from vipe.embed.vvipe import training
+from vipe.embed.towers.training import TowersTraining, TowersTrainingConfig
+from vipe.embed.vvipe.training import VVIPETraining
 
 META = torch.device("meta")
 # Rows of the CPU may index, and a module's weights may move.
@@ -60,6 +59,10 @@ def poses(n):
     return torch.rand(n, 17, 3, device=META)
 
 
+def data():
+    return {"seed": 0, "data": "", "poses": poses(40), "validation": poses(20)}
+
+
 def losses_and_figures(run):
     for stage in run.stages:
         losses = stage.losses(torch.Generator())
@@ -77,16 +80,17 @@ def test_meta_refuses_tensors_of_the_cpu(meta):
 def test_vvipe_keeps_to_its_device(meta, ablation):
     preset = ablate(TINY, ablation) if ablation else TINY
     config = replace(preset.training, batch=16, paired=True, universal=True)
-    losses_and_figures(training._Run(preset.network, config, 0, "", poses(40), poses(20)))
+    losses_and_figures(VVIPETraining(preset.network, config, **data()))
 
 
 def test_towers_keep_to_their_device(meta):
     network = TowersConfig(width=32, decoder_width=16)
-    run = towers_training._Run(network, TowersTrainingConfig(batch=16), 0, "", poses(40), poses(20))
+    run = TowersTraining(network, TowersTrainingConfig(batch=16), **data())
     losses_and_figures(run)
-    run.finish([defaultdict(float)])
+    run.finalize()
+    run.card([defaultdict(float)])
 
 
 def test_prvipe_keeps_to_its_device(meta):
     network, config = prvipe_like(TINY)
-    losses_and_figures(prvipe_training._Run(network, replace(config, batch=16), 0, "", poses(40), poses(20)))
+    losses_and_figures(PrVIPETraining(network, replace(config, batch=16), **data()))

@@ -5,7 +5,7 @@ import pytest
 from vipe.simulate import View, simulate_keypoints
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data(bent):
     """Poses to train on, and poses to validate on."""
     return bent(200, seed=1), bent(40, seed=2)

@@ -1,19 +1,25 @@
 """What every training promises, whatever it trains; and the folder it goes on in."""
 
 import json
+import shutil
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
 
+from vipe.embed import validation
+from vipe.embed.prvipe import training as prvipe_training
 from vipe.embed.prvipe.network import PrVIPEConfig
 from vipe.embed.prvipe.training import PrVIPETrainingConfig, train_prvipe
+from vipe.embed.towers import training as towers_training
 from vipe.embed.towers.network import TowersConfig
 from vipe.embed.towers.training import TowersTrainingConfig, train_towers
+from vipe.embed.vvipe import training as vvipe_training
 from vipe.embed.vvipe.network import VVIPEConfig
-from vipe.embed.vvipe.training import TrainingConfig, train
+from vipe.embed.vvipe.training import TrainingConfig, train_vvipe
 from vipe.errors import ReadError, ShapeError, VipeError
 from vipe.training import loop
 from vipe.training.checkpoint import CheckpointFolder
@@ -21,7 +27,7 @@ from vipe.training.loop import Stage, run_stages
 
 PACE = {"batch": 32, "learning_rate": 1e-2, "record_every": 4, "validate_every": 8, "validation_rows": 20}
 TRAININGS = {
-    "v-vipe": (train, VVIPEConfig(width=32, dim=8), TrainingConfig(pose_steps=24, keypoint_steps=24, **PACE)),
+    "v-vipe": (train_vvipe, VVIPEConfig(width=32, dim=8), TrainingConfig(pose_steps=24, keypoint_steps=24, **PACE)),
     "towers": (
         train_towers,
         TowersConfig(dim=8, width=32, blocks=1, decoder_width=16),
@@ -61,6 +67,18 @@ def run(kind, arrays, folder, **changes):
     return function(*arrays, folder, **{"network": network, "config": config, "seed": 5, **changes})
 
 
+@pytest.fixture(scope="session")
+def finished(data, tmp_path_factory):
+    """Model and folder of an uninterrupted training of each kind, trained once."""
+
+    @cache
+    def train_once(kind):
+        folder = tmp_path_factory.mktemp("finished") / "model"
+        return run(kind, data, folder), folder
+
+    return train_once
+
+
 def weights(encoder):
     return encoder.model.state_dict()
 
@@ -69,10 +87,9 @@ def same(one, other):
     return all(torch.equal(weights(one)[name], tensor) for name, tensor in weights(other).items())
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_gives_others(kind, data, tmp_path):
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(kind, data, finished, tmp_path):
+    first, _ = finished(kind)
     torch.manual_seed(1)
-    first = run(kind, data, tmp_path / "first")
-    torch.rand(100)
     second, other = run(kind, data, tmp_path / "second"), run(kind, data, tmp_path / "other", seed=6)
     assert same(first, second)
     assert not same(first, other)
@@ -87,14 +104,16 @@ def test_nobody_draws_from_the_global_generators(kind, data, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "place"), PLACES, ids=str)
-def test_interrupted_and_resumed_it_ends_with_the_weights_of_a_run_without_interrupt(kind, place, data, tmp_path):
-    whole = run(kind, data, tmp_path / "whole")
+def test_interrupted_and_resumed_it_ends_with_the_weights_of_a_run_without_interrupt(
+    kind, place, data, finished, tmp_path
+):
+    whole, folder = finished(kind)
     with pytest.raises(Interrupt):
         run(kind, data, tmp_path / "parts", progress=interrupt(*place))
     told = []
     resumed = run(kind, data, tmp_path / "parts", progress=lambda stage, step, *_: told.append((stage, step)))
     assert same(resumed, whole)
-    history = [(tmp_path / name / "history.jsonl").read_text() for name in ("whole", "parts")]
+    history = [(where / "history.jsonl").read_text() for where in (folder, tmp_path / "parts")]
     assert history[0] == history[1]
     # A checkpoint is written every 8 steps, after they were told: none is told again before the last one.
     lines = [(line["stage"], line["step"]) for line in map(json.loads, history[0].splitlines())]
@@ -102,9 +121,43 @@ def test_interrupted_and_resumed_it_ends_with_the_weights_of_a_run_without_inter
     assert told == lines[lines.index(checkpoints[-1]) + 1 if checkpoints else 0 :]
 
 
-def test_a_checkpoint_does_not_wait_long_for_a_validation(kind, data, tmp_path, monkeypatch):
-    whole = run(kind, data, tmp_path / "whole")
-    monkeypatch.setattr(loop, "_KEPT_EVERY", 0.0)
+def test_validation_is_on_the_validation_poses_and_influences_no_weight(kind, data, bent, finished, tmp_path):
+    """Validation figures change with the validation poses alone, all of them, and nothing else does."""
+    others = bent(40, seed=3, most=0.02)  # nearly one pose, so Hit@1 differs too
+    model, folder = finished(kind)
+    assert same(model, run(kind, (data[0], others), tmp_path / "model"))
+    first, second = (
+        [json.loads(line) for line in (where / "history.jsonl").read_text().splitlines()]
+        for where in (folder, tmp_path / "model")
+    )
+    figures = [name for name in first[-1] if name.startswith("val_")]
+    assert figures
+    for one, other in zip(first, second, strict=True):
+        for name, value in one.items():
+            assert (other[name] != value) == name.startswith("val_"), name
+
+
+def test_what_is_projected_for_validation_is_the_validation_poses(kind, data, tmp_path, monkeypatch):
+    """20 of the 40, evenly spaced, first and last among them; no pose that is trained on."""
+    projected = []
+
+    def views(poses, *others):
+        projected.append(poses)
+        return two_views(poses, *others)
+
+    two_views = validation.two_views
+    for training in (vvipe_training, towers_training, prvipe_training):
+        monkeypatch.setattr(training, "two_views", views)
+    run(kind, data, tmp_path / "model")
+    rows = np.linspace(0, 39, 20).round().astype(int)
+    assert projected
+    for poses in projected:
+        np.testing.assert_array_equal(poses.numpy(), data[1][rows])
+
+
+def test_a_checkpoint_does_not_wait_long_for_a_validation(kind, data, finished, tmp_path, monkeypatch):
+    whole, _ = finished(kind)
+    monkeypatch.setattr(loop, "_CHECKPOINT_EVERY", 0.0)
     stage = {"v-vipe": "poses", "towers": "towers", "pr-vipe": "pairs"}[kind]
     with pytest.raises(Interrupt):
         run(kind, data, tmp_path / "parts", progress=interrupt(stage, 8))  # told before its checkpoint is written
@@ -131,11 +184,11 @@ def test_what_is_left_is_a_model_with_its_history_and_card_that_is_not_trained_a
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["under way", "done"])
-def test_a_folder_of_another_training_is_refused_and_the_difference_named(kind, data, tmp_path, done):
+def test_a_folder_of_another_training_is_refused_and_the_difference_named(kind, data, finished, tmp_path, done):
     folder, config = tmp_path / "model", TRAININGS[kind][2]
     stage = {"v-vipe": "poses", "towers": "towers", "pr-vipe": "pairs"}[kind]
     if done:
-        run(kind, data, folder)
+        shutil.copytree(finished(kind)[1], folder)
     else:
         with pytest.raises(Interrupt):
             run(kind, data, folder, progress=interrupt(stage, 12))
@@ -201,6 +254,11 @@ def test_the_rate_rises_on_a_line_and_falls_as_half_a_cosine(tmp_path):
     rate = -np.diff(weight[:100]) / 1e-2  # AdamW goes by the rate where the gradient does not change
     np.testing.assert_allclose(rate[:20], np.arange(1, 21) / 20, atol=1e-3)
     np.testing.assert_allclose(rate[20:], 0.5 + 0.5 * np.cos(np.pi * np.arange(79) / 80), atol=1e-3)
+
+
+def test_weights_decay_by_the_settings(tmp_path):
+    weight = [step[2] for step in run_toy(tmp_path / "toy", warmup=0.0, learning_rate=1e-2, weight_decay=0.5)]
+    assert (weight[0] - weight[1]) / 1e-2 == pytest.approx(1 + 0.5 * weight[0], rel=1e-3)
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(data, tmp_path):

@@ -50,6 +50,29 @@ def test_the_first_share_of_a_batch_is_seen_by_the_rig(poses, generator):
     assert (xy[20:] - xy[0]).abs().amax((1, 2)).min() > 1e-3
 
 
+def test_random_cameras_roll_within_the_range_which_rotates_the_image(poses):
+    same, rig = torch.from_numpy(np.tile(poses[:1], (2000, 1, 1))), torch.zeros(1, 3)
+    plain, rolled = (
+        random_views(same, rig, settings(random_share=1.0, roll=roll), torch.Generator().manual_seed(3))[0]
+        for roll in (0.0, 0.6)
+    )
+    a, b = (torch.view_as_complex(xy.contiguous()) for xy in (plain, rolled))
+    turn = (a.conj() * b).sum(1) / a.abs().square().sum(1)
+    torch.testing.assert_close(turn[:, None] * a, b, atol=1e-3, rtol=0)
+    angle = turn.angle()
+    assert angle.abs().max() < 0.601
+    assert float(angle.std()) == pytest.approx(0.6 / 3**0.5, rel=0.05)
+
+
+def test_cameras_stand_at_all_distances_of_the_range(poses, generator):
+    same, rig = torch.from_numpy(np.tile(poses[:1], (500, 1, 1))), torch.tensor([[0.3, 0.1, 0.0]])
+    xy, _ = random_views(same, rig, settings(distance=(2.0, 8.0)), generator)
+    near, far = (random_views(same[:1], rig, settings(distance=(d, d)), generator)[0] for d in (2.0, 8.0))
+    share = ((xy - near) * (far - near)).sum((1, 2)) / (far - near).square().sum()  # from near, 0, to far, 1
+    assert share.min() < 0.1
+    assert share.max() > 0.98
+
+
 def test_noise_is_in_rms_radii(poses, generator):
     same = torch.from_numpy(np.tile(poses[:1], (4000, 1, 1)))
     rig = torch.tensor([[0.3, 0.1, 0.0]])

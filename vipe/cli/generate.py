@@ -1,4 +1,4 @@
-"""The command that makes new poses: variations of one, the way between two, samples."""
+"""`vipe generate`: variations of a pose, interpolation between two, samples."""
 
 __all__ = ["generate"]
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.generated import Made, Recorded, checked, draw, pose_table, verdict
+from vipe.cli.generated import GeneratedPoses, ReferencePoses, check, draw, pose_table, summary
 from vipe.cli.output import Json, Seed, counted, emit
 
 if TYPE_CHECKING:
@@ -30,33 +30,32 @@ def generate(
     mode: Annotated[
         Literal["noise", "between", "samples"],
         Parameter(
-            help="`noise`: variations along directions drawn once, further with each alpha. `between`: the way from "
-            "the pose to that of --to-clip and --to-frame. `samples`: any poses; with --clip on that body and place."
+            help="`noise`: variations along random directions, further with each alpha. `between`: interpolation from "
+            "the pose to that of --to-clip and --to-frame. `samples`: poses from the prior, with --clip on its body."
         ),
     ] = "noise",
     alpha: Annotated[
         tuple[float, ...],
         Parameter(
-            help="How far to go, 0 being the pose itself; 0.2 0.3 0.4 0.5 if not given.",
+            help="Lengths of the step; 0 is the pose itself. Default: 0.2 0.3 0.4 0.5.",
             consume_multiple=True,
         ),
     ] = (),
-    to_clip: Annotated[str | None, Parameter(help="Clip of the pose to go to; that of --clip if not given.")] = None,
-    to_frame: Annotated[int | None, Parameter(help="Frame of --to-clip, counted in the source clip.")] = None,
-    count: Annotated[int, Parameter(help="Directions, poses on the way, or samples.")] = 8,
+    to_clip: Annotated[str | None, Parameter(help="Clip of the target pose. Default: that of --clip.")] = None,
+    to_frame: Annotated[int | None, Parameter(help="Frame of the target pose, counted in the source clip.")] = None,
+    count: Annotated[int, Parameter(help="Number of directions, of interpolated poses, or of samples.")] = 8,
     limbs: Annotated[
         tuple[str, ...],
         Parameter(
-            help="What may move, of left_arm, right_arm, arms, left_leg, right_leg, legs, torso, head; all if not "
-            "given.",
+            help="Limbs that may move: left_arm, right_arm, arms, left_leg, right_leg, legs, torso, head; else all.",
             consume_multiple=True,
         ),
     ] = (),
     within_limits: Annotated[
         bool,
         Parameter(
-            help="Draw directions, or samples, until there are enough that keep to the store's joint limits. The way "
-            "between two poses is what it is."
+            help="Draw directions, or samples, until enough are within the store's joint limits. Interpolation is not "
+            "limited."
         ),
     ] = True,
     embedder: Annotated[str, Parameter(help="Folder or name of a learned embedding.")] = "default",
@@ -64,9 +63,9 @@ def generate(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Make new poses with a learned embedding, and say how plausible they are."""
+    """Generate poses with a learned embedding, and check how plausible they are."""
     from vipe import Embedder, PoseStore
-    from vipe.embed.generation.plausibility import JointLimits
+    from vipe.embed.generation.joint_limits import JointLimits
     from vipe.errors import VipeError
 
     start = time.perf_counter()
@@ -75,7 +74,7 @@ def generate(
     if alpha and mode != "noise":
         raise VipeError(f"--alpha belongs to --mode noise, got --mode {mode}")
     if (mode == "between") != (to_frame is not None) or (to_clip is not None and mode != "between"):
-        raise VipeError("--mode between, and no other, goes to a pose: give --to-frame with it, and --to-clip")
+        raise VipeError("--to-clip and --to-frame belong to --mode between, and no other; give --to-frame with it")
     if page is not None:
         from vipe.plots.writing import check_page
 
@@ -86,12 +85,12 @@ def generate(
     given = [] if clip is None else [_pose(opened, clip, frame)]
     if clip is not None and to_frame is not None:
         given.append(_pose(opened, to_clip or clip, to_frame))
-    recorded = _recorded(opened)
+    recorded = _reference_poses(opened)
     model = Embedder.from_pretrained(embedder)
     limits = JointLimits.learn(recorded.poses)
     options = {"limbs": limbs, "limits": limits if within_limits else None}
     made = _make(model, mode, given, recorded, alpha, count, seed, options)
-    entries, checks = checked(made, given, recorded, limits)
+    entries, checks = check(made, given, recorded, limits)
     origin = "" if clip is None else f"{clip} frame {frame}"
     PoseStore.create(out, made.clips(origin), licence=opened.summary["licence"])
     result = {
@@ -103,7 +102,7 @@ def generate(
         "poses": entries,
     }
     last = f"{out}: {counted(len(entries), 'pose')} in {result['seconds']:.1f} s" + (f"; page: {page}" if page else "")
-    emit(result, pose_table(entries), *verdict(checks), last, as_json=as_json)
+    emit(result, pose_table(entries), *summary(checks), last, as_json=as_json)
     if page is not None:
         draw(page, made, given, [origin, f"{to_clip or clip} frame {to_frame}"], entries, checks)
 
@@ -127,30 +126,33 @@ def _pose(store: "PoseStore", clip: str, frame: int) -> "Array":
     raise StoreError(f"{store.path}: clip {clip!r} has no row of frame {frame}; the nearest is {nearest}")
 
 
-def _recorded(store: "PoseStore") -> Recorded:
+def _reference_poses(store: "PoseStore") -> ReferencePoses:
     every = -(-len(store) // _COMPARED)
     table = store.table(["clip", "frame"])
     clips, frames = (table.column(name).to_pylist()[::every] for name in ("clip", "frame"))
-    return Recorded(store.poses()[::every], clips, frames)
+    return ReferencePoses(store.poses()[::every], clips, frames)
 
 
 def _make(
     model: "Embedder",
     mode: str,
     given: "list[Array]",
-    recorded: Recorded,
+    recorded: ReferencePoses,
     alpha: tuple[float, ...],
     count: int,
     seed: int,
     options: dict[str, Any],
-) -> Made:
+) -> GeneratedPoses:
     import numpy as np
 
-    from vipe.embed.generation.variations import Prior, between, sample, vary
+    from vipe.embed.generation.interpolation import interpolate
+    from vipe.embed.generation.prior import Prior
+    from vipe.embed.generation.samples import sample
+    from vipe.embed.generation.variations import vary
 
     if mode == "between":
-        way = between(model, given[0], given[1], count, limbs=options["limbs"])
-        return Made(mode, ["between"], [f"{one:.0%}" for one in np.linspace(0, 1, count)], (), way[None])
+        poses = interpolate(model, given[0], given[1], count, limbs=options["limbs"])
+        return GeneratedPoses(mode, ["between"], [f"{one:.0%}" for one in np.linspace(0, 1, count)], (), poses[None])
     prior = None
     if model.name != "v-vipe":
         some = recorded.poses[:: -(-len(recorded.poses) // _FITTED)]
@@ -162,4 +164,4 @@ def _make(
     else:
         poses = sample(model, count, source=given[0] if given else None, **common)[:, None]
     names = [f"{mode.removesuffix('s')}-{number}" for number in range(1, count + 1)]
-    return Made(mode, names, [f"alpha {one:g}" for one in alphas] or [""], alphas, poses)
+    return GeneratedPoses(mode, names, [f"alpha {one:g}" for one in alphas] or [""], alphas, poses)

@@ -1,6 +1,6 @@
-"""What is known and said of generated poses: their checks, in a table, in words, and drawn."""
+"""Reports of generated poses: checks, table, summary, page."""
 
-__all__ = ["Made", "Recorded", "checked", "draw", "pose_table", "verdict"]
+__all__ = ["GeneratedPoses", "ReferencePoses", "check", "draw", "pose_table", "summary"]
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
     from vipe import Clip
     from vipe.arrays import Array
-    from vipe.embed.generation.plausibility import JointLimits
+    from vipe.embed.generation.joint_limits import JointLimits
 
 
-_REAL = 100  # poses of the store that are measured as the generated ones are, to compare
-_RATE = 10.0  # hertz, of what is written: the poses of one direction, or of one way, follow each other
+_COMPARED = 100  # recorded poses that are checked like generated ones
+_FPS = 10.0  # of the clips written, whose frames are the steps of a group
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """Poses of the store, thinned, and where they are from."""
+class ReferencePoses:
+    """Recorded poses of the store, thinned, with clip and frame of each."""
 
     poses: "Array"
     clips: list[str]
@@ -32,8 +32,8 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What was generated: groups of poses that follow each other, and what each step of a group is called."""
+class GeneratedPoses:
+    """Groups of generated poses, one after the other, with names of the groups and of the steps inside them."""
 
     mode: str
     names: list[str]
@@ -42,22 +42,31 @@ class Made:
     poses: "Array"  # (groups, steps, 17, 3)
 
     def clips(self, origin: str) -> "Iterator[Clip]":
-        """The groups as clips; `origin` says what they were made from."""
+        """The groups as clips; `origin` names the source pose."""
         from vipe.clips import Clip
         from vipe.skeletons import load
 
         for name, poses in zip(self.names, self.poses, strict=True):
-            yield Clip(name=name, skeleton=load("h36m17"), positions=poses, fps=_RATE, action=self.mode, source=origin)
+            yield Clip(name=name, skeleton=load("h36m17"), positions=poses, fps=_FPS, action=self.mode, source=origin)
 
 
-def checked(
-    made: Made, given: "list[Array]", recorded: Recorded, limits: "JointLimits"
+def check(
+    made: GeneratedPoses, given: "list[Array]", recorded: ReferencePoses, limits: "JointLimits"
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """What is known of each pose, and of all together."""
+    """Check each pose, and all together.
+
+    Args:
+        made: Generated poses.
+        given: Source and target pose, as far as there are any.
+        recorded: Poses of the store.
+        limits: Joint limits of these.
+
+    Returns:
+        An entry for each pose, and the checks of all.
+    """
     import numpy as np
 
-    from vipe.embed.generation.plausibility import nearest_poses
-    from vipe.embed.generation.variations import bone_length_error, not_monotone, pose_difference
+    from vipe.embed.generation.checks import bone_length_error, decreasing_steps, nearest_poses, pose_difference
 
     flat = made.poses.reshape(-1, 17, 3)
     broken = limits.broken(flat)
@@ -85,13 +94,13 @@ def checked(
     if given:
         checks["bone_length_error"] = round(bone_length_error(flat, given[0]), 9)
     if away is not None and made.mode != "samples":
-        back = not_monotone(away)
+        back = decreasing_steps(away)
         checks["steps"], checks["not_monotone"] = back.size, int(back.sum())
     return entries, checks
 
 
 def pose_table(entries: list[dict[str, Any]]) -> "Table":
-    """A pose a row, as `checked` found it."""
+    """A row for each entry of `check`."""
     first = entries[0]
     head = ["clip", "frame", *[name for name in ("alpha", "distance") if name in first], "limits", "nearest", "of"]
     rows = []
@@ -104,33 +113,33 @@ def pose_table(entries: list[dict[str, Any]]) -> "Table":
     return table(head, rows)
 
 
-def verdict(checks: dict[str, Any]) -> list[str]:
-    """The checks in words, a line each."""
+def summary(checks: dict[str, Any]) -> list[str]:
+    """The checks of all poses in words, a line each."""
     near, real = checks["nearest"], checks["recorded_nearest"]
-    said = [
+    lines = [
         f"{checks['within_limits']:.0%} within the joint limits of the store",
         f"nearest recorded pose: {near['median']:.3f} torso lengths away (median), {near['q95']:.3f} (95%)"
         + (f"; recorded poses from those of other clips {real['median']:.3f}, {real['q95']:.3f}" if real else ""),
     ]
     if "bone_length_error" in checks:
-        said.append(f"bone lengths: those of the source to {checks['bone_length_error']:.0e}")
+        lines.append(f"bone lengths: those of the source to {checks['bone_length_error']:.0e}")
     if "steps" in checks:
-        said.append(
+        lines.append(
             f"distance to the source shrinks in {checks['not_monotone']} of {counted(checks['steps'], 'step')} away "
             "from it"
         )
-    return said
+    return lines
 
 
 def draw(
     page: Path,
-    made: Made,
+    made: GeneratedPoses,
     given: "list[Array]",
     origins: list[str],
     entries: list[dict[str, Any]],
     checks: dict[str, Any],
 ) -> None:
-    """Draw the poses as one HTML page, what they were made from first."""
+    """Draw the poses as one HTML page, source and target first."""
     import numpy as np
 
     from vipe.plots.generated import Row, save_generated_page
@@ -160,19 +169,19 @@ def draw(
         "Generated poses",
         rows,
         given=source,
-        intro=". ".join(line[0].upper() + line[1:] for line in verdict(checks))
+        intro=". ".join(line[0].upper() + line[1:] for line in summary(checks))
         + ". Distances are in torso lengths. Blue is the person's left, orange the right.",
     )
 
 
-def _recorded_nearest(recorded: Recorded) -> "Array":
-    """How far recorded poses lie from those of other clips; none if there is one clip only."""
+def _recorded_nearest(recorded: ReferencePoses) -> "Array":
+    """Distance of recorded poses to the nearest of other clips; empty if there is one clip only."""
     import numpy as np
 
-    from vipe.embed.generation.plausibility import nearest_poses
+    from vipe.embed.generation.checks import nearest_poses
 
     clips = np.array(recorded.clips)
-    rows = np.unique(np.linspace(0, len(clips) - 1, _REAL).round().astype(np.int64))
+    rows = np.unique(np.linspace(0, len(clips) - 1, _COMPARED).round().astype(np.int64))
     apart = clips[rows, None] != clips
     if not apart.any(axis=1).all():
         return np.empty(0, np.float32)

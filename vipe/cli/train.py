@@ -1,4 +1,4 @@
-"""Commands that train models."""
+"""`vipe train`: commands that train models."""
 
 __all__ = ["embedding"]
 
@@ -28,7 +28,7 @@ def embedding(
     store: Path,
     /,
     *,
-    out: Annotated[Path, Parameter(help="Folder of the trained embedder; an unfinished training there goes on.")],
+    out: Annotated[Path, Parameter(help="Folder of the trained embedder; an unfinished training there continues.")],
     preset: Annotated[
         Literal["tiny", "faithful", "base"],
         Parameter(help="`tiny`: 75 s on 2 quiet cores. `faithful`: the paper's networks in minutes. `base`: in hours."),
@@ -36,21 +36,23 @@ def embedding(
     method: Annotated[
         Literal["v-vipe", "towers", "pr-vipe"],
         Parameter(
-            help="`towers`: what `default` is, better at finding poses. `pr-vipe` is a baseline: it embeds keypoints "
-            "alone, and no index can use it."
+            help="`towers`: the method of `default`, better at search. `pr-vipe`: a baseline without an encoder of "
+            "poses; no index can use it."
         ),
     ] = "v-vipe",
     ablation: Annotated[
         Literal["no-triplet", "no-alignment", "no-pretraining", "autoencoder", "no-augmentation"] | None,
-        Parameter(help="Leave a part of V-VIPE out, to see what it is good for."),
+        Parameter(help="Leave out one part of V-VIPE, to measure its effect."),
     ] = None,
     keypoints: Annotated[
         Literal["noisy", "exact"],
-        Parameter(help="Of training views: a simulated detector's, or those of the papers' ground-truth figures."),
+        Parameter(
+            help="Of training views: `noisy` as from a detector, or `exact` as for the papers' ground-truth figures."
+        ),
     ] = "noisy",
     precision: Annotated[
         Literal["float32", "bfloat16"] | None,
-        Parameter(help="Of matrix products; bfloat16 is faster where the processor has it. The preset's if not given."),
+        Parameter(help="Of matrix products; bfloat16 is faster where the processor has it. Default: the preset's."),
     ] = None,
     split: Annotated[
         Path | None,
@@ -72,53 +74,36 @@ def embedding(
     from dataclasses import replace
 
     from vipe.cli.splits import clips_of_part
-    from vipe.embed.presets import PRESETS, TOWERS, ablate, exact, prvipe_like
-    from vipe.embed.prvipe.training import train_prvipe
-    from vipe.embed.towers.training import train_towers
-    from vipe.embed.vvipe.training import train
+    from vipe.embed.presets import TRAIN, configurations
     from vipe.errors import MissingExtra, StoreError, VipeError
     from vipe.plots.history import save_history
     from vipe.store import PoseStore
 
     start = time.perf_counter()
-    if ablation is not None and method != "v-vipe":
-        raise VipeError(f"--ablation {ablation} leaves out a part of V-VIPE; --method {method} has none of it")
-    if method == "towers" and keypoints == "exact":
-        raise VipeError("--keypoints exact is a setting of V-VIPE and Pr-VIPE; towers learn from noisy views")
+    network, config = configurations(method, preset, ablation, keypoints=keypoints)
+    if precision is not None:
+        config = replace(config, precision=precision)
     if split is not None and val is not None:
-        raise VipeError("--split says which clips validate, and so does --val; give one of them")
+        raise VipeError("--split and --val both name the clips to validate on; give one of them")
     opened = PoseStore.open(store)
     if split is None:
         clips = [clip["clip"] for clip in opened.clips()]
-        held = [] if val else clips[::10]
+        validated = [] if val else clips[::10]
         if not val and len(clips) < 2:
             raise StoreError(f"{store}: one clip cannot be split into training and validation; give --val STORE")
-        learned = [clip for clip in clips if clip not in set(held)]
+        trained = [clip for clip in clips if clip not in set(validated)]
     else:
-        learned, held = (clips_of_part(split, part, opened) for part in ("train", "val"))
-    poses = opened.poses({"clip": learned})
-    validation = PoseStore.open(val).poses() if val else opened.poses({"clip": held})
-    chosen = PRESETS[preset] if ablation is None else ablate(PRESETS[preset], ablation)
-    if keypoints == "exact":
-        chosen = exact(chosen)
-    if precision is not None:
-        chosen = replace(chosen, training=replace(chosen.training, precision=precision))
+        trained, validated = (clips_of_part(split, part, opened) for part in ("train", "val"))
+    poses = opened.poses({"clip": trained})
+    validation = PoseStore.open(val).poses() if val else opened.poses({"clip": validated})
     with progress() as advance:
 
-        def tell(stage: str, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        def report(stage: str, step: int, steps: int, metrics: Mapping[str, float]) -> None:
             shown = "  ".join(f"{name} {value:.3f}" for name, value in list(metrics.items())[:4])
             advance(stage, step, steps, shown)
 
-        common: dict[str, Any] = {"seed": seed, "progress": tell, "data": str(store)}
-        if method == "v-vipe":
-            embedder = train(poses, validation, out, network=chosen.network, config=chosen.training, **common)
-            fingerprint = embedder.fingerprint
-        elif method == "towers":
-            settings = TOWERS[preset] if precision is None else replace(TOWERS[preset], precision=precision)
-            fingerprint = train_towers(poses, validation, out, config=settings, **common).fingerprint
-        else:
-            network, config = prvipe_like(chosen)
-            fingerprint = train_prvipe(poses, validation, out, network=network, config=config, **common).fingerprint
+        settings: dict[str, Any] = {"network": network, "config": config, "seed": seed}
+        model = TRAIN[method](poses, validation, out, **settings, progress=report, data=str(store))
     history = [json.loads(line) for line in (out / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     figures = {name: value for name, value in history[-1].items() if name.startswith("val_")}
     result = {
@@ -127,16 +112,16 @@ def embedding(
         "preset": preset,
         "ablation": ablation,
         "keypoints": keypoints,
-        "fingerprint": fingerprint,
+        "fingerprint": model.fingerprint,
         "seconds": round(time.perf_counter() - start, 3),
         "validation": figures,
     }
     what = " ".join(part for part in (preset, method, ablation) if part)
     names = _TOWERS_CHECKS if method == "towers" else _CHECKS
-    said = [f"{label} {figures[name]:.3f}" for name, label in names.items() if name in figures]
+    shown = [f"{label} {figures[name]:.3f}" for name, label in names.items() if name in figures]
     text = [
-        f"{out}: {what} {fingerprint} in {result['seconds']:.0f} s",
-        f"validation: {', '.join(said)}",
+        f"{out}: {what} {model.fingerprint} in {result['seconds']:.0f} s",
+        f"validation: {', '.join(shown)}",
     ]
     try:
         save_history(out / "history.png", history)

@@ -1,4 +1,4 @@
-"""The affine signature: 78 numbers a pose and a query, whose inner product fits a camera (torch; numpy outside)."""
+"""The affine signature: 78 numbers of a pose or a view, whose inner product is an affine fit (torch; numpy outside)."""
 
 __all__ = ["AffineSignature", "column_basis", "pose_signature", "view_signature"]
 
@@ -23,26 +23,31 @@ from vipe.geometry.planes import in_blocks
 from vipe.geometry.symmetric import upper_triangle
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17
 
-# A direction in which a body extends less than this share of its size is rounding, not anatomy: an orthonormal basis
-# computed in float32 is off by about 6e-8 / 1e-4 there.
+# Least extent of a body in a direction, relative to its size. Below, float32 rounding would enter the basis: its error
+# is about 6e-8 / extent.
 _FLAT = 1e-4
-_MAP_VERSION = 1  # part of the fingerprint: raise it when the same constants start to mean another map
-_BLOCK = 2048  # poses: they and the 12 x 12 matrices they become stay near a core
+_MAP_VERSION = 1  # part of the fingerprint: raise it when the signature changes with the same constants
+_BLOCK = 2048  # poses at a time: they and their 12 x 12 matrices stay in the cache
 
 
 def column_basis(points: Float[Tensor, "*batch points 3"]) -> Float[Tensor, "*batch 3 points"]:
     """Find an orthonormal basis of the space that the three coordinates of a set of points span.
 
-    Gram-Schmidt, each projection done twice, which makes the basis orthonormal to rounding. Points are taken from
-    the origin: centre them first, and the space is what all affine images of them lie in.
+    Gram-Schmidt, with each projection done twice for orthonormality to rounding. Points are taken from the origin. If
+    they are centred, all their affine images lie in this space.
 
     Args:
         points: Points in any unit.
 
     Returns:
         One basis vector a row. Points in a plane or on a line span less than three dimensions: the missing
-        vectors are zero, so that projections stay right and nothing is NaN. A direction that holds less than 1e-4
-        of the points' Frobenius norm counts as missing.
+        vectors are zero, so that projections are right and nothing is NaN. A direction with less than 1e-4 of the
+        points' Frobenius norm counts as missing.
+
+    >>> column_basis(torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 0.0]]))  # in a plane
+    tensor([[1., 0., 0.],
+            [0., 1., 0.],
+            [0., 0., 0.]])
     """
     least = _FLAT * points.square().sum((-2, -1)).sqrt()[..., None]
     basis: list[Tensor] = []
@@ -80,7 +85,7 @@ def view_signature(xy: Float[Tensor, "*batch J 2"]) -> Float[Tensor, "*batch D"]
 
 
 class AffineSignature:
-    """The encoder that needs no training: nearest is the pose whose best affine camera leaves the least residual.
+    """The encoder without training: the nearest pose is the one whose best affine camera leaves the least residual.
 
     Let X (13 x 3) be a pose and p (13 x 2) the keypoints, both centred. An affine camera makes p = X Aᵀ, so the two
     columns of p lie in the column space of X whatever the camera. With B an orthonormal basis of that space, the
@@ -92,11 +97,19 @@ class AffineSignature:
     dimensions (a Helmert basis) and symmetry 78 numbers. With p of unit norm the product lies in [0, 1], and
     sqrt(1 - product) is the residual as a share of the keypoints' size.
 
-    The product does not change when the image is moved, turned or scaled, nor when the 3D points are moved or put
-    through any linear map of full rank; a perfect fit stays perfect when the image is stretched or sheared. (Poses are
-    made canonical first, which takes the person's build away too.) So it cannot tell a pose from its depth reversal,
-    which negates one coordinate, nor a sheared or stretched body from a plain one, and it knows no perspective. A
-    body that lies in one plane spans two dimensions and is compared by those (`column_basis`).
+    The product is invariant to moving, rotating and scaling the image, and to moving the 3D points or mapping them by
+    any linear map of full rank. A perfect fit stays perfect when the image is stretched or sheared. Poses are made
+    canonical first, so bone lengths have no effect either. For the same reasons the product is equal for a pose and its
+    depth reversal, which negates one coordinate, and for a sheared or stretched body; and it has no perspective. A body
+    in one plane spans two dimensions, and these are compared (`column_basis`).
+
+    >>> poses = np.random.default_rng(0).normal(size=(3, 17, 3))  # arbitrary joints
+    >>> points = canonicalize(torch.from_numpy(poses)).poses[:, COCO13_IN_H36M17].numpy()
+    >>> image = Keypoints.of(points[1:2] @ np.array([[90.0, 10.0], [-30.0, 80.0], [20.0, 5.0]]) + 300)  # affine
+    >>> encoder = AffineSignature()
+    >>> product = encoder.encode_keypoints(image) @ encoder.encode_poses(poses).T
+    >>> int(product.argmax()), round(float(product.max()), 4)
+    (1, 1.0)
 
     Reference:
         The rank theorem of Tomasi & Kanade 1992 (orthography), which holds for affine cameras as it stands: all
@@ -109,10 +122,10 @@ class AffineSignature:
 
     @classmethod
     def from_pretrained(cls, source: str | Path) -> "AffineSignature":
-        """Read the folder that `save` writes; every copy is the same encoder.
+        """Check a folder written by `save` and return the encoder; there is only one.
 
         Raises:
-            ReadError: If there is none, or it is another kind of trained thing, or of other constants.
+            ReadError: If the folder does not exist, or holds a model of another kind or other constants.
         """
         trained = pretrained.load(source)
         file = trained.where / "config.json"
@@ -124,13 +137,13 @@ class AffineSignature:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits of the SHA-256 of the constants that decide the map: joints, reference body, rank tolerance."""
+        """First 16 hex digits of the SHA-256 of the constants: joints, reference body, rank tolerance."""
         return hashlib.sha256(json.dumps(_constants(), sort_keys=True).encode()).hexdigest()[:16]
 
     def encode_poses(self, poses: Float[Array, "N 17 3"]) -> Float32[Array, "N 78"]:
         """Embed poses on the working skeleton, metres, any root, rotation and body size.
 
-        A pose without a canonical form has a signature like any other: the rotation, which it lacks, does not matter.
+        A pose without a canonical form has a signature too, since rotation has no effect on it.
 
         Raises:
             ShapeError: If `poses` is not (N, 17, 3), or holds a value that is not finite.
@@ -170,7 +183,7 @@ class AffineSignature:
         return view_signature(torch.from_numpy(unit)).numpy()
 
     def save(self, path: Path) -> None:
-        """Write the encoder as a folder that `from_pretrained` reads: its constants, and no weights.
+        """Write a folder for `from_pretrained`, with the constants and no weights.
 
         Raises:
             VipeError: If something else is there, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Embedder: a learned embedding, V-VIPE or the towers, as everybody else meets it (numpy; torch inside)."""
+"""Embedder: a trained embedding of poses and keypoints, V-VIPE or the towers (numpy; torch inside)."""
 
 __all__ = ["Embedder"]
 
@@ -10,35 +10,34 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 
-from vipe.arrays import Array
+from vipe.arrays import Array, blocks
 from vipe.detections import Keypoints
 from vipe.embed.encoder import check_rows
 from vipe.embed.generation.variations import vary
-from vipe.embed.learned import LearnedEncoder, blocks, refuse_rows
+from vipe.embed.learned import BLOCK, LearnedEncoder, refuse_rows
 from vipe.embed.towers.network import Towers
 from vipe.embed.vvipe.network import VVIPE
 from vipe.errors import ShapeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
-from vipe.skeletons import load
+from vipe.skeletons.working import COCO13
 
 _MAP_VERSION = 1  # part of the fingerprint: raise it when the same weights start to mean another map
 _DEGENERATE = "its hips and spine span no plane, a bone has no length, or a value is not finite"
 
 
 class Embedder(LearnedEncoder[VVIPE | Towers]):
-    """A learned encoder: 3D poses and 2D keypoints become 32 numbers whose distance says how alike the poses are.
+    """A learned embedding of 3D poses and 2D keypoints, with a decoder; a small distance means similar poses.
 
-    The map does not depend on the batch: a row alone and the same row among others have the same embedding, up to
-    the rounding of float32.
+    An embedding does not depend on the batch: a row alone and among others has the same, up to float32 rounding.
     """
 
     networks = (VVIPE, Towers)
-    constants = (_MAP_VERSION, load("coco13").joints, [round(length, 6) for length in REFERENCE_LENGTHS])
+    constants = (_MAP_VERSION, COCO13.joints, [round(length, 6) for length in REFERENCE_LENGTHS])
 
     def rounded(self) -> "Embedder":
-        """The same embedding with weights rounded to what float16 holds: its folder has half the size.
+        """This embedding with weights rounded to float16, whose folder has half the size.
 
-        Embeddings change in their fourth digit, so it is another encoder, with a fingerprint of its own.
+        Embeddings change in their fourth digit, so it is another encoder, with another fingerprint.
         """
         model = copy.deepcopy(self.model)
         with torch.no_grad():
@@ -59,7 +58,7 @@ class Embedder(LearnedEncoder[VVIPE | Towers]):
         check_rows("poses", poses, (17, 3))
         embeddings = np.empty((len(poses), self.dim), dtype=np.float32)
         with torch.inference_mode():
-            for rows in blocks(len(poses)):
+            for rows in blocks(len(poses), BLOCK):
                 canonical = canonicalize(self._tensor(poses[rows]))
                 bad = canonical.degenerate | ~torch.isfinite(canonical.poses).flatten(1).all(1)
                 refuse_rows(bad.cpu().numpy(), rows.start, "pose", _DEGENERATE)
@@ -90,7 +89,7 @@ class Embedder(LearnedEncoder[VVIPE | Towers]):
             raise ShapeError(f"latents: row {int(finite.argmin())} is not finite; leave it out")
         poses = np.empty((len(z), 17, 3), dtype=np.float32)
         with torch.inference_mode():
-            for rows in blocks(len(z)):
+            for rows in blocks(len(z), BLOCK):
                 poses[rows] = self.model.decode(self._tensor(z[rows])).cpu().numpy()
         return poses
 

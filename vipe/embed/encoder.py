@@ -1,4 +1,4 @@
-"""What an index asks of an encoder (numpy at this edge)."""
+"""The contract of encoders, which is all that an index needs (numpy at this edge)."""
 
 __all__ = ["Encoder", "Metric", "check_people", "check_rows"]
 
@@ -17,15 +17,15 @@ Metric = Literal["l2", "ip"]
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Maps 3D poses and 2D keypoints into one space, where a small distance means: may be the same pose.
+    """Embeds 3D poses and 2D keypoints in one space, where a view is near the poses that it may show.
 
-    `metric` says how nearness is measured there: squared Euclidean distance ("l2", least is nearest) or inner
-    product ("ip", greatest is nearest). `fingerprint` changes whenever the map does.
+    `metric` is squared Euclidean distance ("l2", least is nearest) or inner product ("ip", greatest is nearest).
+    `fingerprint` changes whenever embeddings change.
     """
 
     @property
     def name(self) -> str:
-        """What to call it in tables: "affine", "v-vipe"."""
+        """Its kind, for tables: "affine", "v-vipe"."""
 
     @property
     def dim(self) -> int:
@@ -33,11 +33,11 @@ class Encoder(Protocol):
 
     @property
     def metric(self) -> Metric:
-        """How nearness is measured."""
+        """How embeddings are compared: "l2" or "ip"."""
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of all that decides the map: configuration and weights."""
+        """Hex digest of configuration and weights."""
 
     def encode_poses(self, poses: Float[Array, "N 17 3"]) -> Float32[Array, "N D"]:
         """Embed poses on the working skeleton, metres, any root, rotation and body size.
@@ -47,7 +47,7 @@ class Encoder(Protocol):
         """
 
     def encode_keypoints(self, keypoints: Keypoints) -> Float32[Array, "N D"]:
-        """Embed people's 2D keypoints, pixels; where in the image they are and how large does not matter.
+        """Embed people's 2D keypoints, pixels; position and size in the image have no effect.
 
         Raises:
             ShapeError: If a person has no embedding; names the row.
@@ -58,11 +58,21 @@ class Encoder(Protocol):
 
 
 def check_rows(what: str, array: Array, row: tuple[int, ...]) -> None:
-    """Refuse an array that is not rows of one shape.
+    """Refuse an array whose rows do not have a shape.
+
+    Args:
+        what: What the message calls the array.
+        array: The array, of shape (N, *row).
+        row: Shape of a row.
 
     Raises:
         ArgumentError: If it is no array.
-        ShapeError: If it has another shape; names it, both shapes, and what one row alone is.
+        ShapeError: If it has another shape.
+
+    >>> check_rows("poses", np.zeros((17, 3)), (17, 3))
+    Traceback (most recent call last):
+    ...
+    vipe.errors.ShapeError: poses must be (N, 17, 3), got shape (17, 3); one alone is (1, 17, 3)
     """
     if not isinstance(array, np.ndarray):
         raise ArgumentError(f"{what} must be a numpy array, got {type(array).__name__}")
@@ -72,10 +82,10 @@ def check_rows(what: str, array: Array, row: tuple[int, ...]) -> None:
 
 
 def check_people(keypoints: Keypoints) -> None:
-    """Refuse what are no keypoints.
+    """Refuse anything but `Keypoints`.
 
     Raises:
-        ArgumentError: If they are of another kind; says how to make them.
+        ArgumentError: If it has another type; the message says how to make keypoints.
     """
     if not isinstance(keypoints, Keypoints):
         raise ArgumentError(

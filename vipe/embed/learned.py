@@ -1,6 +1,6 @@
-"""What every learned encoder is: a network with a card and an origin, kept as a folder (numpy; torch inside)."""
+"""Base of learned encoders: a trained network with a card and an origin, saved as a folder (numpy; torch inside)."""
 
-__all__ = ["LearnedEncoder", "blocks", "refuse_rows"]
+__all__ = ["BLOCK", "LearnedEncoder", "refuse_rows"]
 
 import hashlib
 import json
@@ -17,33 +17,33 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from vipe import pretrained
-from vipe.arrays import Array
+from vipe.arrays import Array, blocks
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.encoder import Metric, check_people
 from vipe.errors import ReadError, ShapeError, VipeError
 from vipe.networks.residual import Network
-from vipe.skeletons import load
+from vipe.skeletons.working import COCO13
 
 N = TypeVar("N", bound=Network)
 E = TypeVar("E", bound="LearnedEncoder[Any]")
 
-_COCO13 = load("coco13")
 _NOBODY = "seen joints are fewer than two or all at one place"
-_ROWS = 512  # a block of work: what a layer makes of it stays near the core
+BLOCK = 512
+"""Rows encoded at a time: the output of a layer stays in the cache."""
 
 
 class LearnedEncoder(Generic[N]):
-    """What `Embedder` and `PrVIPE` are: a trained network, and what it means to everybody else.
+    """A trained network as an encoder: the base of `Embedder` and `PrVIPE`.
 
     Args:
-        model: The network; from here on it is only evaluated.
+        model: The network; put into evaluation mode, without gradients.
         card: Markdown for readers: data, licence, figures, limits.
         origin: How it was trained: settings, seed, hashes of the data.
     """
 
     metric: Metric = "l2"
-    networks: ClassVar[tuple[type[Network], ...]]  # what `model` may be
-    constants: ClassVar[tuple[Any, ...]]  # JSON values; what besides configuration and weights decides the map
+    networks: ClassVar[tuple[type[Network], ...]]  # types of `model`
+    constants: ClassVar[tuple[Any, ...]]  # JSON values that change embeddings, besides configuration and weights
 
     def __init__(self, model: N, *, card: str = "", origin: Mapping[str, Any] | None = None) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -55,8 +55,8 @@ class LearnedEncoder(Generic[N]):
         """Load a trained encoder from its folder, or by the name of one that comes with the library.
 
         Raises:
-            ReadError: If there is none, it is broken, or it is another kind of trained thing.
-            VipeError: If the device is not there.
+            ReadError: If it does not exist, is broken, or is a model of another kind.
+            VipeError: If the device cannot be used.
         """
         pretrained.check_device(device)
         trained = pretrained.load(source)
@@ -78,12 +78,12 @@ class LearnedEncoder(Generic[N]):
 
     @property
     def name(self) -> str:
-        """What to call it in tables: "v-vipe", "towers", "pr-vipe"."""
+        """Its kind, for tables: "v-vipe", "towers", "pr-vipe"."""
         return self.model.kind
 
     @property
     def config(self) -> Any:
-        """What the network was built from."""
+        """The configuration of the network."""
         return self.model.config
 
     @property
@@ -93,7 +93,7 @@ class LearnedEncoder(Generic[N]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of the SHA-256 of configuration, weights, and what the library puts before them."""
+        """First 16 hex digits of the SHA-256 of configuration, weights and constants."""
         around = [self.name, *self.constants]
         digest = hashlib.sha256(json.dumps([around, asdict(self.config)], sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
@@ -126,7 +126,7 @@ class LearnedEncoder(Generic[N]):
     def _of_people(
         self, keypoints: Keypoints, describe: Callable[[Tensor, Tensor], Tensor], *row: int
     ) -> Float32[Array, " N *row"]:
-        """What a network makes of everybody's normalized keypoints and of which of them are seen.
+        """Apply a network to the normalized keypoints of all people, in blocks.
 
         Raises:
             ArgumentError: If they are no `Keypoints`.
@@ -134,10 +134,10 @@ class LearnedEncoder(Generic[N]):
             SkeletonError: If the skeleton does not convert to coco13.
         """
         check_people(keypoints)
-        keypoints = keypoints.to(_COCO13)
+        keypoints = keypoints.to(COCO13)
         found = np.empty((len(keypoints), *row), dtype=np.float32)
         with torch.inference_mode():
-            for rows in blocks(len(keypoints)):
+            for rows in blocks(len(keypoints), BLOCK):
                 part = keypoints[rows]
                 xy, _, radius = normalize_keypoints(part)
                 refuse_rows(radius == 0, rows.start, "person", _NOBODY, ": keypoints[keypoints.mask.sum(axis=1) >= 6]")
@@ -153,23 +153,23 @@ class LearnedEncoder(Generic[N]):
         return torch.tensor(array, dtype=torch.float32, device=self._device)
 
 
-def blocks(n: int) -> list[slice]:
-    """Slices that cover `n` rows."""
-    return [slice(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS)]
-
-
 def refuse_rows(bad: Bool[Array, " batch"], start: int, what: str, why: str, how: str = "") -> None:
-    """Refuse a block, whose first row is `start`, for the first of its rows that has no embedding.
+    """Refuse a block of rows if one cannot be embedded; names the first.
 
     Args:
-        bad: Which rows.
+        bad: Rows of the block that cannot be embedded.
         start: The block's first row, as the caller counts.
-        what: A row of them is.
-        why: They have none.
-        how: To leave them out, after a colon.
+        what: Noun for a row: "pose", "person".
+        why: Reason why such rows cannot be embedded.
+        how: Code that leaves them out, after a colon.
 
     Raises:
-        ShapeError: If any is bad; names the row.
+        ShapeError: If any is bad.
+
+    >>> refuse_rows(np.array([False, True]), 10, "pose", "a bone has no length")
+    Traceback (most recent call last):
+    ...
+    vipe.errors.ShapeError: pose 11 cannot be embedded: a bone has no length; leave it out
     """
     if bad.any():
         row = start + int(bad.argmax())
@@ -177,6 +177,6 @@ def refuse_rows(bad: Bool[Array, " batch"], start: int, what: str, why: str, how
 
 
 def _smallest(tensor: Tensor) -> Tensor:
-    """In float16 where that changes no number."""
+    """As float16 where that changes no number."""
     half = tensor.half() if tensor.dtype == torch.float32 else tensor
     return half if torch.equal(half.to(tensor.dtype), tensor) else tensor

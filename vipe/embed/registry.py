@@ -1,4 +1,4 @@
-"""The encoder that a name or a folder stands for."""
+"""Find an encoder by its name or folder."""
 
 __all__ = ["find_encoder"]
 
@@ -17,14 +17,17 @@ _KINDS: dict[str, type[AffineSignature] | type[Embedder]] = {
 
 
 def find_encoder(source: str | Path) -> Encoder:
-    """The encoder of a name or a folder.
+    """Load the encoder of a name or a folder.
 
     Args:
         source: "affine", which needs no training, the folder of a trained encoder, or the name of one that comes with
             the library.
 
     Raises:
-        ReadError: If there is none, it is broken, or it is no encoder.
+        ReadError: If it does not exist, is broken, or is no encoder of poses.
+
+    >>> find_encoder("affine").dim
+    78
     """
     if str(source) == AffineSignature.name:
         return AffineSignature()

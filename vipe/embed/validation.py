@@ -1,4 +1,4 @@
-"""How an encoder in training does on poses it does not learn from (torch)."""
+"""Validation of an encoder in training: Hit@1 with simulated views of validation poses (torch)."""
 
 __all__ = ["hit_at_1", "two_views", "validation_generator"]
 
@@ -16,30 +16,35 @@ _SEED = 20240709
 
 
 def validation_generator(device: torch.device) -> torch.Generator:
-    """Draws the same views for every training, so that trainings compare."""
+    """A generator with one seed for all trainings: all validate on the same views, and their figures compare."""
     return torch.Generator(device).manual_seed(_SEED)
 
 
 def two_views(
-    recorded: Float[Tensor, "M 17 3"], views: ViewConfig, noise: float, generator: torch.Generator
+    poses: Float[Tensor, "M 17 3"], views: ViewConfig, noise: float, generator: torch.Generator
 ) -> list[tuple[Float[Tensor, "M 13 2"], Bool[Tensor, "M 13"]]]:
-    """Each pose as two cameras from anywhere see it: keypoints as `random_views` gives them, every joint seen.
+    """Project each pose into two random views, as `random_views`, with every joint seen.
 
     Args:
-        recorded: Poses, metres, world space.
-        views: Of the training.
+        poses: Metres, world space.
+        views: The training's; ranges of the random cameras.
         noise: Of all keypoints, RMS radii.
-        generator: Every draw.
+        generator: For every draw.
     """
     views = replace(views, random_share=1.0, noise=(noise, noise), missing_share=0.0)
-    rig = views.rig_views(recorded.device)
-    return [random_views(recorded, rig, views, generator) for _ in range(2)]
+    rig = views.rig_views(poses.device)
+    return [random_views(poses, rig, views, generator) for _ in range(2)]
 
 
 def hit_at_1(queries: Float[Tensor, "M D"], gallery: Float[Tensor, "M D"], canonical: Float[Tensor, "M 17 3"]) -> float:
-    """Hit@1: share of queries whose nearest row of the gallery is of a pose within 0.1 torso of their own.
+    """Hit@1: share of queries for which the nearest gallery row is a pose within 0.1 torso lengths of the query's.
 
-    Distances of poses are those after similarity alignment (levy2024, sec. 4.2).
+    The distance of poses is the mean joint distance after similarity alignment (levy2024, sec. 4.2).
+
+    Args:
+        queries: Embeddings of the poses.
+        gallery: Other embeddings of the same poses, row by row.
+        canonical: The poses.
     """
     nearest = torch.cdist(queries, gallery).argmin(1)
     return float((procrustes_mpjpe(canonical[nearest], canonical) < _HIT).float().mean())

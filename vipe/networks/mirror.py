@@ -1,8 +1,8 @@
-"""Networks that commute with mirroring a person, by construction (torch).
+"""Networks equivariant to mirroring a person, by construction (torch).
 
-A mirrored person is a linear map of the input that undoes itself, so an input splits into an even part, which
-mirroring keeps, and an odd part, which it negates. Layers here keep the two apart: they are half the products of a
-plain layer of the same width, and what they learn of a pose they know of its mirror image.
+Mirroring is a linear map of the input that is its own inverse. So an input splits into an even part, which mirroring
+keeps, and an odd part, which it negates. Layers here map even to even and odd to odd. They take half the products of a
+plain layer of the same width, and what is learned from a pose holds for its mirror image.
 """
 
 __all__ = ["MirrorMLP", "Parts", "ParityBasis", "centred_parity", "joint_parity", "split_square"]
@@ -15,7 +15,7 @@ from vipe.geometry.symmetric import upper_triangle
 from vipe.skeletons import Skeleton
 
 Parts = tuple[Float[Tensor, "batch _"], Float[Tensor, "batch _"]]
-"""What mirroring keeps, and what it negates."""
+"""The even part, which mirroring keeps, and the odd part, which it negates."""
 
 _EPS = 1e-6
 
@@ -25,7 +25,13 @@ class ParityBasis(nn.Module):
 
     Args:
         skeleton: Whose joints have mirror images.
-        flips: Of each coordinate, whether mirroring negates it.
+        flips: For each coordinate, whether mirroring negates it.
+
+    >>> from vipe.skeletons.working import COCO13
+    >>> basis = ParityBasis(COCO13, (True, False))
+    >>> even, odd = basis.split(torch.ones(1, 13, 2))
+    >>> even.shape, odd.shape, bool(basis.join((even, odd)).allclose(torch.ones(1, 26)))
+    (torch.Size([1, 13]), torch.Size([1, 13]), True)
     """
 
     even: Float[Tensor, "even inputs"]
@@ -41,7 +47,7 @@ class ParityBasis(nn.Module):
                     vector = row.new_zeros(len(skeleton), len(flips))
                     vector[:, coordinate] = row
                     parts[odd != flip].append(vector.flatten())
-        # Not saved: they follow from the skeleton.
+        # Not saved, since the skeleton determines them.
         self.register_buffer("even", torch.stack(parts[False]), persistent=False)
         self.register_buffer("odd", torch.stack(parts[True]), persistent=False)
 
@@ -56,7 +62,7 @@ class ParityBasis(nn.Module):
 
 
 def joint_parity(skeleton: Skeleton) -> tuple[Float[Tensor, "symmetric joints"], Float[Tensor, "antisymmetric joints"]]:
-    """Orthonormal combinations of joints: the same on the mirror image, and negated there."""
+    """Orthonormal combinations of joints: symmetric ones, which mirroring keeps, and antisymmetric ones."""
     eye = torch.eye(len(skeleton), device="cpu")  # a constant, also while a module is built on the meta device
     symmetric, antisymmetric = [], []
     for joint, other in enumerate(skeleton.mirrored):
@@ -71,7 +77,7 @@ def joint_parity(skeleton: Skeleton) -> tuple[Float[Tensor, "symmetric joints"],
 def centred_parity(
     skeleton: Skeleton,
 ) -> tuple[Float[Tensor, "symmetric joints"], Float[Tensor, "antisymmetric joints"]]:
-    """As `joint_parity`, of what is left when the joints' mean is taken away: one symmetric combination less."""
+    """As `joint_parity`, orthogonal to the joints' mean: one symmetric combination less."""
     symmetric, antisymmetric = joint_parity(skeleton)
     mean = torch.full((len(skeleton), 1), len(skeleton) ** -0.5, device="cpu")
     # A Householder reflection takes the mean to the first axis of the symmetric space; the other axes are the rest.
@@ -83,9 +89,10 @@ def centred_parity(
 
 
 def split_square(symmetric: Float[Tensor, "batch dim s"], antisymmetric: Float[Tensor, "batch dim a"]) -> Parts:
-    """The entries of qᵀ q, a column of q for each combination of joints: those of like parity are even, others odd.
+    """The entries of qᵀ q, split by parity; q has a column for each combination of joints.
 
-    Each counts as in `upper_triangle`, so an inner product of two such vectors is that of the matrices.
+    Entries of two combinations of one parity are even, others odd. They are weighted as in `upper_triangle`, so an
+    inner product of two such vectors is that of the matrices.
     """
     even = [upper_triangle(part.mT @ part) for part in (symmetric, antisymmetric)]
     return torch.cat(even, dim=-1), 2**0.5 * (symmetric.mT @ antisymmetric).flatten(1)
@@ -94,15 +101,14 @@ def split_square(symmetric: Float[Tensor, "batch dim s"], antisymmetric: Float[T
 class MirrorMLP(nn.Module):
     """A residual network of even and odd features; mirroring the input mirrors the output.
 
-    A layer maps even to even and odd to odd. Its nonlinearity acts on the sum and the difference of the two, which a
-    mirror exchanges: relu(e + o) and relu(e - o). Rows are scaled to unit RMS over both parts before each block, never
-    by statistics of a batch.
+    The nonlinearity acts on the sum and the difference of both parts, which mirroring exchanges: relu(e + o) and
+    relu(e - o). Each row is scaled to unit RMS over both parts before each block; there are no batch statistics.
     """
 
     def __init__(self, inputs: tuple[int, int], outputs: tuple[int, int], *, width: int, blocks: int) -> None:
         super().__init__()
         half = width // 2
-        self.precision = torch.float32  # of the blocks' matrix products while training; else they are float32
+        self.precision = torch.float32  # of matrix products in blocks during training; float32 otherwise
         self.input = _Layer(inputs, (half, half))
         self.blocks = nn.ModuleList(_Block(half) for _ in range(blocks))
         self.output = _Layer((half, half), outputs)
@@ -110,7 +116,7 @@ class MirrorMLP(nn.Module):
     def forward(self, even: Float[Tensor, "batch e"], odd: Float[Tensor, "batch o"]) -> Parts:
         """Map each row by itself."""
         x = _rectify(*self.input(even, odd))
-        # Not the first and last layers: what tells poses apart is in the last digits of both ends.
+        # Not the first and last layer, where small differences between poses need all digits.
         reduced = self.training and self.precision != torch.float32
         with torch.autocast(even.device.type, self.precision, enabled=reduced):
             for block in self.blocks:
@@ -120,7 +126,7 @@ class MirrorMLP(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Even to even and odd to odd; a constant is even, so only that part has a bias."""
+    """Even to even and odd to odd. A constant is even, so only the even part has a bias."""
 
     def __init__(self, inputs: tuple[int, int], outputs: tuple[int, int]) -> None:
         super().__init__()
@@ -145,7 +151,7 @@ class _Block(nn.Module):
 
 
 def _rectify(even: Float[Tensor, "batch half"], odd: Float[Tensor, "batch half"]) -> Parts:
-    one, other = (even + odd).relu_(), (even - odd).relu_()  # in place: the sums are nobody else's
+    one, other = (even + odd).relu_(), (even - odd).relu_()  # in place: the sums are temporary
     return one + other, one - other
 
 

@@ -1,4 +1,4 @@
-"""What every learned network is, and the residual one of Martinez et al. 2017 (torch)."""
+"""The base class of networks, and the residual network of Martinez et al. 2017 (torch)."""
 
 __all__ = ["Network", "ResidualBlock", "ResidualMLP", "check_sizes", "initialize"]
 
@@ -13,14 +13,14 @@ from vipe.errors import VipeError
 N = TypeVar("N", bound="Network")
 
 _OUTPUT_GAIN = 0.1
-# A configuration may come from anybody's file: beyond these it asks for memory, not for a network.
+# Largest sizes: a configuration from an unknown file must not exhaust memory.
 _MOST = {"dim": 4096, "width": 65536, "blocks": 64, "decoder_width": 65536, "decoder_blocks": 64, "samples": 1024}
 
 
 class Network(nn.Module):
-    """A network that its configuration rebuilds, as it is trained and saved."""
+    """A network that is built from its configuration; what is trained and saved."""
 
-    kind: ClassVar[str]  # what its folder is called by
+    kind: ClassVar[str]  # in the config.json of its folder
     config_type: ClassVar[type]  # a dataclass with `dim`, the length D of an embedding
 
     def __init__(self, config: Any) -> None:
@@ -29,14 +29,14 @@ class Network(nn.Module):
 
     @classmethod
     def untrained(cls: type[N], config: Any, seed: int) -> N:
-        """The network with initial weights that depend on the seed alone; the global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):  # constructors of torch draw weights that are then drawn again
+        """The network with initial weights drawn from the seed; the global generator is not changed."""
+        with torch.random.fork_rng(devices=[]):  # torch's constructors draw weights, which are drawn again below
             network = cls(config)
         network.draw_weights(torch.Generator().manual_seed(seed))
         return network
 
     def draw_weights(self, generator: torch.Generator) -> None:
-        """Give it its initial weights."""
+        """Draw the initial weights."""
         initialize(self, generator)
 
 
@@ -48,7 +48,7 @@ class ResidualBlock(nn.Module):
         self.layers = nn.Sequential(*_layer(width, width, dropout), *_layer(width, width, dropout))
 
     def forward(self, x: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
-        """Add what the two layers make of x to x."""
+        """Add the output of the two layers to x."""
         return x + self.layers(x)  # type: ignore[no-any-return]
 
 
@@ -73,7 +73,11 @@ class ResidualMLP(nn.Module):
 
 
 def check_sizes(what: str, config: object) -> None:
-    """Refuse sizes and a dropout that no network should have.
+    """Refuse sizes and dropout out of range.
+
+    Args:
+        what: Name of the network, for the message.
+        config: Its configuration.
 
     Raises:
         VipeError: If a number is out of its range; names it.
@@ -89,9 +93,9 @@ def check_sizes(what: str, config: object) -> None:
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
     """Draw all Linear weights as He et al. 2015 (sec. 2.2) for ReLU, from `generator`; biases are zero.
 
-    The last layer of each ResidualMLP is drawn a tenth as large. Otherwise a VAE begins with posteriors some hundred
-    times as wide as the prior, and its decoder first learns to ignore them: with 1,500 steps the poses decoded from
-    held-out views were 0.25 torso off instead of 0.16.
+    The last layer of each ResidualMLP is drawn a tenth as large. Otherwise a VAE starts with posteriors about a hundred
+    times as wide as the prior, and its decoder first learns to ignore them: after 1,500 steps, poses decoded from
+    validation views had an error of 0.25 torso lengths instead of 0.16.
     """
     for part in module.modules():
         if isinstance(part, nn.Linear):

@@ -1,1 +1,1 @@
-"""What every training shares: steps, checkpoints, going on after an interrupt, checked poses, simulated views."""
+"""What all trainings share: steps, checkpoints, resuming, checked poses, simulated views, augmentation, losses."""

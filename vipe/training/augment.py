@@ -1,4 +1,4 @@
-"""Poses nobody performed, made of recorded ones: limbs exchanged, bones bent, bodies leaned and built anew (torch)."""
+"""Pose augmentation: limbs exchanged, bones bent, bodies leaned, bone lengths drawn anew (torch)."""
 
 __all__ = ["AugmentConfig", "PosePool", "draw_poses"]
 
@@ -12,11 +12,9 @@ from vipe.errors import VipeError
 from vipe.geometry.bones import bone_vectors, from_bone_vectors
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 from vipe.geometry.rotations import axis_angle, random_rotation
-from vipe.skeletons import load
+from vipe.skeletons.working import BONES, CHILDREN, H36M17
 
-_BODY = load("h36m17")
-_BONES = [_BODY.joints[child] for _, child in _BODY.bones]
-_MIRRORED = [_BONES.index(_BODY.joints[_BODY.mirrored[child]]) for _, child in _BODY.bones]
+_MIRRORED = [CHILDREN.index(H36M17.mirrored[child]) for child in CHILDREN]
 _ONE_SIDE = [min(bone, other) for bone, other in enumerate(_MIRRORED)]  # left and right bones are equally long
 _LIMBS = (
     ("right_knee", "right_ankle"),
@@ -25,21 +23,21 @@ _LIMBS = (
     ("right_shoulder", "right_elbow", "right_wrist"),
 )
 _UPPER = [
-    name not in ("right_hip", "left_hip", "right_knee", "left_knee", "right_ankle", "left_ankle") for name in _BONES
+    name not in ("right_hip", "left_hip", "right_knee", "left_knee", "right_ankle", "left_ankle") for name in BONES
 ]
 _BEND = [
     0.0 if name.endswith("hip") else 1.0 if name.endswith(("knee", "ankle", "elbow", "wrist")) else 0.5
-    for name in _BONES
+    for name in BONES
 ]
-# How much people, and the skeletons of capture systems even more, differ in a bone's length, against the others.
+# Spread of each bone's length relative to a limb's: between people, and between skeletons of capture systems.
 _BUILD = [
-    2.0 if name.endswith(("hip", "shoulder")) or name in ("nose", "head", "spine", "thorax") else 1.0 for name in _BONES
+    2.0 if name.endswith(("hip", "shoulder")) or name in ("nose", "head", "spine", "thorax") else 1.0 for name in BONES
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How far from the recorded poses the drawn ones go; angles in radians.
+    """How far augmented poses depart from the recorded ones; angles in radians.
 
     Raises:
         VipeError: If a share is not from 0 to 1, or a number is negative.
@@ -47,16 +45,16 @@ class AugmentConfig:
 
     exchange: float = 0.5  # share of poses that take limbs of another pose
     limb: float = 0.5  # of those, each limb
-    bend: float = 0.5  # a pose's spread of bends is drawn from 0 to this; trunk and head bend half as far as limbs
-    lean: float = 0.3  # spread of a turn of all above the pelvis
-    tilt: float = 0.15  # spread of a turn of the whole body from upright
-    lying: float = 0.05  # share of bodies that are turned anyhow instead
+    bend: float = 0.5  # most spread of the bends of a pose, drawn from 0; trunk and head bend half as far as limbs
+    lean: float = 0.3  # spread of a rotation of all above the pelvis
+    tilt: float = 0.15  # spread of a rotation of the whole body away from upright
+    lying: float = 0.05  # share of bodies with a uniformly random rotation instead
     build: float = 0.08  # spread of log bone lengths; twice that for hips, shoulders, trunk and head
     own: float = 0.5  # share of bodies that start from the recorded person's bones, not the reference body's
     torso: tuple[float, float] = (0.42, 0.58)  # metres, of the others
-    family: int = 4  # poses of a family differ by small bends: near enough to be taken for each other
-    familiar: float = 0.5  # share of a batch that comes in families
-    apart: float = 0.2  # the spread of bends within a family is drawn from 0 to this
+    family: int = 4  # poses in a family, which differ by small bends: hard negatives of each other
+    familiar: float = 0.5  # share of a batch made up of families
+    apart: float = 0.2  # most spread of the bends within a family, drawn from 0
 
     def __post_init__(self) -> None:
         for name in ("exchange", "limb", "lying", "own", "familiar"):
@@ -73,7 +71,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class PosePool:
-    """Recorded poses taken apart: directions of bones, the person's own bone lengths, and which way they faced."""
+    """Recorded poses as bone directions, bone lengths of the person, and the rotation of the body."""
 
     directions: Float[Tensor, "N 16 3"]  # canonical space, unit
     rotation: Float[Tensor, "N 3 3"]  # canonical from world
@@ -81,33 +79,33 @@ class PosePool:
 
     @classmethod
     def of(cls, recorded: Float[Tensor, "N 17 3"]) -> "PosePool":
-        """Take poses apart: metres, world space, z up."""
+        """Decompose poses: metres, world space, z up."""
         canonical = canonicalize(recorded)
-        vectors = bone_vectors(canonical.poses, _BODY.parents)
+        vectors = bone_vectors(canonical.poses, H36M17.parents)
         return cls(_unit(vectors), canonical.rotation, canonical.lengths)
 
     def __len__(self) -> int:
         return len(self.directions)
 
     def canonical(self, rows: Int[Tensor, " batch"]) -> Float[Tensor, "batch 17 3"]:
-        """Some of the poses, in canonical form."""
+        """The poses of some rows, in canonical form."""
         return _posed(self.directions[rows], self.directions.new_tensor(REFERENCE_LENGTHS).expand(len(rows), -1))
 
 
 def draw_poses(
     pool: PosePool, rows: Int[Tensor, " batch"], config: AugmentConfig, generator: torch.Generator
 ) -> tuple[Float[Tensor, "batch 17 3"], Float[Tensor, "batch 17 3"]]:
-    """Make one new pose of each row.
+    """Draw one augmented pose for each row.
 
     Args:
         pool: Recorded poses.
-        rows: Of the pool. Those of one family become the first's.
+        rows: Of the pool. All poses of a family are drawn from the row of its first.
         config: How far to go.
         generator: Every draw, on the pool's device.
 
     Returns:
-        The poses as a camera meets them: metres, world space, pelvis at the origin, on bodies of all builds; and the
-        same poses in canonical form, which knows nothing of the build.
+        The poses as a camera sees them: metres, world space, pelvis at the origin, bone lengths of different people.
+        And the same poses in canonical form, which does not depend on bone lengths.
     """
     batch = len(rows)
     draw = _Draws(pool.directions, generator)
@@ -124,7 +122,7 @@ def draw_poses(
     directions = _bent(directions, apart, draw)
 
     canonical = canonicalize(_posed(directions, directions.new_tensor(REFERENCE_LENGTHS).expand(batch, -1)))
-    # The person of the recording stood somehow; the new pose is put on the same pelvis.
+    # The augmented pose takes the rotation of the recorded body.
     world = directions @ pool.rotation[rows]
     anyhow = random_rotation(batch, generator=generator, dtype=directions.dtype)
     lying = draw.uniform(batch, 1, 1) < config.lying
@@ -133,7 +131,7 @@ def draw_poses(
 
 
 class _Draws:
-    """Random numbers like a tensor, all from one generator."""
+    """Random numbers of a tensor's dtype and device, all from one generator."""
 
     def __init__(self, like: Tensor, generator: torch.Generator) -> None:
         self.generator, self.dtype, self.device = generator, like.dtype, like.device
@@ -151,7 +149,7 @@ class _Draws:
 def _exchange(
     pool: PosePool, directions: Float[Tensor, "batch 16 3"], config: AugmentConfig, draw: _Draws
 ) -> Float[Tensor, "batch 16 3"]:
-    """Take limbs of another pose, or of its mirror image."""
+    """Exchange limbs with those of another pose, or of its mirror image."""
     batch = len(directions)
     other = torch.randint(len(pool), (batch,), generator=draw.generator, device=draw.device)
     partner = pool.directions[other]
@@ -167,20 +165,20 @@ def _exchange(
 
 
 def _limbs(like: Tensor) -> Float[Tensor, "limbs 48"]:
-    table = [[float(bone in limb) for bone in _BONES for _ in range(3)] for limb in _LIMBS]
+    table = [[float(bone in limb) for bone in BONES for _ in range(3)] for limb in _LIMBS]
     return like.new_tensor(table)
 
 
 def _bent(
     directions: Float[Tensor, "batch 16 3"], spread: Float[Tensor, "batch 1 1"], draw: _Draws
 ) -> Float[Tensor, "batch 16 3"]:
-    """Each bone moved by noise across it; for small spreads that is a bend of about so many radians."""
+    """Add noise to each bone's direction; a small spread is about the angle of the bend, in radians."""
     weight = directions.new_tensor(_BEND)[:, None]
     return _unit(directions + spread * weight * draw.normal(*directions.shape))
 
 
 def _families(batch: int, config: AugmentConfig, device: torch.device) -> Int[Tensor, " batch"]:
-    """The first of each row's family."""
+    """Index of the first row of each row's family."""
     row = torch.arange(batch, device=device)
     alone = batch - int(config.familiar * batch) // config.family * config.family
     return torch.where(row < alone, row, alone + (row - alone) // config.family * config.family)
@@ -191,12 +189,12 @@ def _build(own: Float[Tensor, "batch 16"], config: AugmentConfig, draw: _Draws) 
     low, high = config.torso
     reference = own.new_tensor(REFERENCE_LENGTHS) * (low + (high - low) * draw.uniform(batch, 1))
     start = torch.where(draw.uniform(batch, 1) < config.own, own, reference)
-    factor = config.build * own.new_tensor(_BUILD) * draw.normal(batch, len(_BONES))[:, _ONE_SIDE]
+    factor = config.build * own.new_tensor(_BUILD) * draw.normal(batch, len(BONES))[:, _ONE_SIDE]
     return start * factor.clamp(-0.7, 0.7).exp()
 
 
 def _posed(directions: Float[Tensor, "batch 16 3"], lengths: Float[Tensor, "batch 16"]) -> Float[Tensor, "batch 17 3"]:
-    return from_bone_vectors(directions * lengths[..., None], _BODY.parents)
+    return from_bone_vectors(directions * lengths[..., None], H36M17.parents)
 
 
 def _unit(vectors: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:

@@ -1,7 +1,7 @@
-"""The folder of a training that is under way: where it stands, so that an interrupted one goes on (torch).
+"""Checkpoints: weights, optimizer state and history of a training, written to its folder as it runs (torch).
 
-`state.json` names the newest `checkpoint-*.safetensors` and is renamed into place after it, so the two always belong
-together, whenever the process ends. `history.jsonl` has a line of losses for every so many steps.
+`state.json` names the newest `checkpoint-*.safetensors` and is written after it. So the two belong together, whenever
+the process ends. `history.jsonl` has a line of losses every few steps.
 """
 
 __all__ = ["Checkpoint", "CheckpointFolder", "refuse_other_origin", "restore_state", "state_tensors"]
@@ -23,13 +23,13 @@ from vipe.atomic_write import atomic_write, check_writable
 from vipe.errors import ReadError, VipeError
 
 _FORMAT = 1
-# As they are called, and as `atomic_write` calls them while they are written.
+# Names of a training's files, and the names that `atomic_write` gives them while they are written.
 _OURS = re.compile(r"(\.?)(checkpoint-\d+-\d+\.safetensors|history\.jsonl|state\.json)(?(1)(-[0-9a-f]{8})?)$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a training stands: `step` steps of stage `stage` are done."""
+    """The state of a training after `step` steps of stage `stage`."""
 
     stage: int
     step: int
@@ -38,7 +38,7 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """A folder that keeps the last checkpoint of one training, told from others by its `origin`.
+    """The folder of one training, which holds its last checkpoint; `origin` identifies the training.
 
     Raises:
         VipeError: If the folder holds something else, or cannot be written.
@@ -49,7 +49,7 @@ class CheckpointFolder:
         self.origin = origin
         if path.exists() and not path.is_dir():
             raise VipeError(f"{path}: is a file; a training needs a folder")
-        # What is ours is all replaced at the end; so nothing of anybody else's may lie here.
+        # The finished model replaces the folder, so it may hold no file of anybody else.
         others = [] if not path.is_dir() else [entry.name for entry in path.iterdir() if not _OURS.match(entry.name)]
         if others:
             raise VipeError(
@@ -58,11 +58,11 @@ class CheckpointFolder:
         _refuse_unwritable(path)
 
     def read(self) -> Checkpoint | None:
-        """The last checkpoint, or None if there is none yet.
+        """The last checkpoint, or None if none was written.
 
         Raises:
             ReadError: If its files are broken.
-            VipeError: If it is of a training with other settings or data; names what differs.
+            VipeError: If its training has other settings or data; names the differences.
         """
         if not self._state_file.is_file():
             return None
@@ -87,7 +87,7 @@ class CheckpointFolder:
             ) from error
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Keep this checkpoint in place of the one before.
+        """Replace the checkpoint before by this one.
 
         Raises:
             VipeError: If the folder cannot be written.
@@ -123,7 +123,7 @@ class CheckpointFolder:
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Weights and the optimizer's moments under plain names, as safetensors keeps them (no pickle)."""
+    """Weights and the optimizer's moments by name, for safetensors (no pickle)."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
@@ -131,7 +131,7 @@ def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
 
 
 def restore_state(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put back what `state_tensors` took."""
+    """Load the tensors of `state_tensors` into model and optimizer."""
     weights: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -146,10 +146,15 @@ def restore_state(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: to
 
 
 def refuse_other_origin(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse to go on with, or to reuse, what was trained from other settings or data.
+    """Refuse to continue, or to load, a training of other settings or data.
+
+    Args:
+        path: Its folder, for the message.
+        found: Origin of the training in the folder.
+        wanted: Origin of the call.
 
     Raises:
-        VipeError: If the two differ; names what, with both values.
+        VipeError: If the two differ; names the settings that do, with both values.
     """
     found, wanted = _flat(found), _flat(wanted)
     differing = [key for key in sorted(found.keys() | wanted.keys()) if found.get(key) != wanted.get(key)]
@@ -159,7 +164,7 @@ def refuse_other_origin(path: Path, found: Mapping[str, Any], wanted: Mapping[st
 
 
 def _refuse_unwritable(path: Path) -> None:
-    """Checkpoints are written into the folder; what is trained is written beside it and takes its place."""
+    """Check the folder, for checkpoints, and the place beside it, where the model is written before it is renamed."""
     try:
         check_writable(path, folder=True)
         if path.is_dir():
@@ -171,7 +176,7 @@ def _refuse_unwritable(path: Path) -> None:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted names, values as JSON has them, so that what was saved equals what is asked for."""
+    """Nested settings as dotted names, with the values that JSON gives back (lists for tuples)."""
     flat: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(item, Mapping):

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from vipe.errors import ReadError, VipeError
 from vipe.training.checkpoint import Checkpoint, CheckpointFolder, restore_state, state_tensors
 
-_KEPT_EVERY = 60.0  # seconds: a checkpoint is written at the next record, if there was none for so long
+_CHECKPOINT_EVERY = 60.0  # seconds: after these, the next line of the history comes with a checkpoint
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
-"""Told of (stage, steps done, steps of the stage, latest metrics) every few steps."""
+"""Called every few steps with (stage, steps done, steps of the stage, latest metrics)."""
 
 History = list[Mapping[str, Any]]
-"""A line every few steps: stage, step, losses, and what validation found."""
+"""A line every few steps: stage, step, mean losses since the line before, and validation figures."""
 
 
 class Schedule:
-    """What the steps of every training need to be told: its configuration is a dataclass with these fields."""
+    """The settings that every training has: its configuration is a dataclass with these fields."""
 
     batch: int  # poses a step
     learning_rate: float  # its largest value
@@ -34,7 +34,7 @@ class Schedule:
     record_every: int  # steps from one line of the history to the next
     validate_every: int  # steps from one validation, and checkpoint, to the next
     validation_rows: int  # evenly spaced among the validation poses, at most
-    precision: Literal["float32", "bfloat16"]  # of matrix products; CPUs that lack bfloat16 emulate it, slowly
+    precision: Literal["float32", "bfloat16"]  # of matrix products; a CPU without bfloat16 emulates it, slowly
 
     def check(self, *, steps: Sequence[str], least: int, holds: str) -> None:
         """Refuse settings that no training can run with.
@@ -42,7 +42,7 @@ class Schedule:
         Args:
             steps: Names of the settings that count steps.
             least: Poses that a batch needs.
-            holds: What it needs them for.
+            holds: What these poses make up; for the message.
 
         Raises:
             VipeError: If one is out of its range; names it.
@@ -61,12 +61,12 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a training with an optimizer of its own; what is not trained in it stays as it is."""
+    """A part of a training with an optimizer of its own; all other weights stay as they are."""
 
     name: str
     steps: int
     trained: tuple[nn.Module, ...]
-    losses: Callable[[torch.Generator], dict[str, Tensor]]  # of one batch; "loss" is what is made small
+    losses: Callable[[torch.Generator], dict[str, Tensor]]  # of one batch; "loss" is minimized
     validate: Callable[[], dict[str, float]]  # called without gradients, with the model in evaluation mode
 
 
@@ -79,7 +79,7 @@ def run_stages(
     folder: CheckpointFolder,
     progress: Progress | None,
 ) -> History:
-    """Run what is left of all stages, from the last checkpoint of the folder on; the history of all of it.
+    """Run the steps that are left after the folder's last checkpoint, and return the history of all steps.
 
     Every step draws from generators seeded by (seed, number of the stage, step).
 
@@ -93,7 +93,7 @@ def run_stages(
     for number, stage in enumerate(stages):
         if checkpoint is not None and checkpoint.stage > number:
             continue
-        model.eval().requires_grad_(False)  # what is not trained stays so: no dropout, no new statistics
+        model.eval().requires_grad_(False)  # untrained parts: no dropout, no new statistics
         for module in stage.trained:
             module.requires_grad_(True)
         optimizer = torch.optim.AdamW(
@@ -112,14 +112,14 @@ def run_stages(
             done = checkpoint.step
         loop = _Loop(model, stage, number, schedule, seed, device, folder, progress, optimizer)
         devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):  # dropout takes no generator: it has the global one, lent
+        with torch.random.fork_rng(devices=devices):  # dropout takes no generator, only the global one
             loop.run(done, history)
     return history
 
 
 @dataclass
 class _Loop:
-    """One stage under way."""
+    """The loop over the steps of one stage."""
 
     model: nn.Module
     stage: Stage
@@ -132,7 +132,7 @@ class _Loop:
     optimizer: torch.optim.Optimizer
 
     def run(self, done: int, history: History) -> None:
-        """The steps after those that are done; `history` grows."""
+        """Run the steps after the first `done`, and append to `history`."""
         stage, schedule = self.stage, self.schedule
         generator = torch.Generator(self.device)
         sums: dict[str, Tensor] = {}
@@ -158,19 +158,19 @@ class _Loop:
             history.append({"stage": stage.name, "step": step, **metrics})
             if self.progress is not None:
                 self.progress(stage.name, step, stage.steps, metrics)
-            if check or time.monotonic() - written > _KEPT_EVERY:
+            if check or time.monotonic() - written > _CHECKPOINT_EVERY:
                 tensors = state_tensors(self.model, self.optimizer)
                 self.folder.write(Checkpoint(stage=self.number, step=step, tensors=tensors, history=tuple(history)))
                 written = time.monotonic()
 
     def _step(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Move the weights by the losses of one batch, and return these; steps count from 1."""
+        """Change the weights by the gradient of one batch, and return its losses; steps count from 1."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate * _rate(step - 1, self.stage.steps, self.schedule.warmup)
-        # One seed for the batch and one for dropout, of this step alone: resumed, it draws what it would have drawn.
+        # Two seeds a step, for the batch and for dropout: a resumed training draws what an uninterrupted one draws.
         draws, dropout = np.random.SeedSequence((self.seed, self.number, step - 1)).generate_state(2, np.uint64)
         generator.manual_seed(int(draws >> np.uint64(1)))
-        self._lend_dropout(int(dropout >> np.uint64(1)))
+        self._seed_dropout(int(dropout >> np.uint64(1)))
         losses = self.stage.losses(generator)
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
@@ -181,8 +181,8 @@ class _Loop:
         for module in self.stage.trained:
             module.train()
 
-    def _lend_dropout(self, seed: int) -> None:
-        """Seed the global generator of the one device that dropout runs on; the caller has put it aside."""
+    def _seed_dropout(self, seed: int) -> None:
+        """Seed the global generator of the device that dropout runs on; `run_stages` restores it."""
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
         else:

@@ -1,6 +1,6 @@
-"""Poses as a training takes them: checked, told from other poses, some held out (numpy in, torch out)."""
+"""Poses that enter a training: checked, thinned for validation, identified by a digest (numpy in, torch out)."""
 
-__all__ = ["digest", "held_out", "checked_poses"]
+__all__ = ["checked_poses", "digest", "validation_poses"]
 
 import hashlib
 
@@ -17,7 +17,12 @@ _TORSO = (0.05, 5.0)  # metres; outside, the poses are in another unit, and came
 
 
 def checked_poses(what: str, poses: Float[Array, "N 17 3"], device: str) -> Float32[Tensor, "N 17 3"]:
-    """Poses as a training takes them.
+    """Check poses and put them on a device, as float32.
+
+    Args:
+        what: What errors call them.
+        poses: Metres, world space.
+        device: As torch names it.
 
     Raises:
         ShapeError: If they are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
@@ -39,13 +44,13 @@ def checked_poses(what: str, poses: Float[Array, "N 17 3"], device: str) -> Floa
     return tensor
 
 
-def held_out(validation: Float[Array, "M 17 3"], most: int, device: str) -> Float32[Tensor, "rows 17 3"]:
-    """At most so many of the validation poses, evenly spaced; raises as `checked_poses`."""
-    poses = checked_poses("validation poses", validation, device)
-    return poses[torch.linspace(0, len(poses) - 1, min(len(poses), most)).round().long()]
+def validation_poses(poses: Float[Array, "M 17 3"], most: int, device: str) -> Float32[Tensor, "rows 17 3"]:
+    """Check the poses to validate on, and take at most `most` of them, evenly spaced; raises as `checked_poses`."""
+    checked = checked_poses("validation poses", poses, device)
+    return checked[torch.linspace(0, len(checked) - 1, min(len(checked), most)).round().long()]
 
 
 def digest(poses: Float[Array, "N 17 3"]) -> str:
-    """16 hex digits that tell data from other data."""
+    """First 16 hex digits of the SHA-256 of shape and float32 coordinates."""
     data = f"{poses.shape}".encode() + np.ascontiguousarray(poses, np.float32).tobytes()
     return hashlib.sha256(data).hexdigest()[:16]

@@ -1,11 +1,22 @@
-"""A training that can be called again: it goes on where it was interrupted, or loads what it made."""
+"""A training that can be interrupted: called again, it continues at its last checkpoint, or loads the finished model.
 
-__all__ = ["Run", "Trainable", "train_or_resume"]
+`ResumableTraining.train` is the one call of every training. It finds its folder in one of three states:
+
+1. finished (there is a `config.json`): load the model;
+2. interrupted (there is a checkpoint): restore weights and optimizer, and run the steps that are left;
+3. new: run all steps.
+
+In the first two the folder's origin (settings, seed, digests of the data) must equal that of the call.
+"""
+
+__all__ = ["ResumableTraining", "TrainedModel"]
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar
 
 from jaxtyping import Float, Float32
 from torch import Tensor
@@ -16,92 +27,143 @@ from vipe.networks.residual import Network
 from vipe.pretrained import check_device
 from vipe.training.checkpoint import CheckpointFolder, refuse_other_origin
 from vipe.training.loop import History, Progress, Schedule, Stage, run_stages
-from vipe.training.poses import checked_poses, digest, held_out
+from vipe.training.poses import checked_poses, digest, validation_poses
 
-T = TypeVar("T", bound="Trainable")
+Model = TypeVar("Model", bound="TrainedModel")
+NetworkConfig = TypeVar("NetworkConfig")
+Config = TypeVar("Config", bound=Schedule)
 
 
-class Trainable(Protocol):
-    """What a training makes: trained networks with a card and an origin, kept as a folder."""
+class TrainedModel(Protocol):
+    """The result of a training: a trained network with a card and an origin, saved as a folder."""
 
     origin: dict[str, Any]
 
     def __init__(self, model: Any, *, card: str = "", origin: Mapping[str, Any] | None = None) -> None: ...
 
     @classmethod
-    def from_pretrained(cls: type[T], source: str | Path, *, device: str = "cpu") -> T:
+    def from_pretrained(cls: type[Model], source: str | Path, *, device: str = "cpu") -> Model:
         """Load it from its folder."""
 
     def save(self, path: str | Path, *, files: Mapping[str, str] | None = None, replace: bool = False) -> None:
         """Write its folder, with more text files by name."""
 
 
-@runtime_checkable
-class Run(Protocol):
-    """One training: its data and its networks."""
+class ResumableTraining(ABC, Generic[Model, NetworkConfig, Config]):
+    """One training of one method: its data, its network, and the stages in which it is trained.
+
+    A method is a subclass: it names its types, and defines `stages` and `card`. Its public function is
+    `train_method = MethodTraining.train`.
+    """
+
+    model_type: type[Model]
+    network_type: type[Network]
+    config_type: type[Config]
+
+    def __init__(
+        self,
+        network: NetworkConfig,
+        config: Config,
+        *,
+        seed: int,
+        data: str,
+        poses: Float32[Tensor, "N 17 3"],
+        validation: Float32[Tensor, "M 17 3"],
+    ) -> None:
+        self.config, self.seed, self.data = config, seed, data
+        self.poses, self.validation, self.device = poses, validation, poses.device
+        self.model = self.network_type.untrained(network, seed).to(self.device)
+        self.prepare()
+
+    @classmethod
+    def train(
+        cls,
+        poses: Float[Array, "N 17 3"],
+        validation: Float[Array, "M 17 3"],
+        folder: str | Path,
+        *,
+        network: NetworkConfig | None = None,
+        config: Config | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        progress: Progress | None = None,
+        data: str = "",
+    ) -> Model:
+        """Train a model and leave it in `folder`, as `from_pretrained` reads it, with its `history.jsonl`.
+
+        Interrupted, and called again with the same arguments, it continues at the last checkpoint and ends with the
+        weights of an uninterrupted training. Finished, it only loads. Each step draws from generators seeded by
+        (seed, stage, step), so on one machine, with one number of threads, the same seed gives the same weights.
+
+        Args:
+            poses: Joint positions to train on: metres, world space, z up, own proportions.
+            validation: Likewise, of other clips. They influence no weight; their figures go into the history.
+            folder: For the checkpoints, and then for the model. Made if it does not exist.
+            network: Sizes of the network; the method's defaults if not given.
+            config: Losses and schedule; the method's defaults if not given.
+            seed: Determines initial weights, batches, views and dropout.
+            device: Where to train, as torch names it.
+            progress: Called every `config.record_every` steps.
+            data: Name of the data, for the model card.
+
+        Raises:
+            ShapeError: If poses are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
+            VipeError: If the device cannot be used, the seed is negative, a loss is not finite, or the folder cannot
+                be written, holds something else, or holds a training of another origin.
+        """
+        sizes: Any = network or cls.network_type.config_type()
+        config = config or cls.config_type()
+        check_device(device)
+        if seed < 0:
+            raise VipeError(f"training: seed must not be negative, got {seed}")
+        folder = Path(folder)
+        # Saved with checkpoints and model, and compared when they are met again: its keys are a file format.
+        origin = {
+            "network": asdict(sizes),
+            "training": cls.settings(config),
+            "seed": seed,
+            "poses": digest(poses),
+            "validation": digest(validation),
+        }
+        if (folder / "config.json").is_file():
+            finished = cls.model_type.from_pretrained(folder, device=device)
+            refuse_other_origin(folder, finished.origin, origin)
+            return finished
+        checkpoints = CheckpointFolder(folder, origin)
+        training = cls(
+            sizes,
+            config,
+            seed=seed,
+            data=data,
+            poses=checked_poses("poses", poses, device),
+            validation=validation_poses(validation, config.validation_rows, device),
+        )
+        history = run_stages(training.model, training.stages, config, seed=seed, folder=checkpoints, progress=progress)
+        training.finalize()
+        model = cls.model_type(training.model, card=training.card(history), origin=origin)
+        lines = "".join(json.dumps(line) + "\n" for line in history)
+        model.save(folder, files={"history.jsonl": lines}, replace=True)
+        return model
+
+    @classmethod
+    def settings(cls, config: Config) -> dict[str, Any]:
+        """The settings of the training as the origin holds them: JSON values."""
+        fields: Any = config
+        return asdict(fields)
+
+    def prepare(self) -> None:
+        """Compute what all steps share; called once, before the first step. Nothing by default."""
+        return
 
     @property
-    def model(self) -> Network:
-        """The networks, on the device of the data."""
-
-    @property
+    @abstractmethod
     def stages(self) -> Sequence[Stage]:
         """What is trained, in order."""
 
-    def finish(self, history: History) -> str:
-        """What is left to do after the last step; the model card."""
+    def finalize(self) -> None:
+        """Change the trained network once more, after the last step. Nothing by default."""
+        return
 
-
-def train_or_resume(
-    kind: type[T],
-    begin: Callable[[Float32[Tensor, "N 17 3"], Float32[Tensor, "M 17 3"]], Run],
-    poses: Float[Array, "N 17 3"],
-    validation: Float[Array, "M 17 3"],
-    folder: str | Path,
-    *,
-    network: Mapping[str, Any],
-    training: Mapping[str, Any],
-    schedule: Schedule,
-    seed: int,
-    device: str,
-    progress: Progress | None,
-) -> T:
-    """Run a training unless its folder is finished, and leave what it made there with its `history.jsonl`.
-
-    Args:
-        kind: What is made of the trained networks.
-        begin: Makes the training of the poses and of those that validate, which are on the device.
-        poses: As recorded, metres.
-        validation: Likewise.
-        folder: Of the checkpoints, and of what is made.
-        network: Settings of the networks, as JSON values. With `training`, the seed and hashes of the data they are the
-            origin, which decides how a training ends. It is saved with checkpoints and with what was made, and
-            compared when they are met again, so its keys stay.
-        training: Settings of the training, likewise.
-        schedule: What of them the steps need.
-        seed: Decides every draw.
-        device: Where to train, as torch names it.
-        progress: Called every few steps.
-
-    Raises:
-        ShapeError: If poses are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
-        VipeError: If the device is not there, the seed is negative, a loss is not finite, or the folder cannot be
-            written, holds something else, or a training of another origin.
-    """
-    check_device(device)
-    if seed < 0:
-        raise VipeError(f"training: seed must not be negative, got {seed}")
-    data = {"poses": digest(poses), "validation": digest(validation)}
-    origin = {"network": network, "training": training, "seed": seed, **data}
-    folder = Path(folder)
-    if (folder / "config.json").is_file():
-        made = kind.from_pretrained(folder, device=device)
-        refuse_other_origin(folder, made.origin, origin)
-        return made
-    checkpoints = CheckpointFolder(folder, origin)
-    run = begin(checked_poses("poses", poses, device), held_out(validation, schedule.validation_rows, device))
-    history = run_stages(run.model, run.stages, schedule, seed=seed, folder=checkpoints, progress=progress)
-    made = kind(run.model, card=run.finish(history), origin=origin)
-    lines = "".join(json.dumps(line) + "\n" for line in history)
-    made.save(folder, files={"history.jsonl": lines}, replace=True)
-    return made
+    @abstractmethod
+    def card(self, history: History) -> str:
+        """The model card: Markdown for readers."""

@@ -1,7 +1,7 @@
-"""People as random cameras see them: the keypoints that the 2D encoder learns from, a batch at a time (torch).
+"""Simulated training views: the keypoints of poses in random cameras, a batch at a time (torch).
 
-A simulation, on the device of the poses. The person is seen as recorded: own proportions, full perspective. The focal
-length is no setting because it cannot matter: the normalization of keypoints divides it away.
+Runs on the device of the poses, with full perspective and the proportions of the poses given. There is no focal length,
+since normalizing the keypoints divides it away.
 """
 
 __all__ = ["ViewConfig", "normalize", "random_views"]
@@ -16,36 +16,34 @@ from torch import Tensor
 from vipe.errors import VipeError
 from vipe.geometry.cameras import look_at, project
 from vipe.simulate import CameraRig, DetectorNoise
-from vipe.skeletons import load
-from vipe.skeletons.working import COCO13_IN_H36M17
+from vipe.skeletons.working import COCO13, COCO13_IN_H36M17
 
-_COCO13 = load("coco13")
-_SPREAD = DetectorNoise().multipliers[:, None].tolist()  # some joints are harder to find than others
+_SPREAD = DetectorNoise().multipliers[:, None].tolist()  # a detector is less exact at some joints
 _SOMETIMES_MISSING = [
-    i for i, joint in enumerate(_COCO13.joints) if joint.split("_")[-1] in ("nose", "elbow", "wrist", "knee", "ankle")
+    i for i, joint in enumerate(COCO13.joints) if joint.split("_")[-1] in ("nose", "elbow", "wrist", "knee", "ankle")
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """Which cameras see the training poses, and what the detector does to them.
+    """Cameras of the training views, and errors of their simulated detector.
 
-    Half of each batch is seen by the cameras of a rig, half by cameras from anywhere: the camera augmentation of
-    levy2024, sec. 4.4, whose ranges the paper does not state.
+    `random_share` of each batch is seen by random cameras, the rest by cameras of a rig: the camera augmentation of
+    levy2024, sec. 4.4. The paper augments half of each batch; it states no ranges.
 
     Raises:
         VipeError: If a range is empty or a number out of its range.
     """
 
     rig: str = "h36m"  # its cameras stand at chest height
-    random_share: float = 0.5  # of each batch: by a camera from any side instead of one of the rig
+    random_share: float = 0.5  # of each batch, seen by random cameras
     elevation: tuple[float, float] = (-0.4, 0.75)  # radians above the horizon, of random cameras
     roll: float = 0.15  # radians either way, of random cameras
     distance: tuple[float, float] = (2.0, 8.0)  # metres, of all cameras
-    aim: float = 0.3  # metres either way along each axis: the camera looks somewhere near the pelvis
-    noise: tuple[float, float] = (0.0, 0.05)  # RMS radii; a person's spread is drawn from this range
-    missing_share: float = 0.25  # of people lack joints: nose or limbs
-    missing_most: int = 3  # they lack one to this many
+    aim: float = 0.3  # metres either way along each axis, of the point that the camera looks at from the pelvis
+    noise: tuple[float, float] = (0.0, 0.05)  # RMS radii; each person's standard deviation is drawn from this range
+    missing_share: float = 0.25  # of people with missing joints: nose or limbs
+    missing_most: int = 3  # joints that such a person lacks, from 1
 
     def __post_init__(self) -> None:
         for name in ("elevation", "distance", "noise"):
@@ -69,15 +67,15 @@ class ViewConfig:
 def random_views(
     poses: Float[Tensor, "batch 17 3"], rig: Float[Tensor, "views 3"], config: ViewConfig, generator: torch.Generator
 ) -> tuple[Float[Tensor, "batch 13 2"], Bool[Tensor, "batch 13"]]:
-    """Normalized keypoints of each pose in a view of its own, and which of them are seen.
+    """Project each pose into one view: normalized keypoints, and which of them are seen.
 
-    The first `1 - random_share` of the batch is seen by cameras of the rig, the others from anywhere.
+    The first `1 - random_share` of the batch is seen by cameras of the rig, the rest by random cameras.
 
     Args:
-        poses: Metres, world space, z up, as recorded.
-        rig: Views to choose from: azimuth, elevation, roll, in radians.
+        poses: Metres, world space, z up.
+        rig: Its views, from which one is drawn: azimuth, elevation, roll, in radians.
         config: Ranges of all that is drawn.
-        generator: Every draw, on the device of the poses.
+        generator: For every draw, on the device of the poses.
     """
     batch, device = len(poses), poses.device
 
@@ -93,7 +91,7 @@ def random_views(
     R_cam_world, t_cam = look_at(azimuth, elevation, uniform(*config.distance, batch), roll, target)
     xy = project(poses[:, COCO13_IN_H36M17], R_cam_world, t_cam, poses.new_ones(()), poses.new_zeros(2))
 
-    seen = torch.ones(batch, len(_COCO13), dtype=torch.bool, device=device)
+    seen = torch.ones(batch, len(COCO13), dtype=torch.bool, device=device)
     spread = uniform(*config.noise, batch, 1, 1)
     noise = torch.randn(xy.shape, generator=generator, dtype=poses.dtype, device=device)
     xy = normalize(xy, seen) + spread * noise * poses.new_tensor(_SPREAD)

@@ -1,12 +1,15 @@
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probability
-from vipe.embed.prvipe.training import PrVIPETrainingConfig, mine_negatives, train_prvipe
+from vipe.embed.prvipe import training
+from vipe.embed.prvipe.losses import Weights, match_probability, mine_negatives, prior, prvipe_losses, triplet_ratio
+from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork
+from vipe.embed.prvipe.training import PrVIPETraining, PrVIPETrainingConfig, train_prvipe
 from vipe.errors import VipeError
 from vipe.evaluate.baselines.matchers import ProbabilityMatcher, find_matcher
 from vipe.geometry.canonical import canonicalize
@@ -100,6 +103,75 @@ def test_a_negative_is_the_nearest_farther_view_of_another_pose(bent, generator)
         if expected:
             assert int(rows[i]) == expected[0]
     assert active.any()
+
+
+def test_the_losses_agree_with_a_loop_over_the_papers_equations(bent, generator):
+    """Anchors that have a negative, their own positive, and the hinge of log probabilities, one after the other."""
+    canonical = canonicalize(torch.from_numpy(bent(20, seed=1))).poses
+    mean, scale = torch.randn(40, 3, generator=generator), 0.2 + torch.rand(40, 3, generator=generator)
+    noise, weights = torch.randn(5, 40, 3, generator=generator), Weights(pairwise=0.3, prior=0.2, ratio=2.0, match=0.1)
+    slope, offset = torch.tensor(0.7), torch.tensor(0.4)
+    found = prvipe_losses(mean, scale, noise, canonical, slope, offset, weights)
+
+    def log_probability(first, second):
+        pairs = [
+            1 / (1 + math.exp(0.7 * float(torch.dist(a, b)) - 0.4))
+            for a in mean[first] + scale[first] * noise[:, first]
+            for b in mean[second] + scale[second] * noise[:, second]
+        ]
+        return math.log(0.9 * sum(pairs) / len(pairs) + 0.05)
+
+    negative, active = mine_negatives(mean[:20], mean[20:], canonical, 0.1)
+    matching = [log_probability(i, 20 + i) for i in range(20)]
+    hinges = [
+        max(0.0, math.log(2) - matching[i] + log_probability(i, 20 + int(negative[i]))) for i in range(20) if active[i]
+    ]
+    normal = torch.distributions.Normal
+    divergence = torch.distributions.kl_divergence(normal(mean, scale), normal(0.0, 1.0)).sum(1).mean()
+    assert 0 < len(hinges) < 20
+    assert float(found["active"]) == pytest.approx(len(hinges) / 20)
+    assert float(found["ratio"]) == pytest.approx(np.mean(hinges), rel=1e-4)
+    assert float(found["pairwise"]) == pytest.approx(-np.mean(matching), rel=1e-4)
+    assert float(found["prior"]) == pytest.approx(float(divergence), rel=1e-4)
+    total = np.mean(hinges) - 0.3 * np.mean(matching) + 0.2 * float(divergence)
+    assert float(found["loss"]) == pytest.approx(total, rel=1e-4)
+
+
+def test_the_ratio_loss_is_zero_where_a_match_is_so_many_times_as_probable_and_without_negatives():
+    matching, mismatching = torch.tensor([0.9, 0.6, 0.1]).log(), torch.tensor([0.44, 0.4, 0.1]).log()
+    every = torch.ones(3, dtype=torch.bool)
+    one = [triplet_ratio(matching[i : i + 1], mismatching[i : i + 1], every[:1], 2.0).item() for i in range(3)]
+    assert one == pytest.approx([0.0, math.log(2 * 0.4 / 0.6), math.log(2)])
+    only_last = torch.tensor([False, False, True])
+    assert triplet_ratio(matching, mismatching, only_last, 2.0).item() == pytest.approx(math.log(2))
+    assert triplet_ratio(matching, mismatching, ~every, 2.0) == 0
+
+
+def test_the_prior_is_the_divergence_of_a_gaussian_of_that_scale():
+    assert prior(torch.zeros(2, 3), torch.ones(2, 3)) == 0
+    assert float(prior(torch.zeros(1, 1), torch.tensor([[3.0]]))) == pytest.approx((9 - math.log(9) - 1) / 2)
+
+
+def test_a_batch_is_two_views_of_each_pose_with_the_canonical_pose_of_its_row(bent, monkeypatch):
+    """A view's positive is of its own pose, and mining compares the poses that the views are of."""
+    poses, seen = torch.from_numpy(bent(50, seed=1)), {}
+
+    def views(people, rig, config, generator):
+        seen.setdefault("people", []).append(people)
+        return by_cameras(people, rig, config, generator)
+
+    def losses(mean, scale, noise, canonical, *others):
+        seen["canonical"] = canonical
+        return prvipe_losses(mean, scale, noise, canonical, *others)
+
+    by_cameras = training.random_views
+    monkeypatch.setattr(training, "random_views", views)
+    monkeypatch.setattr(training, "prvipe_losses", losses)
+    one = PrVIPETraining(NETWORK, SHORT, seed=0, data="", poses=poses, validation=poses[:3])
+    one._batch(torch.Generator().manual_seed(3))
+    first, second = seen["people"]
+    assert torch.equal(first, second)
+    torch.testing.assert_close(seen["canonical"], canonicalize(first).poses)
 
 
 def test_training_makes_views_of_a_pose_find_each_other(bent, tmp_path):

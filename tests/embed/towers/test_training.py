@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from vipe.embed.towers import training
+from vipe.embed.towers.losses import contrast, likeness
 from vipe.embed.towers.network import TowersConfig
-from vipe.embed.towers.training import TowersTrainingConfig, train_towers
-from vipe.embed.towers.training import _contrast as contrast
+from vipe.embed.towers.training import TowersTraining, TowersTrainingConfig, train_towers
 from vipe.errors import VipeError
 
 NETWORK = TowersConfig(dim=8, width=32, blocks=1, decoder_width=16)
@@ -45,6 +46,28 @@ def test_where_not_all_cameras_are_random_those_of_the_rig_see_the_poses(data, t
         for rig in ("h36m", "mpi_inf_3dhp")
     ]
     assert made[0].fingerprint != made[1].fingerprint
+
+
+def test_the_share_of_outliers_is_that_of_the_settings_and_each_is_one_joint(bent, monkeypatch):
+    poses = torch.from_numpy(bent(40, seed=1))
+    clean = (torch.zeros(4000, 13, 2), torch.ones(4000, 13, dtype=torch.bool))
+    monkeypatch.setattr(training, "random_views", lambda *_: clean)
+    monkeypatch.setattr(training, "normalize", lambda xy, seen: xy)
+    one = TowersTraining(NETWORK, replace(SHORT, outlier=0.1), seed=0, data="", poses=poses, validation=poses)
+    xy, _ = one._views(poses, torch.Generator().manual_seed(3))
+    moved = (xy != clean[0]).any(-1).sum(1)
+    assert set(moved.tolist()) == {0, 1}
+    assert float(moved.float().mean()) == pytest.approx(0.1, abs=0.02)
+
+
+def test_likeness_is_a_gaussian_of_the_rms_joint_distance(generator):
+    poses = 0.05 * torch.randn(6, 17, 3, generator=generator)
+    for i, one in enumerate(poses):
+        for j, other in enumerate(poses):
+            squared = (one - other).square().sum(-1).mean()
+            assert float(likeness(poses, 0.04)[i, j]) == pytest.approx(
+                float((-squared / (2 * 0.04**2)).exp()), rel=1e-3
+            )
 
 
 def test_the_contrast_is_the_cross_entropy_of_softmax_scores(generator):

@@ -6,13 +6,18 @@ import torch
 
 from vipe.embed.vvipe.losses import (
     Triplets,
-    kl_to_standard_normal,
+    Weights,
+    keypoint_losses,
     mine,
-    mpjpe,
     pairwise_mpjpe,
     reconstruction,
+    reparametrize,
     triplet,
+    vae_losses,
 )
+from vipe.training.losses import kl_to_standard_normal
+
+WEIGHTS = Weights(reconstruction=3.0, kl=0.2, triplet=0.05, gap=0.02, margin=0.7)
 
 
 def mine_slowly(distance, gap):
@@ -92,16 +97,6 @@ def test_gradients_are_finite_where_two_embeddings_coincide(generator):
     assert torch.isfinite(embedding.grad).all()
 
 
-def test_kl_agrees_with_torch_distributions_and_vanishes_at_the_prior(generator):
-    mean = torch.randn(30, 8, generator=generator, dtype=torch.float64)
-    log_variance = torch.randn(30, 8, generator=generator, dtype=torch.float64)
-    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
-    p = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
-    expected = torch.distributions.kl_divergence(q, p).sum(-1).mean()
-    torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), expected)
-    assert kl_to_standard_normal(torch.zeros(3, 4), torch.zeros(3, 4)) == 0
-
-
 def test_pairwise_mpjpe_is_the_mean_joint_distance(generator):
     poses = torch.randn(9, 17, 3, generator=generator)
     slow = np.linalg.norm(poses.numpy()[:, None] - poses.numpy()[None], axis=-1).mean(-1)
@@ -113,10 +108,32 @@ def test_reconstruction_is_the_mean_of_squares(generator):
     torch.testing.assert_close(reconstruction(a, b), torch.nn.functional.mse_loss(a, b))
 
 
-def test_mpjpe_is_the_mean_joint_distance_row_by_row_with_a_finite_gradient_at_zero(generator):
-    a, b = torch.randn(2, 5, 17, 3, generator=generator)
-    both = pairwise_mpjpe(torch.cat([a, b]))
-    torch.testing.assert_close(mpjpe(a, b), both[:5, 5:].diagonal().mean())
-    a.requires_grad_()
-    mpjpe(a, a.detach().clone()).backward()
-    assert torch.isfinite(a.grad).all()
+def test_a_reparametrized_sample_has_the_mean_and_the_variance_of_the_posterior(generator):
+    mean, log_variance = torch.tensor([0.5, -1.0]), torch.tensor([4.0, 0.04]).log()
+    noise = torch.randn(200_000, 2, generator=generator)
+    z = reparametrize(mean.expand(200_000, 2), log_variance.expand(200_000, 2), noise)
+    torch.testing.assert_close(z.mean(0), mean, atol=0.02, rtol=0)
+    torch.testing.assert_close(z.var(0), torch.tensor([4.0, 0.04]), atol=0, rtol=0.02)
+    torch.testing.assert_close(reparametrize(mean[None], log_variance[None], noise[:1] * 0), mean[None])
+
+
+def test_the_loss_of_the_vae_is_the_weighted_sum_of_its_three_losses(generator):
+    decoded, target = torch.randn(2, 12, 17, 3, generator=generator)
+    mean, log_variance = torch.randn(2, 12, 4, generator=generator)
+    losses = vae_losses(decoded, target, mean, log_variance, WEIGHTS)
+    assert list(losses) == ["loss", "reconstruction", "kl", "triplet"]
+    expected = triplet(mean, mine(pairwise_mpjpe(target), 0.02), 0.7)
+    torch.testing.assert_close(losses["triplet"], expected)
+    torch.testing.assert_close(losses["kl"], kl_to_standard_normal(mean, log_variance))
+    total = 3.0 * (decoded - target).square().mean() + 0.2 * losses["kl"] + 0.05 * expected
+    torch.testing.assert_close(losses["loss"], total)
+    plain = vae_losses(decoded, target, mean, None, WEIGHTS)
+    torch.testing.assert_close(plain["loss"], total - 0.2 * losses["kl"])
+
+
+def test_the_loss_of_the_2d_encoder_is_the_weighted_sum_of_reconstruction_and_triplet(generator):
+    decoded, target = torch.randn(2, 12, 17, 3, generator=generator)
+    embedding = torch.randn(12, 4, generator=generator)
+    losses = keypoint_losses(decoded, target, embedding, WEIGHTS)
+    expected = triplet(embedding, mine(pairwise_mpjpe(target), 0.02), 0.7)
+    torch.testing.assert_close(losses["loss"], 3.0 * (decoded - target).square().mean() + 0.05 * expected)

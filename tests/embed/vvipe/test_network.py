@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vipe.embed.vvipe.network import VVIPEConfig
-from vipe.embed.vvipe.training import TrainingConfig, train
+from vipe.embed.vvipe.training import TrainingConfig, train_vvipe
 from vipe.errors import VipeError
 from vipe.simulate import View, simulate_keypoints
 
@@ -16,7 +16,9 @@ def test_a_mirrored_person_with_mirrored_keypoints_gives_the_mirrored_pose_as_fa
         pose_steps=120, keypoint_steps=120, batch=64, learning_rate=1e-2, triplet_weight=5e-3, validate_every=120
     )
     network = VVIPEConfig(width=64, dropout=0.0)
-    model = train(np.concatenate([poses, mirrored(poses)]), poses, tmp_path / "model", network=network, config=config)
+    model = train_vvipe(
+        np.concatenate([poses, mirrored(poses)]), poses, tmp_path / "model", network=network, config=config
+    )
     people = simulate_keypoints(poses, View(name="side", azimuth=0.7, elevation=0.2), noise=0.0, generator=rng)
     for one, other in (
         (model.encode_keypoints(people), model.encode_keypoints(mirrored_keypoints(people))),

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from vipe.embed.presets import ABLATIONS, BASE, FAITHFUL, PRESETS, TINY, Preset, ablate, exact, prvipe_like
 from vipe.embed.vvipe import training
 from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
-from vipe.embed.vvipe.training import TrainingConfig, settings, train
+from vipe.embed.vvipe.training import TrainingConfig, VVIPETraining, train_vvipe
 from vipe.errors import VipeError
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
 
@@ -24,7 +24,19 @@ class Interrupt(Exception):
 
 
 def run(arrays, folder, **changes):
-    return train(*arrays, folder, **{"network": NETWORK, "config": SHORT, "seed": 5, **changes})
+    return train_vvipe(*arrays, folder, **{"network": NETWORK, "config": SHORT, "seed": 5, **changes})
+
+
+def begin(poses, **changes):
+    """A training before its first step."""
+    return VVIPETraining(NETWORK, replace(SHORT, **changes), seed=0, data="", poses=poses, validation=poses)
+
+
+@pytest.fixture(scope="module")
+def whole(bent, tmp_path_factory):
+    """The model of the whole method, and its folder."""
+    folder = tmp_path_factory.mktemp("whole") / "model"
+    return run((bent(200, seed=1), bent(40, seed=2)), folder), folder
 
 
 def weights(embedder):
@@ -70,15 +82,16 @@ def test_the_second_stage_leaves_the_vae_as_it_was(data, tmp_path):
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_every_ablation_trains_says_so_and_is_another_model(data, tmp_path, name):
+def test_every_ablation_trains_says_so_and_is_another_model(whole, data, tmp_path, name):
     config = ablate(Preset(network=NETWORK, training=SHORT), name).training
-    whole, without = run(data, tmp_path / "whole"), run(data, tmp_path / "without", config=config)
+    whole, folder = whole
+    without = run(data, tmp_path / "without", config=config)
     assert without.fingerprint != whole.fingerprint
     assert " Without " in without.card
     assert " Without " not in whole.card
     assert np.isfinite(without.encode_poses(data[1])).all()
     with pytest.raises(VipeError, match=r"was trained with training\."):
-        run(data, tmp_path / "whole", config=config)
+        run(data, folder, config=config)
 
 
 def test_without_pretraining_the_2d_encoder_makes_the_space_and_the_3d_encoder_follows(data, tmp_path):
@@ -106,7 +119,7 @@ def test_without_pretraining_the_2d_encoder_makes_the_space_and_the_3d_encoder_f
 
 def test_without_alignment_targets_stay_turned_as_recorded(bent, standing):
     recorded = torch.from_numpy(bent(20, seed=1))
-    kept = training._Run(NETWORK, replace(SHORT, alignment=False), 0, "", recorded, recorded)
+    kept = begin(recorded, alignment=False)
     canonical = canonicalize(recorded)
     expected = (canonical.rotation.mT[:, None] @ canonical.poses[..., None])[..., 0]
     torch.testing.assert_close(kept.targets, expected, atol=1e-5, rtol=0)
@@ -150,10 +163,25 @@ def shown(recorded, monkeypatch, **changes):
     by_cameras = training.random_views
     with monkeypatch.context() as patch:
         patch.setattr(training, "random_views", random_views)
-        one = training._Run(NETWORK, replace(SHORT, **changes), 0, "", recorded, recorded)
-        losses = one._keypoint_losses(torch.Generator().manual_seed(3))
+        one = begin(recorded, **changes)
+        losses = one._keypoint_batch(torch.Generator().manual_seed(3))
     assert torch.isfinite(losses["loss"])
     return seen[0]
+
+
+def test_a_batch_of_the_vae_decodes_a_sample_of_the_posterior_and_of_an_autoencoder_the_mean(bent):
+    poses = torch.from_numpy(bent(50, seed=1))
+    for variational in (True, False):
+        one = begin(poses, variational=variational)
+        one.model.eval()
+        losses = one._vae_batch(torch.Generator().manual_seed(3))
+        generator = torch.Generator().manual_seed(3)
+        target = canonicalize(poses).poses[torch.randint(50, (32,), generator=generator)]
+        mean, log_variance = one.model.pose_encoder(target)
+        deviation = log_variance.exp().sqrt() if variational else torch.zeros_like(mean)
+        decoded = one.model.pose_decoder(mean + deviation * torch.randn(mean.shape, generator=generator))
+        torch.testing.assert_close(losses["reconstruction"], (decoded - target).square().mean())
+        assert ("kl" in losses) == variational
 
 
 def test_an_autoencoder_has_no_divergence(data, tmp_path):
@@ -164,9 +192,9 @@ def test_an_autoencoder_has_no_divergence(data, tmp_path):
 def test_settings_that_came_later_leave_earlier_trainings_as_they_are():
     later = {"alignment", "pretraining", "paired", "universal", "variational", "precision"}
     earlier = replace(SHORT, paired=False, universal=False)
-    assert settings(earlier).keys() == vars(earlier).keys() - later
-    assert settings(SHORT).keys() == settings(earlier).keys() | {"paired", "universal"}
-    assert settings(replace(earlier, precision="bfloat16"))["precision"] == "bfloat16"
+    assert VVIPETraining.settings(earlier).keys() == vars(earlier).keys() - later
+    assert VVIPETraining.settings(SHORT).keys() == VVIPETraining.settings(earlier).keys() | {"paired", "universal"}
+    assert VVIPETraining.settings(replace(earlier, precision="bfloat16"))["precision"] == "bfloat16"
 
 
 @pytest.mark.parametrize("changes", [{"pose_steps": 0}, {"keypoint_steps": 0}, {"batch": 2}], ids=str)

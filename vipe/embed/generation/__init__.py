@@ -1,1 +1,1 @@
-"""New poses from an embedding: variations, interpolation, samples, joint limits."""
+"""New poses from an embedding: variations, interpolation, samples; and checks of how plausible they are."""

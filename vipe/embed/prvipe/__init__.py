@@ -1,1 +1,1 @@
-"""Pr-VIPE (Sun et al. 2020), the baseline without 3D: network, losses, training."""
+"""Pr-VIPE (Sun et al. 2020), a baseline: network, losses, training."""

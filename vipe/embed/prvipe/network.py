@@ -1,9 +1,10 @@
-"""Pr-VIPE, a probabilistic embedding of 2D keypoints: the rival that knows no 3D (torch; numpy outside).
+"""Pr-VIPE, a probabilistic embedding of 2D keypoints: a baseline without an encoder of 3D poses (torch; numpy outside).
 
-Sun et al. 2020, "View-Invariant Probabilistic Embedding for Human Pose". `vipe.embed.prvipe.training` trains it.
+Sun et al. 2020, "View-Invariant Probabilistic Embedding for Human Pose". Its losses are in
+`vipe.embed.prvipe.losses`.
 """
 
-__all__ = ["PrVIPE", "PrVIPEConfig", "PrVIPENetwork", "match_probability"]
+__all__ = ["PrVIPE", "PrVIPEConfig", "PrVIPENetwork"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from torch import Tensor, nn
 from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.embed.learned import LearnedEncoder
+from vipe.embed.prvipe.losses import match_probability
 from vipe.errors import VipeError
 from vipe.networks.residual import Network, ResidualMLP, check_sizes
-from vipe.skeletons import load
+from vipe.skeletons.working import COCO13
 
 _MAP_VERSION = 1  # part of the fingerprint: raise it when the same weights start to mean another map
-_KEYPOINTS = len(load("coco13"))
+_KEYPOINTS = len(COCO13)
 _LEAST_SCALE = 1e-4  # of a Gaussian: ELU + 1 reaches 0
 _PAIRS = 1 << 16  # pairs whose samples are compared at a time: they stay in the cache
 
@@ -30,6 +32,8 @@ _PAIRS = 1 << 16  # pairs whose samples are compared at a time: they stay in the
 @dataclass(frozen=True, kw_only=True)
 class PrVIPEConfig:
     """All that is needed to rebuild the untrained network; the defaults are the paper's (sec. 4, 5.1; its code).
+
+    The models that were measured have other dropout: see `vipe.embed.presets.prvipe_like`.
 
     Raises:
         VipeError: If a number is out of its range.
@@ -39,17 +43,17 @@ class PrVIPEConfig:
     width: int = 1024
     blocks: int = 2
     dropout: float = 0.3
-    samples: int = 20  # of each person, when two are compared
+    samples: int = 20  # K, of each view, in training and when two are compared
 
     def __post_init__(self) -> None:
         check_sizes("Pr-VIPE", self)
 
 
 class PrVIPENetwork(Network):
-    """A Gaussian N(mean, diag scale²) of each person, and how distance becomes the probability of a match.
+    """A Gaussian N(mean, diag scale²) of each person, and the parameters of the matching probability.
 
-    The paper's input is 26 coordinates; `seen` beside them is what this library gives every encoder, so that a
-    missing joint is not taken for one at the centroid.
+    The paper's input is 26 coordinates. Here `seen` is beside them, as for every encoder of this library: without it a
+    missing joint would be taken for one at the centroid.
     """
 
     kind = "pr-vipe"
@@ -65,7 +69,7 @@ class PrVIPENetwork(Network):
 
     @property
     def slope(self) -> Float[Tensor, ""]:
-        """Above 0: ELU + 1 of what is trained."""
+        """Above 0: ELU + 1 of the trained `raw_slope`."""
         return nn.functional.elu(self.raw_slope) + 1
 
     def forward(
@@ -76,37 +80,22 @@ class PrVIPENetwork(Network):
         return mean, nn.functional.elu(raw) + 1 + _LEAST_SCALE
 
 
-def match_probability(
-    a: Float[Tensor, "*#batch K D"],
-    b: Float[Tensor, "*#batch L D"],
-    slope: Float[Tensor, ""],
-    offset: Float[Tensor, ""],
-) -> Float[Tensor, "*batch"]:
-    """Probability that two people are in one pose, from samples of both: mean over pairs of sigmoid(-a |z - z'| + b).
-
-    Sun et al. 2020, eq. 2 and 3.
-    """
-    square = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] - 2 * a @ b.mT
-    distance = square.clamp(min=1e-12).sqrt()  # the root's slope is infinite at 0
-    return (offset - slope * distance).sigmoid().mean((-2, -1))
-
-
 class PrVIPE(LearnedEncoder[PrVIPENetwork]):
-    """Pr-VIPE as an encoder of keypoints, and as a way to compare two of them.
+    """Pr-VIPE as an encoder of keypoints, with sampled comparison.
 
-    An embedding is the mean of the Gaussian: 3D poses have none, since the method never sees a pose in 3D. Two people
-    are compared by their sampled probability of a match (`compare`).
+    An embedding is the mean of the Gaussian. 3D poses have none: the method encodes keypoints only. Two people are
+    compared by their sampled probability of a match (`compare`).
     """
 
     name = PrVIPENetwork.kind
     networks = (PrVIPENetwork,)
-    constants = (_MAP_VERSION, load("coco13").joints)
+    constants = (_MAP_VERSION, COCO13.joints)
 
     def __init__(
         self, network: PrVIPENetwork, *, card: str = "", origin: Mapping[str, Any] | None = None, candidates: int = 64
     ) -> None:
         super().__init__(network, card=card, origin=origin)
-        self.candidates = candidates  # of each query, by their means, for which `compare` samples
+        self.candidates = candidates  # of each query: the nearest by their means, for which `compare` samples
 
     def encode_poses(self, poses: Float[Array, "N 17 3"]) -> Float32[Array, "N D"]:
         """Pr-VIPE has no encoder of 3D poses.
@@ -133,14 +122,14 @@ class PrVIPE(LearnedEncoder[PrVIPENetwork]):
         return self._of_people(keypoints, lambda xy, seen: torch.stack(self.model(xy, seen), dim=1), 2, self.dim)
 
     def compare(self, query: Float32[Array, "Q 2 D"], gallery: Float32[Array, "G 2 D"]) -> Float32[Array, "Q G"]:
-        """How alike described people are: by the distance of means, the nearest of them by sampled probability.
+        """Scores of gallery people for each query: by distance of means, and for the nearest by sampled probability.
 
-        All pairs' samples would be `samples²` distances each. So the gallery is ordered by the means, and its first
-        `candidates` again by the probability of a match. The draws are the same for everybody.
+        Each sampled comparison takes `samples²` distances. So all of the gallery is ordered by the means, and its first
+        `candidates` are reordered by the probability of a match. All comparisons share one draw of noise.
 
         Args:
             query: As `describe` gives them.
-            gallery: Likewise; may be nobody.
+            gallery: Likewise; may be empty.
 
         Returns:
             Minus the squared distance of means, and 1 plus the probability for the candidates.
@@ -165,7 +154,7 @@ class PrVIPE(LearnedEncoder[PrVIPENetwork]):
 
     @cached_property
     def _draws(self) -> tuple[Float32[Tensor, "K D"], Float32[Tensor, "K D"]]:
-        """Standard normal, of a query and of what it is compared with."""
+        """Standard normal noise of a query, and of a candidate."""
         generator = torch.Generator().manual_seed(0)
         draws = torch.randn(2, self.config.samples, self.dim, generator=generator)
         own, theirs = draws.to(self._device).unbind(0)

@@ -1,52 +1,63 @@
-"""Training Pr-VIPE: pairs of views of one pose, told from views of other poses (torch; numpy in)."""
+"""Training Pr-VIPE: two views of each pose, matched against views of other poses (torch; numpy in)."""
 
-__all__ = ["PrVIPETrainingConfig", "train_prvipe"]
+__all__ = ["PrVIPETraining", "PrVIPETrainingConfig", "train_prvipe"]
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vipe.arrays import Array
-from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork, match_probability
+from vipe.embed.prvipe.losses import Weights, prvipe_losses
+from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork
 from vipe.embed.validation import hit_at_1, two_views, validation_generator
-from vipe.embed.vvipe.losses import kl_to_standard_normal
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
-from vipe.geometry.procrustes import procrustes_mpjpe
-from vipe.training.loop import History, Progress, Schedule, Stage
-from vipe.training.resume import train_or_resume
+from vipe.training.loop import History, Schedule, Stage
+from vipe.training.resume import ResumableTraining
 from vipe.training.views import ViewConfig, random_views
-
-_LOOKED_AT = 16  # nearest possible negatives of an anchor whose 3D distance is asked
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrVIPETrainingConfig(Schedule):
-    """How Pr-VIPE is trained: losses and weights are the paper's (sec. 4.2, 4.3, and its code).
+    """How Pr-VIPE is trained.
 
-    The paper's optimizer is Adagrad for millions of steps. Here it is that of V-VIPE, for as long, with V-VIPE's
-    views, so that the two can be compared.
+    The paper's, or its code's (Sun et al. 2020, sec. 4, 5.1):
+
+    - losses, their weights, beta 2 and kappa 0.1; probabilities smoothed as 0.9 p + 0.05; slope and offset started at
+      the code's values; 20 samples a view, 16 dimensions
+    - semi-hard negatives by the means, among the second views of the batch; batches of 256 pairs of views
+    - about half of the views by random cameras
+
+    Not the paper's, so figures of this training are not the paper's method at its best:
+
+    - optimizer and length: AdamW with warm-up and a cosine, for as many steps as V-VIPE's 2D encoder. The paper's is
+      Adagrad at 0.02 for 5 million steps
+    - tuning: none. Learning rate, batch and views are those chosen for V-VIPE
+    - weights: those of the last step. The paper's are averaged over steps, with decay 0.9999
+    - input: centred on the seen joints' mean and divided by their RMS radius, with `seen` beside the coordinates. The
+      paper's is centred between the hips and divided by twice the greatest distance among shoulders and hips
+    - random cameras: V-VIPE's ranges (`ViewConfig`), with roll to 0.15 rad and the person's own proportions. The
+      paper's roll is up to 30 degrees, the camera 2 units from a pose of unit torso
+    - poses: as recorded, for all cameras. V-VIPE's random cameras see the universal skeleton (`universal`), which this
+      training does not have
+    - dropout: 0.3 in the paper and in `PrVIPEConfig`, but `vipe.embed.presets.prvipe_like` takes V-VIPE's: 0 in
+      `tiny`, 0.1 in `faithful` and `base`
 
     Raises:
         VipeError: If a number is out of its range.
     """
 
     steps: int = 60_000
-    batch: int = 256  # poses; each is seen twice
+    batch: int = 256  # poses; two views of each
     learning_rate: float = 1e-3
     warmup: float = 0.05
     weight_decay: float = 0.0
-    ratio: float = 2.0  # beta: a match must be so many times as probable as the nearest mismatch
+    ratio: float = 2.0  # beta: a match is to be so many times as probable as a mismatch
     pairwise_weight: float = 0.005
     prior_weight: float = 0.001
-    match: float = 0.1  # kappa, torso lengths: poses nearer than this are no mismatch
+    match: float = 0.1  # kappa, torso lengths: poses nearer than this are no negatives of each other
     views: ViewConfig = field(default_factory=ViewConfig)
     precision: Literal["float32", "bfloat16"] = "float32"
     record_every: int = 50
@@ -58,122 +69,57 @@ class PrVIPETrainingConfig(Schedule):
         if not self.ratio > 1:
             raise VipeError(f"training: ratio must be above 1, got {self.ratio}")
 
-
-def train_prvipe(
-    poses: Float[Array, "N 17 3"],
-    validation: Float[Array, "M 17 3"],
-    folder: str | Path,
-    *,
-    network: PrVIPEConfig | None = None,
-    config: PrVIPETrainingConfig | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    progress: Progress | None = None,
-    data: str = "",
-) -> PrVIPE:
-    """Train Pr-VIPE and leave it in `folder`, as `PrVIPE.from_pretrained` reads it, with its `history.jsonl`.
-
-    Args, resuming and errors are those of `vipe.embed.vvipe.training.train`.
-    """
-    network, config = network or PrVIPEConfig(), config or PrVIPETrainingConfig()
-    return train_or_resume(
-        PrVIPE,
-        partial(_Run, network, config, seed, data),
-        poses,
-        validation,
-        folder,
-        network=asdict(network),
-        training=asdict(config),
-        schedule=config,
-        seed=seed,
-        device=device,
-        progress=progress,
-    )
+    @property
+    def weights(self) -> Weights:
+        """Weights of the losses, and the settings of the triplet ratio loss."""
+        return Weights(pairwise=self.pairwise_weight, prior=self.prior_weight, ratio=self.ratio, match=self.match)
 
 
-class _Run:
-    """One training: its data and its network."""
+class PrVIPETraining(ResumableTraining[PrVIPE, PrVIPEConfig, PrVIPETrainingConfig]):
+    """Training of Pr-VIPE (Sun et al. 2020); `PrVIPETrainingConfig` lists the paper's settings it has and lacks."""
 
-    def __init__(
-        self,
-        network: PrVIPEConfig,
-        config: PrVIPETrainingConfig,
-        seed: int,
-        data: str,
-        recorded: Float[Tensor, "N 17 3"],
-        held_out: Float[Tensor, "M 17 3"],
-    ) -> None:
-        self.model = PrVIPENetwork.untrained(network, seed).to(recorded.device)
-        self.config, self.seed, self.data = config, seed, data
-        self.recorded, self.canonical = recorded, canonicalize(recorded).poses
-        self.held_out, self.held_out_canonical = held_out, canonicalize(held_out).poses
-        self.rig = config.views.rig_views(recorded.device)
+    model_type = PrVIPE
+    network_type = PrVIPENetwork
+    config_type = PrVIPETrainingConfig
+    model: PrVIPENetwork
+
+    def prepare(self) -> None:
+        """Compute canonical poses and the rig's views."""
+        self.canonical = canonicalize(self.poses).poses
+        self.rig = self.config.views.rig_views(self.device)
 
     @property
     def stages(self) -> tuple[Stage]:
-        """All at once."""
+        """The whole network at once."""
         steps = self.config.steps
-        return (Stage("pairs", steps, trained=(self.model,), losses=self._losses, validate=self._validate),)
+        return (Stage("pairs", steps, trained=(self.model,), losses=self._batch, validate=self._validate),)
 
-    def finish(self, history: History) -> str:
-        """The model card; nothing is left to do."""
-        return _card(self.data, len(self.recorded), self.config, self.seed, history[-1])
+    def card(self, history: History) -> str:
+        """The model card."""
+        return _card(self.data, len(self.poses), self.config, self.seed, history[-1])
 
-    def _losses(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """One batch: every pose in two views, the second a positive of the first (Sun et al. 2020, eq. 4 to 6)."""
-        config, device = self.config, self.recorded.device
-        rows = torch.randint(len(self.recorded), (config.batch,), generator=generator, device=device)
-        first, second = (random_views(self.recorded[rows], self.rig, config.views, generator) for _ in range(2))
+    def _batch(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Losses of one batch: two views of each pose."""
+        config, device = self.config, self.device
+        rows = torch.randint(len(self.poses), (config.batch,), generator=generator, device=device)
+        first, second = (random_views(self.poses[rows], self.rig, config.views, generator) for _ in range(2))
         xy, seen = (torch.cat(parts) for parts in zip(first, second, strict=True))
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             mean, scale = self.model(xy, seen)
         noise = torch.randn(self.model.config.samples, *mean.shape, generator=generator, device=device)
-        anchor, positive = (mean + scale * noise).transpose(0, 1).chunk(2)
-        means, others = mean.detach().chunk(2)
-        negative, active = mine_negatives(means, others, self.canonical[rows], config.match)
-        matching = self._log_probability(anchor, positive)
-        hinge = math.log(config.ratio) - matching + self._log_probability(anchor, positive[negative])
-        ratio = (hinge.clamp(min=0) * active).sum() / active.sum().clamp(min=1)
-        losses = {
-            "ratio": ratio,
-            "pairwise": -matching.mean(),
-            "prior": kl_to_standard_normal(mean, 2 * scale.log()),
-        }
-        loss = ratio + config.pairwise_weight * losses["pairwise"] + config.prior_weight * losses["prior"]
-        return {"loss": loss, **losses, "active": active.float().mean()}
+        slope, offset = self.model.slope, self.model.offset
+        return prvipe_losses(mean, scale, noise, self.canonical[rows], slope, offset, config.weights)
 
     def _validate(self) -> dict[str, float]:
-        """Hit@1 of held-out views among another view of every held-out pose, by the means."""
-        views, generator = self.config.views, validation_generator(self.held_out.device)
-        both = two_views(self.held_out, views, sum(views.noise) / 2, generator)
+        """Hit@1 of one view of each validation pose among another view of every validation pose, by the means."""
+        views, generator = self.config.views, validation_generator(self.device)
+        both = two_views(self.validation, views, sum(views.noise) / 2, generator)
         queries, others = (self.model(xy, seen)[0] for xy, seen in both)
-        return {"val_view_hit1": hit_at_1(queries, others, self.held_out_canonical)}
-
-    def _log_probability(self, a: Float[Tensor, "batch K D"], b: Float[Tensor, "batch K D"]) -> Float[Tensor, " batch"]:
-        # Smoothed as in the paper's code: a pair given up for lost must keep a gradient and a finite logarithm.
-        return (0.9 * match_probability(a, b, self.model.slope, self.model.offset) + 0.05).log()
+        return {"val_view_hit1": hit_at_1(queries, others, canonicalize(self.validation).poses)}
 
 
-def mine_negatives(
-    anchor: Float[Tensor, "batch D"],
-    positive: Float[Tensor, "batch D"],
-    canonical: Float[Tensor, "batch 17 3"],
-    match: float,
-) -> tuple[Int[Tensor, " batch"], Bool[Tensor, " batch"]]:
-    """For each anchor the row whose second view is its semi-hard negative, and whether it has one.
-
-    Semi-hard: of all second views that are farther from the anchor than its own and are of another pose, the nearest.
-    Another pose is one at least `match` away after similarity alignment. Only the nearest 16 views are compared in
-    3D, which is all but never too few.
-    """
-    distance = torch.cdist(anchor, positive)
-    own = distance.diagonal()
-    farther = torch.where(distance > own[:, None], distance, torch.inf)
-    nearest, rows = farther.topk(min(_LOOKED_AT, len(anchor)), dim=1, largest=False)
-    other = procrustes_mpjpe(canonical[rows], canonical[:, None]) >= match
-    usable = torch.where(other, nearest, torch.inf)
-    best, place = usable.min(dim=1)
-    return rows.gather(1, place[:, None])[:, 0], torch.isfinite(best)
+train_prvipe = PrVIPETraining.train
+"""Train Pr-VIPE; see `vipe.training.resume.ResumableTraining.train`."""
 
 
 def _card(data: str, n: int, config: PrVIPETrainingConfig, seed: int, last: Mapping[str, Any]) -> str:
@@ -185,6 +131,7 @@ A probabilistic view-invariant embedding of 2D keypoints (Sun et al. 2020), a ba
 - Trained on {n} poses{where}: {config.steps} steps of {config.batch} pairs of views, seed {seed}.
 - On validation poses: a view finds another view of its pose, or of one within 0.1 torso lengths, at Hit@1
   {last["val_view_hit1"]:.1%}.
-- Limits: as trained here, not as the authors did (their optimizer, steps and detected keypoints are others).
+- Limits: not trained as the authors did, who have another optimizer, more steps, averaged weights, another input
+  normalization, more camera roll and detected keypoints.
   The licence of the weights follows from that of the data.
 """

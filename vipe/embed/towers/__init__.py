@@ -1,1 +1,1 @@
-"""Two towers, our own embedding: network, training."""
+"""Two towers, the embedding of `default`: network, losses, training."""

@@ -1,7 +1,7 @@
-"""Two towers: one network for 3D poses, one for 2D keypoints, trained so that a pose and its views land together.
+"""Two towers: one network for 3D poses and one for 2D keypoints, which embed a pose near its views; and a decoder.
 
-The inputs are those of the affine signature (`vipe.embed.affine`), whose inner product already tells whether a pose
-fits the keypoints, with the coordinates beside them; the towers make 32 numbers of them. A decoder makes poses of them.
+Inputs are the affine signature (`vipe.embed.affine`), whose inner product measures how well keypoints fit a pose, and
+the coordinates.
 """
 
 __all__ = ["Towers", "TowersConfig"]
@@ -16,12 +16,10 @@ from vipe.embed.affine import column_basis
 from vipe.errors import VipeError
 from vipe.networks.mirror import MirrorMLP, ParityBasis, Parts, centred_parity, split_square
 from vipe.networks.residual import Network, check_sizes
-from vipe.skeletons import load
-from vipe.skeletons.working import COCO13_IN_H36M17
+from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, H36M17
 
-_BODY, _KEYPOINTS = load("h36m17"), load("coco13")
-_SMALLER = 0.3  # so that blocks start near the identity
-_ENTRY = 10.0  # brings a signature's entries, of which there are 78 to share a norm of one, to a coordinate's size
+_START_SCALE = 0.3  # of initial weights: blocks start near the identity
+_ENTRY_SCALE = 10.0  # a signature shares a norm near 1 among 78 entries: scaled to the size of coordinates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +44,7 @@ class TowersConfig:
 
 
 class Towers(Network):
-    """Both towers and the decoder; mirroring a person negates the second half of the embedding, and no more."""
+    """Both towers and the decoder; mirroring a person negates the second half of the embedding and keeps the first."""
 
     kind = "towers"
     config_type = TowersConfig
@@ -55,9 +53,9 @@ class Towers(Network):
         super().__init__(config)
         self.products = _Products()
         # Canonical space: the body's right is +y. Images: x to the right.
-        self.pose_basis = ParityBasis(_BODY, (False, True, False))
-        self.image_basis = ParityBasis(_KEYPOINTS, (True, False))
-        self.seen_basis = ParityBasis(_KEYPOINTS, (False,))
+        self.pose_basis = ParityBasis(H36M17, (False, True, False))
+        self.image_basis = ParityBasis(COCO13, (True, False))
+        self.seen_basis = ParityBasis(COCO13, (False,))
         signature = self.products.sizes
         half = (config.dim // 2, config.dim // 2)
         body, image, seen = (_sizes(basis) for basis in (self.pose_basis, self.image_basis, self.seen_basis))
@@ -67,22 +65,20 @@ class Towers(Network):
 
     @property
     def mlps(self) -> tuple[MirrorMLP, ...]:
-        """All that is trained."""
+        """The three trained networks."""
         return self.pose_tower, self.keypoint_tower, self.decoder
 
     def draw_weights(self, generator: torch.Generator) -> None:
-        """Draw them as He et al. 2015; the second layer of each block and the outputs are smaller."""
+        """Draw them as He et al. 2015; those of each block's second layer and of the outputs are scaled by 0.3."""
         super().draw_weights(generator)
         for mlp in self.mlps:
             for name, parameter in mlp.named_parameters():
                 if name.startswith("output") or ".second." in name:
-                    parameter.data.mul_(_SMALLER)
+                    parameter.data.mul_(_START_SCALE)
 
     def encode_poses(self, canonical: Float[Tensor, "batch 17 3"]) -> Float[Tensor, "batch D"]:
         """Embed canonical poses."""
-        points = canonical[:, COCO13_IN_H36M17]
-        basis = column_basis(points - points.mean(1, keepdim=True))
-        features = _join(self.products(basis), self.pose_basis.split(canonical))
+        features = _join(self.pose_signature(canonical), self.pose_basis.split(canonical))
         return torch.cat(self.pose_tower(*features), dim=-1)
 
     def encode_keypoints(
@@ -90,23 +86,33 @@ class Towers(Network):
     ) -> Float[Tensor, "batch D"]:
         """Embed keypoints: centred, of unit RMS radius, and zero where not seen."""
         shown = seen.to(xy.dtype)
-        features = _join(
-            self.products((xy / 13**0.5).mT), self.image_basis.split(xy), self.seen_basis.split(shown[..., None])
-        )
+        features = _join(self.view_signature(xy), self.image_basis.split(xy), self.seen_basis.split(shown[..., None]))
         return torch.cat(self.keypoint_tower(*features), dim=-1)
+
+    def pose_signature(self, poses: Float[Tensor, "batch 17 3"]) -> Parts:
+        """The affine signature of poses, split by parity and scaled by 10: the first inputs of the pose tower.
+
+        It does not change when a pose is moved, rotated or scaled.
+        """
+        points = poses[:, COCO13_IN_H36M17]
+        return self.products(column_basis(points - points.mean(1, keepdim=True)))  # type: ignore[no-any-return]
+
+    def view_signature(self, xy: Float[Tensor, "batch 13 2"]) -> Parts:
+        """The affine signature of keypoints, likewise; centred and of unit RMS radius."""
+        return self.products((xy / len(COCO13) ** 0.5).mT)  # type: ignore[no-any-return]
 
     def decode(self, z: Float[Tensor, "batch D"]) -> Float[Tensor, "batch 17 3"]:
         """The canonical pose of each embedding, pelvis at the origin."""
         even, odd = z.chunk(2, dim=-1)
-        poses = self.pose_basis.join(self.decoder(even, odd)).view(-1, len(_BODY), 3)
+        poses = self.pose_basis.join(self.decoder(even, odd)).view(-1, len(H36M17), 3)
         return poses - poses[:, :1]
 
     @torch.no_grad()
     def standardize(self, z: Float[Tensor, "batch D"]) -> None:
-        """Change the units of the embedding so that these have mean 0 and unit variance on average.
+        """Shift and scale the embedding so that the rows of `z` have mean 0 and, averaged over dimensions, variance 1.
 
-        Distances keep their order, and every embedding what it is decoded to. The odd half has mean 0 already, where
-        poses and their mirror images are equally likely.
+        The order of distances and the decoded poses do not change. Only the even half is shifted: the odd half has mean
+        0 where poses and their mirror images are equally likely.
         """
         even = z.shape[1] // 2
         mean = z[:, :even].mean(0)
@@ -121,14 +127,14 @@ class Towers(Network):
 
 
 class _Products(nn.Module):
-    """The signature of 13 centred points, split by parity: all products of two of their combinations."""
+    """The affine signature of 13 points, split by parity: products of two combinations of joints, `split_square`."""
 
     symmetric: Float[Tensor, "s 13"]
     antisymmetric: Float[Tensor, "a 13"]
 
     def __init__(self) -> None:
         super().__init__()
-        symmetric, antisymmetric = centred_parity(_KEYPOINTS)
+        symmetric, antisymmetric = centred_parity(COCO13)
         self.register_buffer("symmetric", symmetric, persistent=False)
         self.register_buffer("antisymmetric", antisymmetric, persistent=False)
         s, a = len(symmetric), len(antisymmetric)
@@ -136,7 +142,7 @@ class _Products(nn.Module):
 
     def forward(self, columns: Float[Tensor, "batch dim 13"]) -> Parts:
         even, odd = split_square(columns @ self.symmetric.mT, columns @ self.antisymmetric.mT)
-        return _ENTRY * even, _ENTRY * odd
+        return _ENTRY_SCALE * even, _ENTRY_SCALE * odd
 
 
 def _sizes(basis: ParityBasis) -> tuple[int, int]:

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vipe.networks.residual import Network, ResidualMLP, check_sizes
-from vipe.skeletons import load
+from vipe.skeletons.working import COCO13, H36M17
 
-_JOINTS = len(load("h36m17"))
-_KEYPOINTS = len(load("coco13"))
+_JOINTS = len(H36M17)
+_KEYPOINTS = len(COCO13)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,27 +1,25 @@
-"""Whether made-up poses are ones a body takes: joint limits learned from data, the nearest recorded pose (numpy)."""
+"""Joint angles, their limits learned from poses, and draws that keep within them (numpy; torch inside)."""
 
-__all__ = ["JOINT_ANGLES", "JointLimits", "joint_angles", "nearest_poses"]
+__all__ = ["JOINT_ANGLES", "JointLimits", "draw_within", "joint_angles"]
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from vipe.arrays import Array
 from vipe.embed.encoder import check_rows
 from vipe.errors import VipeError
 from vipe.geometry.bones import bone_vectors
-from vipe.geometry.canonical import canonical_rotation, canonicalize_array
-from vipe.geometry.procrustes import procrustes_mpjpe
-from vipe.skeletons import load
+from vipe.geometry.canonical import canonical_rotation
+from vipe.skeletons.working import BONES, H36M17
 
-_BODY = load("h36m17")
-_BONES = [_BODY.joints[child] for _, child in _BODY.bones]
-_FEWEST = 100  # poses; fewer say nothing of a joint's range
-_PAIRS = 1 << 20  # compared at a time: bounds memory
+_FEWEST = 100  # poses: with fewer, a 0.001 quantile is the extreme of a handful
+_DRAWS = 32  # draws of `count`, before limits are reported to leave too few
 
 _BALL = ("forward", "outward", "up")
 JOINT_ANGLES: tuple[str, ...] = (
@@ -35,24 +33,23 @@ JOINT_ANGLES: tuple[str, ...] = (
     *(f"head {way}" for way in ("forward", "right")),
     "head bend",
 )
-"""Names of the angles that `joint_angles` gives, in order."""
+"""Names of the angles of `joint_angles`, in order."""
 
 
 def joint_angles(poses: Float[Array, "N 17 3"]) -> Float32[Array, "N angles"]:
-    """Angles between neighbouring bones, radians, named by `JOINT_ANGLES`; the body's size and place do not matter.
+    """Angles between neighbouring bones, radians, named by `JOINT_ANGLES`; independent of the body's size and place.
 
-    `bend` is the angle between two bones, 0 where they go straight on. The other words name the angle by which a bone
-    rises out of a plane of the part of the body that it hangs on: forward, outward (away from the midline), right and
-    up, each from -90 to 90 degrees. Legs hang on the pelvis (hips and spine), arms, neck and head on the chest (thorax
-    and shoulders), the chest on the pelvis, a shank on its thigh. Such angles have no place where they jump, as
-    flexion and abduction in turn have.
+    `bend` is the angle between two bones, 0 where they are straight. The other names are elevation angles: of a bone
+    out of a plane of its parent part, forward, outward (away from the midline), right or up, from -90 to 90 degrees.
+    The parent part of legs and chest is the pelvis (hips and spine), that of arms, neck and head the chest (thorax and
+    shoulders), that of a shank its thigh. Elevation angles are continuous; flexion and abduction in sequence are not.
 
     Raises:
         ShapeError: If the poses are not (N, 17, 3).
     """
     check_rows("poses", poses, (17, 3))
-    vectors = bone_vectors(torch.tensor(poses, dtype=torch.float32), _BODY.parents)
-    bones = dict(zip(_BONES, torch.nn.functional.normalize(vectors, dim=-1).unbind(-2), strict=True))
+    vectors = bone_vectors(torch.tensor(poses, dtype=torch.float32), H36M17.parents)
+    bones = dict(zip(BONES, torch.nn.functional.normalize(vectors, dim=-1).unbind(-2), strict=True))
     pelvis, _ = canonical_rotation(bones["right_hip"] - bones["left_hip"], bones["spine"])
     chest, _ = canonical_rotation(bones["right_shoulder"] - bones["left_shoulder"], bones["thorax"])
     found: dict[str, Tensor] = {}
@@ -62,7 +59,7 @@ def joint_angles(poses: Float[Array, "N 17 3"]) -> Float32[Array, "N angles"]:
             x, y, z = _into(part, bone).unbind(-1)
             rises = dict(zip(_BALL, (-x, out * y, z), strict=True))
             found.update({f"{side} {name} {way}": _rise(value) for way, value in rises.items()})
-        # The knee's own axis is not among the joints; the pelvis' side, made square to the thigh, stands for it.
+        # No joint gives the knee's axis: take the pelvis' sideways axis, made orthogonal to the thigh.
         across = out * pelvis[..., 1, :]
         across = torch.nn.functional.normalize(across - (across * thigh).sum(-1, keepdim=True) * thigh, dim=-1)
         ahead = out * torch.linalg.cross(across, thigh)
@@ -91,12 +88,12 @@ class JointLimits:
     def learn(
         cls, poses: Float[Array, "N 17 3"], *, quantile: float = 0.001, slack: float = math.radians(3)
     ) -> "JointLimits":
-        """The ranges that poses and their mirror images keep to.
+        """Learn the ranges from poses and their mirror images.
 
         Args:
-            poses: Recorded ones, any size and place.
-            quantile: Share of them that lies beyond each end: broken frames, not bodies.
-            slack: Radians by which both ends are moved outward, as no archive holds the very last degree.
+            poses: Recorded poses, any size and place.
+            quantile: Share of poses beyond each end, which are taken for errors of capture.
+            slack: Radians added at both ends, since no archive holds the extremes of all bodies.
 
         Raises:
             VipeError: If there are fewer than 100 poses, or the quantile is not from 0 to below a half.
@@ -105,49 +102,52 @@ class JointLimits:
             raise VipeError(f"joint limits are learned from at least {_FEWEST} poses, got {len(poses)}")
         if not 0 <= quantile < 0.5:
             raise VipeError(f"quantile must be at least 0 and below 0.5, got {quantile}")
-        mirrored = poses[:, list(_BODY.mirrored)] * np.array([1.0, -1.0, 1.0], np.float32)
+        mirrored = poses[:, list(H36M17.mirrored)] * np.array([1.0, -1.0, 1.0], np.float32)
         angles = np.concatenate([joint_angles(poses), joint_angles(mirrored)])
         low, high = np.quantile(angles, [quantile, 1 - quantile], axis=0).astype(np.float32)
         return cls(low=low - np.float32(slack), high=high + np.float32(slack))
 
     def within(self, poses: Float[Array, "N 17 3"]) -> Bool[Array, "N angles"]:
-        """Of each pose, which angles are in their range; a plausible pose has all."""
+        """For each pose and angle, whether the angle is in its range."""
         angles = joint_angles(poses)
         return np.asarray((angles >= self.low) & (angles <= self.high))
 
     def broken(self, poses: Float[Array, "N 17 3"]) -> list[list[str]]:
-        """Of each pose, the names of the angles out of their range."""
+        """For each pose, the names of the angles out of their range."""
         return [[JOINT_ANGLES[angle] for angle in np.flatnonzero(~row)] for row in self.within(poses)]
 
 
-def nearest_poses(
-    poses: Float[Array, "N 17 3"], recorded: Float[Array, "M 17 3"], *, apart: Bool[Array, "N M"] | None = None
-) -> tuple[Float32[Array, " N"], Int64[Array, " N"]]:
-    """Distance to the nearest recorded pose, in torso lengths, and its row: small means that somebody did this.
-
-    The distance is the mean over joints after similarity alignment of the canonical poses, as for hits.
+def draw_within(
+    draw: Callable[[int], Float32[Array, "number steps 17 3"]],
+    count: int,
+    limits: JointLimits | None,
+    source: Float[Array, "17 3"] | None,
+) -> Float32[Array, "count steps 17 3"]:
+    """Draw sequences of poses until `count` of them are within the limits at all steps.
 
     Args:
-        poses: Any size and place.
-        recorded: What to compare with, all of it; at least one.
-        apart: Which pairs count; all if not given.
+        draw: Draws a number of sequences.
+        count: Sequences to return.
+        limits: None draws once.
+        source: Angles that this pose has out of range are not checked.
 
     Raises:
-        VipeError: If a pose has nothing to be compared with.
+        VipeError: If 32 draws do not give enough.
     """
-    if not len(recorded) or (apart is not None and not apart.any(axis=1).all()):
-        raise VipeError("there is no recorded pose to compare with")
-    one, other = (torch.from_numpy(canonicalize_array(side).poses) for side in (poses, recorded))
-    distance, row = np.empty(len(one), np.float32), np.empty(len(one), np.int64)
-    step = max(1, _PAIRS // len(other))
-    for start in range(0, len(one), step):
-        rows = slice(start, start + step)
-        pairs = procrustes_mpjpe(other, one[rows, None]).numpy()
-        if apart is not None:
-            pairs = np.where(apart[rows], pairs, np.inf)
-        row[rows] = pairs.argmin(axis=1)
-        distance[rows] = pairs.min(axis=1)
-    return distance, row
+    if limits is None:
+        return draw(count)
+    ignored = np.zeros(1, bool) if source is None else ~limits.within(source[None])
+    kept: list[Array] = []
+    for _ in range(_DRAWS):
+        drawn = draw(count)
+        within = (limits.within(drawn.reshape(-1, 17, 3)) | ignored).all(axis=1)
+        kept += list(drawn[within.reshape(drawn.shape[:2]).all(axis=1)])
+        if len(kept) >= count:
+            return np.stack(kept[:count])
+    raise VipeError(
+        f"joint limits: {len(kept)} of {_DRAWS * count} drawn are within them, {count} are needed; "
+        "use a smaller count or alpha, or no limits"
+    )
 
 
 def _into(part: Float[Tensor, "N 3 3"], bone: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
