@@ -17,12 +17,12 @@ from vipe.simulate.motion import synthesize
 
 GOLDEN = Path(__file__).parent / "golden" / "search.npz"
 _FIRST = 12  # candidates of each person whose features are compared
-_RATE = 5
+_RATE = 5.0
 
 
 def make_archive(folder: Path) -> tuple[PoseIndex, Keypoints, Keypoints]:
     """An archive of synthetic motion, eight people (two with joints missing), and five frames of one movement."""
-    motion = synthesize(minutes=3, fps=_RATE, generator=np.random.default_rng(0))
+    motion = synthesize(minutes=3.0, fps=_RATE, generator=np.random.default_rng(0))
     store = PoseStore.create(folder / "store", motion, fps=_RATE)
     index = PoseIndex.build(store, AffineSignature(), folder / "index")
     rig, poses = CameraRig.load("mpi_inf_3dhp"), store.poses()

@@ -268,7 +268,11 @@ def test_an_index_of_the_shipped_embedding_answers_without_embedding_candidates_
     shipped = Embedder.from_pretrained("default")
     index = PoseIndex.build(store, shipped, tmp_path / "index")
     expected = query(index, people, 5)
-    monkeypatch.setattr(Embedder, "encode_poses", None)
+
+    def refused(*_):
+        raise AssertionError("candidates were embedded again")
+
+    monkeypatch.setattr(Embedder, "encode_poses", refused)
     hits = query(index, people, 5)
     np.testing.assert_array_equal(hits.rows, expected.rows)
     np.testing.assert_array_equal(hits.probability, expected.probability)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, runtime_checkable
 
 from cyclopts import Parameter
 
@@ -54,6 +54,7 @@ class Scope:
         return {"clip": clips_of_part(self.split, self.part, store)}
 
 
+@runtime_checkable
 class Report(Protocol):
     """What an evaluation gives."""
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 from cyclopts import Parameter, validators
 
@@ -19,6 +19,7 @@ _WIDE = 200
 _LISTED = 5
 
 
+@runtime_checkable
 class Advance(Protocol):
     """Moves one bar of a progress display."""
 

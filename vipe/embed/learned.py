@@ -23,6 +23,7 @@ from vipe.embed.encoder import Metric, check_people
 from vipe.errors import ReadError, ShapeError, VipeError
 from vipe.networks.residual import Network
 from vipe.skeletons.working import COCO13
+from vipe.training.resume import TrainedModel
 
 N = TypeVar("N", bound=Network)
 E = TypeVar("E", bound="LearnedEncoder[Any]")
@@ -32,7 +33,7 @@ BLOCK = 512
 """Rows encoded at a time: the output of a layer stays in the cache."""
 
 
-class LearnedEncoder(Generic[N]):
+class LearnedEncoder(TrainedModel, Generic[N]):
     """A trained network as an encoder: the base of `Embedder` and `PrVIPE`.
 
     Args:

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from jaxtyping import Float, Float32
 from torch import Tensor
@@ -34,17 +34,20 @@ NetworkConfig = TypeVar("NetworkConfig")
 Config = TypeVar("Config", bound=Schedule)
 
 
-class TrainedModel(Protocol):
+class TrainedModel(ABC):
     """The result of a training: a trained network with a card and an origin, saved as a folder."""
 
     origin: dict[str, Any]
 
+    @abstractmethod
     def __init__(self, model: Any, *, card: str = "", origin: Mapping[str, Any] | None = None) -> None: ...
 
     @classmethod
+    @abstractmethod
     def from_pretrained(cls: type[Model], source: str | Path, *, device: str = "cpu") -> Model:
         """Load it from its folder."""
 
+    @abstractmethod
     def save(self, path: str | Path, *, files: Mapping[str, str] | None = None, replace: bool = False) -> None:
         """Write its folder, with more text files by name."""
 
