@@ -6,7 +6,7 @@ from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import VipeError
 from vipe.simulate import View, project_keypoints
 from vipe.skeletons import load
-from vipe.training.views import ViewConfig, normalize, random_views
+from vipe.training.views import ViewConfig, normalize, simulate_views
 
 PLAIN = ViewConfig(random_share=0.0, distance=(4.0, 4.0), aim=0.0, noise=(0.0, 0.0), missing_share=0.0)
 
@@ -17,13 +17,13 @@ def settings(**changes):
 
 def test_a_plain_view_is_what_the_simulator_sees(poses, generator):
     rig = torch.tensor([[0.7, 0.2, 0.1]])
-    xy, seen = random_views(torch.from_numpy(poses), rig, PLAIN, generator)
+    xy, seen = simulate_views(torch.from_numpy(poses), rig, PLAIN, generator)
     # The simulator aims at the person's centre, this at the pelvis: full perspective differs a little with it.
     view = View(name="side", azimuth=0.7, elevation=0.2, roll=0.1)
     expected = normalize_keypoints(project_keypoints(poses, view, distance=4.0))[0]
     assert seen.all()
     assert np.abs(xy.numpy() - expected).max() < 0.05
-    far = random_views(torch.from_numpy(poses), rig, settings(distance=(400.0, 400.0)), generator)[0].numpy()
+    far = simulate_views(torch.from_numpy(poses), rig, settings(distance=(400.0, 400.0)), generator)[0].numpy()
     expected = normalize_keypoints(project_keypoints(poses, view, distance=400.0))[0]
     np.testing.assert_allclose(far, expected, atol=1e-3)
 
@@ -45,7 +45,7 @@ def test_joints_that_coincide_give_zeros_and_no_nan():
 def test_the_first_share_of_a_batch_is_seen_by_the_rig(poses, generator):
     same = torch.from_numpy(np.tile(poses[:1], (40, 1, 1)))
     rig = torch.tensor([[0.3, 0.1, 0.0]])
-    xy, _ = random_views(same, rig, settings(random_share=0.5), generator)
+    xy, _ = simulate_views(same, rig, settings(random_share=0.5), generator)
     assert (xy[:20] - xy[0]).abs().max() < 1e-5
     assert (xy[20:] - xy[0]).abs().amax((1, 2)).min() > 1e-3
 
@@ -53,7 +53,7 @@ def test_the_first_share_of_a_batch_is_seen_by_the_rig(poses, generator):
 def test_random_cameras_roll_within_the_range_which_rotates_the_image(poses):
     same, rig = torch.from_numpy(np.tile(poses[:1], (2000, 1, 1))), torch.zeros(1, 3)
     plain, rolled = (
-        random_views(same, rig, settings(random_share=1.0, roll=roll), torch.Generator().manual_seed(3))[0]
+        simulate_views(same, rig, settings(random_share=1.0, roll=roll), torch.Generator().manual_seed(3))[0]
         for roll in (0.0, 0.6)
     )
     a, b = (torch.view_as_complex(xy.contiguous()) for xy in (plain, rolled))
@@ -66,8 +66,8 @@ def test_random_cameras_roll_within_the_range_which_rotates_the_image(poses):
 
 def test_cameras_stand_at_all_distances_of_the_range(poses, generator):
     same, rig = torch.from_numpy(np.tile(poses[:1], (500, 1, 1))), torch.tensor([[0.3, 0.1, 0.0]])
-    xy, _ = random_views(same, rig, settings(distance=(2.0, 8.0)), generator)
-    near, far = (random_views(same[:1], rig, settings(distance=(d, d)), generator)[0] for d in (2.0, 8.0))
+    xy, _ = simulate_views(same, rig, settings(distance=(2.0, 8.0)), generator)
+    near, far = (simulate_views(same[:1], rig, settings(distance=(d, d)), generator)[0] for d in (2.0, 8.0))
     share = ((xy - near) * (far - near)).sum((1, 2)) / (far - near).square().sum()  # from near, 0, to far, 1
     assert share.min() < 0.1
     assert share.max() > 0.98
@@ -76,14 +76,14 @@ def test_cameras_stand_at_all_distances_of_the_range(poses, generator):
 def test_noise_is_in_rms_radii(poses, generator):
     same = torch.from_numpy(np.tile(poses[:1], (4000, 1, 1)))
     rig = torch.tensor([[0.3, 0.1, 0.0]])
-    clean, _ = random_views(same, rig, PLAIN, generator)
-    noisy, _ = random_views(same, rig, settings(noise=(0.04, 0.04)), generator)
+    clean, _ = simulate_views(same, rig, PLAIN, generator)
+    noisy, _ = simulate_views(same, rig, settings(noise=(0.04, 0.04)), generator)
     assert float((noisy - clean).square().mean().sqrt()) == pytest.approx(0.04, rel=0.1)
 
 
 def test_only_nose_and_limbs_go_missing_and_no_more_than_asked(poses, generator):
     many = torch.from_numpy(np.tile(poses, (50, 1, 1)))
-    xy, seen = random_views(
+    xy, seen = simulate_views(
         many, torch.tensor([[0.3, 0.1, 0.0]]), settings(missing_share=0.5, missing_most=3), generator
     )
     lost = (~seen).sum(1)
@@ -98,7 +98,7 @@ def test_only_nose_and_limbs_go_missing_and_no_more_than_asked(poses, generator)
 def test_views_depend_on_the_generator_alone(poses):
     before = torch.get_rng_state()
     first, second, other = (
-        random_views(torch.from_numpy(poses), torch.zeros(1, 3), ViewConfig(), torch.Generator().manual_seed(seed))[0]
+        simulate_views(torch.from_numpy(poses), torch.zeros(1, 3), ViewConfig(), torch.Generator().manual_seed(seed))[0]
         for seed in (7, 7, 8)
     )
     assert torch.equal(first, second)

@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vipe.geometry.procrustes import procrustes_mpjpe
-from vipe.training.views import ViewConfig, random_views
+from vipe.geometry.procrustes import HIT_THRESHOLD, procrustes_mpjpe
+from vipe.training.views import ViewConfig, simulate_views
 
-_HIT = 0.1  # torso lengths (levy2024, sec. 4.2)
 _SEED = 20240709
 
 
@@ -23,7 +22,7 @@ def validation_generator(device: torch.device) -> torch.Generator:
 def two_views(
     poses: Float[Tensor, "M 17 3"], views: ViewConfig, noise: float, generator: torch.Generator
 ) -> list[tuple[Float[Tensor, "M 13 2"], Bool[Tensor, "M 13"]]]:
-    """Project each pose into two random views, as `random_views`, with every joint seen.
+    """Project each pose into two random views, as `simulate_views`, with every joint seen.
 
     Args:
         poses: Metres, world space.
@@ -33,7 +32,7 @@ def two_views(
     """
     views = replace(views, random_share=1.0, noise=(noise, noise), missing_share=0.0)
     rig = views.rig_views(poses.device)
-    return [random_views(poses, rig, views, generator) for _ in range(2)]
+    return [simulate_views(poses, rig, views, generator) for _ in range(2)]
 
 
 def hit_at_1(queries: Float[Tensor, "M D"], gallery: Float[Tensor, "M D"], canonical: Float[Tensor, "M 17 3"]) -> float:
@@ -47,4 +46,4 @@ def hit_at_1(queries: Float[Tensor, "M D"], gallery: Float[Tensor, "M D"], canon
         canonical: The poses.
     """
     nearest = torch.cdist(queries, gallery).argmin(1)
-    return float((procrustes_mpjpe(canonical[nearest], canonical) < _HIT).float().mean())
+    return float((procrustes_mpjpe(canonical[nearest], canonical) < HIT_THRESHOLD).float().mean())

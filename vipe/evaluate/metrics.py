@@ -23,13 +23,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from scipy.stats import rankdata
 
 from vipe.arrays import Array
-from vipe.geometry.procrustes import procrustes_mpjpe
-
-HIT_THRESHOLD = 0.1
-"""Torso lengths within which a pose is a hit: Sun et al. 2020 (kappa), Levy & Shrivastava 2024, sec. 4.2."""
-
-CLOSE_THRESHOLD = 0.05
-"""Torso lengths of a stricter hit, half of the papers': our choice."""
+from vipe.geometry.procrustes import CLOSE_THRESHOLD, HIT_THRESHOLD, procrustes_mpjpe
 
 HIT_THRESHOLDS = (HIT_THRESHOLD, CLOSE_THRESHOLD)
 """The thresholds of every protocol; the first is the one that counts."""

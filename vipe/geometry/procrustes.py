@@ -1,6 +1,6 @@
 """Similarity alignment of poses, and the distance that remains after it (torch)."""
 
-__all__ = ["align", "procrustes_mpjpe"]
+__all__ = ["CLOSE_THRESHOLD", "HIT_THRESHOLD", "align", "procrustes_mpjpe"]
 
 import math
 
@@ -16,6 +16,12 @@ from vipe.geometry.planes import BLOCK, dot, from_planes, in_blocks, rotate, to_
 TIED = 1e-6
 """Two rotations that fit equally well to this relative accuracy are tied, and an SVD picks one: the closed form would
 divide by the gap between them."""
+
+HIT_THRESHOLD = 0.1
+"""Torso lengths within which a pose is a hit: Sun et al. 2020 (kappa), Levy & Shrivastava 2024, sec. 4.2."""
+
+CLOSE_THRESHOLD = 0.05
+"""Torso lengths of a stricter hit, half of the papers': our choice."""
 
 
 def align(

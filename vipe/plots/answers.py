@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vipe.arrays import Array, take_rows
+from vipe.geometry.procrustes import HIT_THRESHOLD
 from vipe.plots.figures import Card, Figure, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.report import Section, save_page
 from vipe.plots.sheet import save_sheet
@@ -55,7 +56,7 @@ def save_answers(
     *,
     intro: str = "",
     table: Sequence[Sequence[str]] = (),
-    threshold: float = 0.1,
+    threshold: float = HIT_THRESHOLD,
 ) -> None:
     """Draw simulated queries with the first poses of each search, hits and misses told apart.
 

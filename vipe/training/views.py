@@ -4,7 +4,7 @@ Runs on the device of the poses, with full perspective and the proportions of th
 since normalizing the keypoints divides it away.
 """
 
-__all__ = ["ViewConfig", "normalize", "random_views"]
+__all__ = ["ViewConfig", "normalize", "simulate_views"]
 
 import math
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class ViewConfig:
         return torch.tensor(views, device=device)
 
 
-def random_views(
+def simulate_views(
     poses: Float[Tensor, "batch 17 3"], rig: Float[Tensor, "views 3"], config: ViewConfig, generator: torch.Generator
 ) -> tuple[Float[Tensor, "batch 13 2"], Bool[Tensor, "batch 13"]]:
     """Project each pose into one view: normalized keypoints, and which of them are seen.

@@ -164,8 +164,8 @@ def test_a_batch_is_two_views_of_each_pose_with_the_canonical_pose_of_its_row(be
         seen["canonical"] = canonical
         return prvipe_losses(mean, scale, noise, canonical, *others)
 
-    by_cameras = training.random_views
-    monkeypatch.setattr(training, "random_views", views)
+    by_cameras = training.simulate_views
+    monkeypatch.setattr(training, "simulate_views", views)
     monkeypatch.setattr(training, "prvipe_losses", losses)
     one = PrVIPETraining(NETWORK, SHORT, seed=0, data="", poses=poses, validation=poses[:3])
     one._batch(torch.Generator().manual_seed(3))

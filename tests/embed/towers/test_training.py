@@ -51,7 +51,7 @@ def test_where_not_all_cameras_are_random_those_of_the_rig_see_the_poses(data, t
 def test_the_share_of_outliers_is_that_of_the_settings_and_each_is_one_joint(bent, monkeypatch):
     poses = torch.from_numpy(bent(40, seed=1))
     clean = (torch.zeros(4000, 13, 2), torch.ones(4000, 13, dtype=torch.bool))
-    monkeypatch.setattr(training, "random_views", lambda *_: clean)
+    monkeypatch.setattr(training, "simulate_views", lambda *_: clean)
     monkeypatch.setattr(training, "normalize", lambda xy, seen: xy)
     one = TowersTraining(NETWORK, replace(SHORT, outlier=0.1), seed=0, data="", poses=poses, validation=poses)
     xy, _ = one._views(poses, torch.Generator().manual_seed(3))

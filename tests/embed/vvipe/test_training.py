@@ -156,13 +156,13 @@ def shown(recorded, monkeypatch, **changes):
     """The people of one batch, as they stand before the cameras."""
     seen = []
 
-    def random_views(people, rig, views, generator):
+    def simulate_views(people, rig, views, generator):
         seen.append(people)
         return by_cameras(people, rig, views, generator)
 
-    by_cameras = training.random_views
+    by_cameras = training.simulate_views
     with monkeypatch.context() as patch:
-        patch.setattr(training, "random_views", random_views)
+        patch.setattr(training, "simulate_views", simulate_views)
         one = begin(recorded, **changes)
         losses = one._keypoint_batch(torch.Generator().manual_seed(3))
     assert torch.isfinite(losses["loss"])

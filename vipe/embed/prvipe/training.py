@@ -16,7 +16,7 @@ from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
 from vipe.training.loop import History, Schedule, Stage
 from vipe.training.resume import ResumableTraining
-from vipe.training.views import ViewConfig, random_views
+from vipe.training.views import ViewConfig, simulate_views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class PrVIPETraining(ResumableTraining[PrVIPE, PrVIPEConfig, PrVIPETrainingConfi
         """Losses of one batch: two views of each pose."""
         config, device = self.config, self.device
         rows = torch.randint(len(self.poses), (config.batch,), generator=generator, device=device)
-        first, second = (random_views(self.poses[rows], self.rig, config.views, generator) for _ in range(2))
+        first, second = (simulate_views(self.poses[rows], self.rig, config.views, generator) for _ in range(2))
         xy, seen = (torch.cat(parts) for parts in zip(first, second, strict=True))
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             mean, scale = self.model(xy, seen)

@@ -18,7 +18,7 @@ from vipe.training.augment import AugmentConfig, PosePool, draw_poses
 from vipe.training.loop import History, Schedule, Stage
 from vipe.training.losses import mpjpe
 from vipe.training.resume import ResumableTraining
-from vipe.training.views import ViewConfig, normalize, random_views
+from vipe.training.views import ViewConfig, normalize, simulate_views
 
 _STANDARD_ROWS = 4096  # poses: enough for a mean and a variance
 _DISPLACED = 0.5  # RMS radii: standard deviation of an outlier
@@ -118,8 +118,8 @@ class TowersTraining(ResumableTraining[Embedder, TowersConfig, TowersTrainingCon
         return {"loss": loss + config.decoder_weight * losses["decoded"], **losses}
 
     def _views(self, people: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """One view of each person, from `random_views`; in some, one joint is displaced."""
-        xy, seen = random_views(people, self.rig, self.config.views, generator)
+        """One view of each person, from `simulate_views`; in some, one joint is displaced."""
+        xy, seen = simulate_views(people, self.rig, self.config.views, generator)
         batch, joints = seen.shape
         off = torch.rand(batch, 1, generator=generator, device=self.device) < self.config.outlier
         which = torch.randint(joints, (batch, 1), generator=generator, device=self.device)

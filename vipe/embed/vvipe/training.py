@@ -19,7 +19,7 @@ from vipe.geometry.canonical import canonicalize
 from vipe.training.loop import History, Schedule, Stage
 from vipe.training.losses import mpjpe
 from vipe.training.resume import ResumableTraining
-from vipe.training.views import ViewConfig, random_views
+from vipe.training.views import ViewConfig, simulate_views
 
 # Values of settings in trainings from before the settings existed. The origin leaves a setting out where it has this
 # value, so that those trainings are recognized and continue.
@@ -179,14 +179,14 @@ class VVIPETraining(ResumableTraining[Embedder, VVIPEConfig, TrainingConfig]):
         if self.config.paired:
             rows = rows[: math.ceil(len(rows) / 2)].repeat(2)[: len(rows)]
         target = self.targets[rows]
-        xy, seen = random_views(self._people(rows), self.rig, self.config.views, generator)
+        xy, seen = simulate_views(self._people(rows), self.rig, self.config.views, generator)
         with self._precision():
             embedding = self.model.keypoint_encoder(xy, seen).float()
             decoded = self.model.pose_decoder(embedding).float()
         return keypoint_losses(decoded, target, embedding, self.config.weights)
 
     def _people(self, rows: Tensor) -> Float32[Tensor, "batch 17 3"]:
-        """The poses that `random_views` projects: first those for the rig's cameras, then those for random cameras."""
+        """The poses that `simulate_views` projects: those for the rig's cameras first, then for random cameras."""
         by_rig = round((1 - self.config.views.random_share) * len(rows))
         return torch.cat([self.poses[rows[:by_rig]], self.universal[rows[by_rig:]]])
 

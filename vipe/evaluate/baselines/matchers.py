@@ -38,7 +38,7 @@ class EmbeddingMatcher:
     """The distance between embeddings of keypoints, in an encoder's metric."""
 
     def __init__(self, encoder: Encoder, name: str = "") -> None:
-        if encoder.name == AffineSignature.name:
+        if isinstance(encoder, AffineSignature):
             raise VipeError("the affine signature compares keypoints with 3D poses only; see vipe evaluate search")
         self.encoder = encoder
         self.name = name or encoder.name

@@ -14,6 +14,7 @@ from vipe.index.frames import Where
 from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
 from vipe.retrieve.camera.perspective import Fits, fit_cameras, inverse_variances
 from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.camera.problem import MIN_DEPTH
 from vipe.retrieve.candidates.affine import by_affine_camera, skip_reasons
 from vipe.skeletons.working import CHILDREN, COCO13, COCO13_IN_H36M17, COCO13_MIRRORED, PARENTS
 
@@ -134,7 +135,7 @@ def _derivatives(
     """What is left of the keypoints, and how images move with offsets, camera and bones; in torso lengths."""
     pose = fits.poses[person, row].astype(np.float64)
     joints = pose[_KEYPOINTS]
-    near = 1 / np.maximum(1 + fits.inverse_depth[person, row] * joints[:, 2], 0.1)
+    near = 1 / np.maximum(1 + fits.inverse_depth[person, row] * joints[:, 2], MIN_DEPTH)
     image = near[:, None] * joints[:, :2]
     shown = (people.xy[person] - fits.shift[person, row]) / max(float(fits.scale[person, row]), 1e-9)
     left = np.where(people.mask[person][:, None], shown - image, 0)

@@ -21,7 +21,7 @@ from scipy.special import expit
 from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.embed import Embedder
-from vipe.geometry.procrustes import procrustes_mpjpe
+from vipe.geometry.procrustes import CLOSE_THRESHOLD, HIT_THRESHOLD, procrustes_mpjpe
 from vipe.index import PoseIndex
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.prior import CameraPrior
@@ -125,7 +125,7 @@ class Evidence:
 
     @cached_property
     def _same(self) -> dict[float, Float32[Array, "Q S V"]]:
-        return {within: expit((within - self.distance) / SAME_WIDTH) for within in (0.1, 0.05)}
+        return {within: expit((within - self.distance) / SAME_WIDTH) for within in (HIT_THRESHOLD, CLOSE_THRESHOLD)}
 
     def log_share(self, cost: Float32[Array, "Q S"]) -> Float32[Array, "Q S"]:
         """Log of a candidate's share of the voters' likelihood."""

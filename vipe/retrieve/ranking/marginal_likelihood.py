@@ -14,6 +14,7 @@ from vipe.detections import Keypoints, normalize_keypoints
 from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
 from vipe.retrieve.camera.perspective import Fits, inverse_variances
 from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.camera.problem import MIN_DEPTH
 from vipe.skeletons.working import BONES, CHILDREN, COCO13_IN_H36M17, H36M17, PARENTS, without_side
 
 TILTS = (0.0, 0.025, 0.05, 0.1, 0.2)
@@ -128,7 +129,7 @@ def _marginal(
 ) -> tuple[Float32[Tensor, "tilts N"], Float32[Tensor, "tilts N"]]:
     count = len(poses)
     points = poses[:, _KEYPOINTS]
-    depth = (1 + inverse_depth[:, None] * points[..., 2]).clamp_min(0.1)
+    depth = (1 + inverse_depth[:, None] * points[..., 2]).clamp_min(MIN_DEPTH)
     zoom = scale[:, None] / depth * seen  # an unseen joint has no derivatives and no residual
     slant = inverse_depth[:, None, None] * points[..., :2] / depth[..., None]
 

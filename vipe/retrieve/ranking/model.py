@@ -2,9 +2,7 @@
 
 __all__ = [
     "CALIBRATION_FEATURES",
-    "CLOSE",
     "CONTRIBUTIONS",
-    "NEAR",
     "Probabilities",
     "RankingModel",
     "ThresholdModel",
@@ -25,9 +23,6 @@ from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.ranking.features import FEATURES, PERSON_FEATURES, CandidateFeatures
 from vipe.retrieve.ranking.logistic import LogisticModel
 from vipe.retrieve.shipped import ShippedNumbers
-
-NEAR, CLOSE = 0.1, 0.05
-"""Torso lengths within which a hit counts as the true pose, and as very close to it."""
 
 CALIBRATION = "calibration"
 PERSON = "person"
@@ -77,9 +72,9 @@ class ThresholdModel:
 class Probabilities:
     """Log odds of S candidates of Q people; `near` and `close` never exceed what contains them."""
 
-    near: Float32[Array, "Q S"]  # of lying within `NEAR` of the true pose
-    close: Float32[Array, "Q S"]  # within `CLOSE`
-    presence: Float32[Array, " Q"]  # that any pose searched lies within `NEAR`
+    near: Float32[Array, "Q S"]  # of lying within `HIT_THRESHOLD` of the true pose
+    close: Float32[Array, "Q S"]  # within `CLOSE_THRESHOLD`
+    presence: Float32[Array, " Q"]  # that any pose searched lies within `HIT_THRESHOLD`
 
 
 def ordered_log_odds(

@@ -8,14 +8,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
 from vipe.arrays import Array, take_columns
+from vipe.geometry.procrustes import CLOSE_THRESHOLD, HIT_THRESHOLD
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.ranking.evidence import VOTERS
 from vipe.retrieve.ranking.features import FEATURES, PERSON_FEATURES, CandidateFeatures
 from vipe.retrieve.ranking.logistic import LogisticModel
 from vipe.retrieve.ranking.model import (
     CALIBRATION_FEATURES,
-    CLOSE,
-    NEAR,
     RankingModel,
     ThresholdModel,
     calibration_features,
@@ -36,7 +35,7 @@ class RankingExamples:
 
     features: CandidateFeatures
     distance: Float[Array, "Q S"]  # of each candidate from the true pose, torso lengths
-    present: Bool[Array, " Q"]  # whether any pose searched lies within `NEAR` of it
+    present: Bool[Array, " Q"]  # whether any pose searched lies within `HIT_THRESHOLD` of it
     weight: Float[Array, " Q"]  # how much a query counts for presence and calibration
 
 
@@ -69,8 +68,8 @@ def fit_ranking_model(examples: RankingExamples, *, camera_prior: CameraPrior, m
         return ThresholdModel(ranking=ranking, calibration=calibration)
 
     return RankingModel(
-        near=threshold_model(NEAR),
-        close=threshold_model(CLOSE),
+        near=threshold_model(HIT_THRESHOLD),
+        close=threshold_model(CLOSE_THRESHOLD),
         presence=presence,
         camera_prior=camera_prior,
         made=made,

@@ -9,10 +9,11 @@ from jaxtyping import Bool, Float, Float32, Float64
 from scipy.special import expit, log_softmax
 
 from vipe.arrays import Array, take_rows
+from vipe.geometry.procrustes import CLOSE_THRESHOLD, HIT_THRESHOLD
 from vipe.retrieve.ranking.evidence import FLATTENED, SAME_WIDTH
 from vipe.retrieve.ranking.features import CandidateFeatures
 from vipe.retrieve.ranking.marginal_likelihood import TILTS, marginal_likelihood
-from vipe.retrieve.ranking.model import CALIBRATION, CLOSE, NEAR, Probabilities, RankingModel, ordered_log_odds
+from vipe.retrieve.ranking.model import CALIBRATION, Probabilities, RankingModel, ordered_log_odds
 from vipe.retrieve.sequences.alignment import AlignedMoments, Sequence
 from vipe.retrieve.shipped import ShippedNumbers
 
@@ -134,12 +135,12 @@ def fuse(evidence: SequenceEvidence, model: RankingModel, fusion: Fusion) -> Fus
     def added(within: float) -> Float64[Array, " S"]:
         return _log_around(ranking, distance, within) - _log_around(alone, distance, within)
 
-    more = added(NEAR)
-    near = model.near.calibrated((model.near.ranking(values) + more).astype(np.float32)[None], presence)
-    close = model.close.calibrated((model.close.ranking(values) + added(CLOSE)).astype(np.float32)[None], presence)
+    more = added(HIT_THRESHOLD)
+    near = (model.near.ranking(values) + more).astype(np.float32)[None]
+    close = (model.close.ranking(values) + added(CLOSE_THRESHOLD)).astype(np.float32)[None]
     log_odds = ordered_log_odds(
-        changes.near(near, evidence.images),
-        changes.close(close, evidence.images),
+        changes.near(model.near.calibrated(near, presence), evidence.images),
+        changes.close(model.close.calibrated(close, presence), evidence.images),
         changes.presence(presence, evidence.images),
     )
     contributions = model.contributions(values[None], log_odds.near)

@@ -11,9 +11,10 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from vipe.arrays import Array
+from vipe.geometry.procrustes import CLOSE_THRESHOLD, HIT_THRESHOLD
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import SAME_WIDTH
-from vipe.retrieve.ranking.model import CLOSE, NEAR, RankingModel
+from vipe.retrieve.ranking.model import RankingModel
 from vipe.retrieve.sequences.fusion import Change, Changes, Fused, Fusion, SequenceEvidence, fuse
 
 FRAMES_POWERS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
@@ -36,7 +37,7 @@ class FusionExample:
     track: bool  # frames over time; otherwise cameras of one moment
     evidence: SequenceEvidence
     distance: Float[Array, " S"]  # of each moment from the true pose, torso lengths
-    present: bool  # whether any pose searched lies within `NEAR` of it
+    present: bool  # whether any pose searched lies within `HIT_THRESHOLD` of it
     absent: bool  # whether the true pose was left out on purpose
     single: float  # distance of the first hit of a single image
 
@@ -71,8 +72,8 @@ def fit_fusion(examples: Sequence[FusionExample], model: RankingModel, made: str
 
 
 def _hit(distance: float) -> float:
-    """1 well within `NEAR`, 0 well beyond, smooth between: near misses are not all alike."""
-    return float(expit((NEAR - distance) / SAME_WIDTH))
+    """1 well within `HIT_THRESHOLD`, 0 well beyond, smooth between: near misses are not all alike."""
+    return float(expit((HIT_THRESHOLD - distance) / SAME_WIDTH))
 
 
 def _changes(examples: Sequence[FusionExample], model: RankingModel, fusion: Fusion) -> Changes:
@@ -90,8 +91,8 @@ def _changes(examples: Sequence[FusionExample], model: RankingModel, fusion: Fus
     present = np.array([one.present and not one.absent for one in examples])
     of_images = np.broadcast_to(images[:, None], distance.shape)
     return Changes(
-        near=_change(near, distance < NEAR, of_images, of_hits),
-        close=_change(close, distance < CLOSE, of_images, of_hits),
+        near=_change(near, distance < HIT_THRESHOLD, of_images, of_hits),
+        close=_change(close, distance < CLOSE_THRESHOLD, of_images, of_hits),
         presence=_change(presence, present, images, weight),
     )
 
