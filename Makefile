@@ -13,9 +13,17 @@ BENCHMARKS := canonicalize embed fit scan retrieval readers reference_body recip
 demo: .venv/.demo  ## search a motion archive with the keypoints of a photo, and look at what comes back
 	$(BIN)/vipe demo --out $(OUT)/demo
 
-test: .venv/.dev  ## every test and doctest, once: coverage counted, array shapes checked at run time
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu" \
-		--jaxtyping-packages=vipe,beartype.beartype --cov --cov-report=term
+# Where arrays change hands; whole commands and trainings run the same functions again.
+SHAPES := geometry networks detections index embed/generation embed/prvipe embed/test_affine.py embed/test_contract.py \
+	embed/towers/test_network.py embed/vvipe/test_losses.py embed/vvipe/test_network.py evaluate/baselines \
+	evaluate/protocols/test_calibration.py evaluate/test_scoring.py evaluate/test_study.py retrieve/camera \
+	retrieve/candidates retrieve/ranking retrieve/sequences retrieve/test_golden.py retrieve/test_hits.py \
+	simulate/test_detector.py simulate/test_rigs.py training/test_augment.py training/test_views.py
+
+test: .venv/.dev  ## every test and doctest with coverage; then, for a chosen part, array shapes checked at run time
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu" --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu and not refusal" -q \
+		--jaxtyping-packages=vipe,beartype.beartype $(SHAPES:%=tests/%)
 
 check: .venv/.dev  ## format, lint, undefined names, types, layers
 	$(BIN)/ruff format --check .

@@ -4,7 +4,6 @@ import fcntl
 import os
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -15,13 +14,6 @@ from vipe.geometry import axis_angle, bone_vectors, from_bone_vectors
 from vipe.skeletons import load
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-
-
-@pytest.fixture(autouse=True)
-def shapes_unchecked(request, monkeypatch):
-    """A test marked `refusal` meets the library's own checks: those of jaxtyping would speak first."""
-    if request.node.get_closest_marker("refusal"):
-        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture

@@ -105,7 +105,6 @@ def code():
     return {word for file in (ROOT / "vipe").rglob("*.py") for word in re.findall(r"\w+", file.read_text("utf-8"))}
 
 
-@pytest.mark.refusal  # users give an int where the hint has a float, as Python lets them; shapes are not checked here
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_the_snippets_of_a_page_run_from_top_to_bottom(page, archive, tmp_path, monkeypatch):
     shutil.copytree(archive, tmp_path, dirs_exist_ok=True)
