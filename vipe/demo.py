@@ -29,7 +29,7 @@ from vipe.evaluate.scoring import Score, Scoring, chance_score
 from vipe.evaluate.splits import hashed_splits, read_splits
 from vipe.evaluate.study import Archive, Progress, Study, recorded_poses
 from vipe.index import PoseIndex
-from vipe.plots.answers import Answer, Found, save_answers
+from vipe.plots.answers import Answer, RankedPose, save_answers
 from vipe.readers import read
 from vipe.retrieve import Mode, affine_camera
 from vipe.retrieve.query import query
@@ -319,10 +319,12 @@ def _answer(
     def cameras(rows: Int[Array, " rows"]) -> Float[Array, "rows 2 3"]:
         return np.asarray(affine_camera(poses[rows][None], photo).A[0])
 
-    def results(name: str) -> list[Found]:
+    def results(name: str) -> list[RankedPose]:
         rows = rankings[name][i, :_SHOWN_HITS]
         return [
-            Found(name=f"{clip[row]} {seconds[row]:.2f} s", pose=poses[row], camera=camera, distance=float(distance))
+            RankedPose(
+                name=f"{clip[row]} {seconds[row]:.2f} s", pose=poses[row], camera=camera, distance=float(distance)
+            )
             for row, camera, distance in zip(rows, cameras(rows), distances[name][i], strict=False)
         ]
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from vipe.plots.answers import Answer, Found, save_answers
+from vipe.plots.answers import Answer, RankedPose, save_answers
 from vipe.plots.figures import Card, colours, figure_2d, figure_3d, figure_in_camera, seen_from
 from vipe.plots.generated import Row, save_generated_page
 from vipe.plots.history import save_history
@@ -164,7 +164,7 @@ def test_a_history_shows_losses_above_and_validation_below_stage_by_stage(tmp_pa
 
 def test_answers_are_drawn_on_a_page_and_a_sheet(tmp_path, canonical, rng):
     def one(name, distance):
-        return Found(name=name, pose=canonical, camera=np.array([[1.0, 0, 0], [0, 0, -1]]), distance=distance)
+        return RankedPose(name=name, pose=canonical, camera=np.array([[1.0, 0, 0], [0, 0, -1]]), distance=distance)
 
     answer = Answer(
         title="walk at 1.0 s",

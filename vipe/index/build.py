@@ -1,6 +1,6 @@
 """Building an index folder from a pose store: streamed, beside its place, then renamed."""
 
-__all__ = ["Progress", "write_index"]
+__all__ = ["RowProgress", "write_index"]
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from vipe.index.manifest import EncoderNote, Manifest, write_manifest
 from vipe.index.recipe import automatic, is_shipped, load_recipe
 from vipe.store import PoseStore
 
-Progress = Callable[[int, int], None]
+RowProgress = Callable[[int, int], None]
 """Called with the rows done and the rows in all."""
 
 _ROWS = 16384  # poses at a time: some 20 MB with all that is made of them
@@ -36,7 +36,7 @@ def write_index(
     path: Path,
     *,
     recipe: str | Path,
-    progress: Progress | None,
+    progress: RowProgress | None,
     where: Mapping[str, object] | pc.Expression | None,
 ) -> None:
     """Embed a store's poses and write the index folder; `PoseIndex.build` documents it."""

@@ -16,7 +16,7 @@ from vipe.arrays import Array
 from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
 from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, VipeError
-from vipe.index.build import Progress, write_index
+from vipe.index.build import RowProgress, write_index
 from vipe.index.engines import ENGINES, Engine
 from vipe.index.frames import Where, matching_rows, read_labels, read_poses
 from vipe.index.manifest import Manifest, verify
@@ -49,7 +49,7 @@ class PoseIndex:
         path: str | Path,
         *,
         recipe: str | Path = "auto",
-        progress: Progress | None = None,
+        progress: RowProgress | None = None,
         where: Mapping[str, object] | pc.Expression | None = None,
     ) -> "PoseIndex":
         """Embed every pose of a store and write the index, whole or not at all.

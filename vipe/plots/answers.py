@@ -1,6 +1,6 @@
 """Queries and what came back: on a page and on a sheet (numpy)."""
 
-__all__ = ["Answer", "Found", "save_answers", "save_query_page"]
+__all__ = ["Answer", "RankedPose", "save_answers", "save_query_page"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ class Answer:
     mask: Bool[Array, " 13"]
     truth: Float[Array, "17 3"]
     truth_camera: Float[Array, "2 3"]
-    found: Mapping[str, Sequence["Found"]]  # by search, best first
+    found: Mapping[str, Sequence["RankedPose"]]  # by search, best first
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class RankedPose:
     """One ranked pose."""
 
     name: str

@@ -1,6 +1,6 @@
 """The steps of a training, whatever is trained: rate, seeds, history, checkpoints (torch)."""
 
-__all__ = ["History", "Progress", "Schedule", "Stage", "run_stages"]
+__all__ = ["History", "TrainingProgress", "Schedule", "Stage", "run_stages"]
 
 import math
 import time
@@ -17,7 +17,7 @@ from vipe.training.checkpoint import Checkpoint, CheckpointFolder, restore_state
 
 _CHECKPOINT_EVERY = 60.0  # seconds: after these, the next line of the history comes with a checkpoint
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
+TrainingProgress = Callable[[str, int, int, Mapping[str, float]], None]
 """Called every few steps with (stage, steps done, steps of the stage, latest metrics)."""
 
 History = list[Mapping[str, Any]]
@@ -77,7 +77,7 @@ def run_stages(
     *,
     seed: int,
     folder: CheckpointFolder,
-    progress: Progress | None,
+    progress: TrainingProgress | None,
 ) -> History:
     """Run the steps that are left after the folder's last checkpoint, and return the history of all steps.
 
@@ -128,7 +128,7 @@ class _Loop:
     seed: int
     device: torch.device
     folder: CheckpointFolder
-    progress: Progress | None
+    progress: TrainingProgress | None
     optimizer: torch.optim.Optimizer
 
     def run(self, done: int, history: History) -> None:

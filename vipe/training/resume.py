@@ -26,7 +26,7 @@ from vipe.errors import VipeError
 from vipe.networks.residual import Network
 from vipe.pretrained import check_device
 from vipe.training.checkpoint import CheckpointFolder, refuse_other_origin
-from vipe.training.loop import History, Progress, Schedule, Stage, run_stages
+from vipe.training.loop import History, Schedule, Stage, TrainingProgress, run_stages
 from vipe.training.poses import checked_poses, digest, validation_poses
 
 Model = TypeVar("Model", bound="TrainedModel")
@@ -89,7 +89,7 @@ class ResumableTraining(ABC, Generic[Model, NetworkConfig, Config]):
         config: Config | None = None,
         seed: int = 0,
         device: str = "cpu",
-        progress: Progress | None = None,
+        progress: TrainingProgress | None = None,
         data: str = "",
     ) -> Model:
         """Train a model and leave it in `folder`, as `from_pretrained` reads it, with its `history.jsonl`.

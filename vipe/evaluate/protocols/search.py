@@ -1,6 +1,6 @@
 """The search protocol: simulated photos of a gallery's own poses, and how often a search finds them (numpy)."""
 
-__all__ = ["Search", "SearchProtocol", "SearchStudy", "evaluate_search", "fitting_modes"]
+__all__ = ["SearchFunction", "SearchProtocol", "SearchStudy", "evaluate_search", "fitting_modes"]
 
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from vipe.retrieve.query import MODES, Mode, query
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.store import PoseStore
 
-Search = Callable[[PoseIndex, Keypoints, int, str, Int64[Array, " M"]], Int64[Array, "Q K"]]
+SearchFunction = Callable[[PoseIndex, Keypoints, int, str, Int64[Array, " M"]], Int64[Array, "Q K"]]
 """Index, people, k, mode, rows to search among; gives rows of the index, best first, -1 where there is none."""
 
 _OWN_SCORE = frozenset({"affine", "point", Raw2D.name})
@@ -75,7 +75,7 @@ def evaluate_search(
     protocol: SearchProtocol | None = None,
     where: Where | None = None,
     progress: Progress | None = None,
-    search: Search | None = None,
+    search: SearchFunction | None = None,
 ) -> SearchReport:
     """Query an index with simulated photos of its own poses, and judge the results by 3D distance.
 
@@ -290,7 +290,7 @@ def _raw_2d(gallery: Int64[Array, " G"], views: Keypoints) -> Ranker:
     return ranker
 
 
-def _of_mode(search: Search, index: PoseIndex, mode: str) -> Ranker:
+def _of_mode(search: SearchFunction, index: PoseIndex, mode: str) -> Ranker:
     return lambda people, k, rows: search(index, people, k, mode, rows)
 
 
