@@ -14,6 +14,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 import vipe
 from vipe.cli import app
+from vipe.detections import write_coco_results
 from vipe.embed.generation.joint_limits import JointLimits
 from vipe.embed.generation.prior import Prior
 from vipe.evaluate import pose_distance
@@ -36,7 +37,8 @@ def main() -> None:
         command("synth", "--out", work / "store", "--minutes", "6", "--fps", "10")
         command("index", "build", work / "store", "--out", work / "index", "--encoder", "default")
         store, index = vipe.PoseStore.open(work / "store"), vipe.PoseIndex.open(work / "index")
-        photos = people(store)
+        write_coco_results(work / "photos.json", people(store))
+        photos = vipe.read_keypoints(work / "photos.json")  # what the tutorial searches with: no covariance
         draw_hits(HERE / "first_search.png", index, photos, vipe.query(index, photos, 3, max_per_clip=1))
         one, clip = photos[1:2], next(iter(PHOTOS))
         draw_page(HERE / "page.png", one, vipe.query(index, one, HITS, max_per_clip=1))

@@ -185,3 +185,10 @@ def test_flat_arrays_and_mixed_skeletons_are_refused():
         Keypoints.concat([])
     with pytest.raises(SkeletonError, match="no conversion to openpose25"):
         keypoints.to(load("openpose25"))
+
+
+@pytest.mark.refusal
+def test_lists_serve_as_arrays_and_people_are_named_in_one_line():
+    people = Keypoints.of([[[1.0, 2.0]] * 13], [[True] * 12 + [False]])
+    assert repr(people) == "Keypoints(1 person on coco13, 12 joints visible)"
+    np.testing.assert_array_equal(people.xy[0, 3], [1, 2])

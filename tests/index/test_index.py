@@ -11,7 +11,7 @@ import pytest
 from vipe.clips import Clip
 from vipe.embed import AffineSignature, Embedder
 from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
-from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, StoreError, VipeError
+from vipe.errors import ArgumentError, EncoderMismatch, IndexFormatError, ShapeError, StoreError, VipeError
 from vipe.geometry import canonicalize_array
 from vipe.index import PoseIndex, verify
 from vipe.index.build import _ROWS
@@ -460,3 +460,17 @@ def test_an_encoder_that_gives_nonsense_is_refused(store, learned, tmp_path, mon
     with pytest.raises(ShapeError, match=r"encoder affine must give \(\d+, 78\) finite numbers"):
         PoseIndex.build(store, AffineSignature(), tmp_path / "index")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.refusal
+def test_what_is_no_store_or_no_encoder_is_refused_with_what_to_do(store, tmp_path):
+    where = tmp_path / "never"
+    for given, encoder, message in (
+        ("stores/mocap", AffineSignature(), r"store must be a PoseStore, got str; open it: .*'stores/mocap'"),
+        (store, "default", r"embedder must be an encoder, got str; load it: .*'default'"),
+        (store, AffineSignature, "got the class AffineSignature; call it"),
+        (AffineSignature(), store, "store must be a PoseStore, got AffineSignature"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            PoseIndex.build(given, encoder, where)
+    assert not where.exists()

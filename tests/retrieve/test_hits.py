@@ -40,3 +40,7 @@ def test_empty_places_are_not_hits(hits):
     assert hits.clip[0, 3] == "" and np.isnan(hits.time[0, 3]) and hits.ids[0, 3] == -1
     assert hits.distance[0, 3] == np.inf
     assert hits.skipped == (None, "no joints")
+
+
+def test_hits_are_named_in_one_line(hits):
+    assert repr(hits) == "Hits(2 queries, k=4, 3 hits, by distance)"

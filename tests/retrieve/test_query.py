@@ -204,7 +204,9 @@ def test_a_filter_limits_the_search(learned, people, mode):
     np.testing.assert_array_equal(
         np.sort(query(learned, people, 200, mode=mode, where=rows).rows), np.tile(rows, (12, 1))
     )
-    assert query(learned, people, 5, mode=mode, where={"clip": "nobody"}).rows.shape == (12, 0)
+    nowhere = query(learned, people, 5, mode=mode, where={"clip": "nobody"})
+    assert nowhere.rows.shape == (12, 0)
+    assert set(nowhere.skipped) == {"no row of the index matches `where`"}
 
 
 def test_order_of_people_does_not_matter(index, people):

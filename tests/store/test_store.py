@@ -12,7 +12,7 @@ import pytest
 
 import vipe.store.parts as module
 from vipe.clips import Clip
-from vipe.errors import ReadError, SkeletonError, StoreError
+from vipe.errors import ArgumentError, ReadError, SkeletonError, StoreError
 from vipe.skeletons import Skeleton, convert, load
 from vipe.store import PoseStore
 
@@ -443,3 +443,13 @@ def test_a_body_of_another_unit_is_refused_before_anything_is_written(tmp_path, 
     with pytest.raises(StoreError, match=r"of a/walk\.bvh: a torso of .* m, expected 0\.05 to 5\.0; is `unit`"):
         PoseStore.create(tmp_path / "store", [clip, giant])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.refusal
+def test_a_path_or_a_single_clip_is_no_source(tmp_path):
+    clip = Clip(name="one", skeleton=load("h36m17"), positions=np.zeros((2, 17, 3), dtype=np.float32), fps=10.0)
+    with pytest.raises(ArgumentError, match=r"got str 'mocap\.zip'; read it: vipe\.read\('mocap\.zip'\)"):
+        PoseStore.create(tmp_path / "store", "mocap.zip")
+    with pytest.raises(ArgumentError, match=r"got a single Clip; give a list: \[clip\]"):
+        PoseStore.create(tmp_path / "store", clip)
+    assert not (tmp_path / "store").exists()

@@ -5,6 +5,7 @@ __all__ = ["query"]
 import math
 import textwrap
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,9 +32,9 @@ def query(
     mode: Annotated[
         Literal["full", "affine", "point"] | None,
         Parameter(
-            help="`full` (the default): a camera and the person's build are fitted to the nearest of `affine` (and "
-            "`point`, if there is a learned embedding), ranked by how likely they are. "
-            "`affine`: exact, any camera, any missing joints. `point`: the index's learned embedding."
+            help="`full` (the default): a camera and the person's proportions are fitted to the nearest of `affine` "
+            "(and `point`, if there is a learned embedding), ranked by how likely they are. "
+            "`affine`: exact for any affine camera and any missing joints. `point`: the index's learned embedding."
         ),
     ] = None,
     max_per_clip: Annotated[int | None, Parameter(help="At most so many moments of one clip.")] = None,
@@ -99,7 +100,7 @@ def query(
     last = f"{asked} in {seconds:.2f} s" + (f"; page: {page}" if page else "")
     # The answers come first: a page that cannot be written must not take them away.
     result = {"queries": answers, "without_people": empty, "seconds": round(seconds, 6)}
-    emit(result, _table(answers), *_nobody(empty), last, as_json=as_json)
+    emit(result, _table(answers), *_nobody(empty), *_order(answers), last, as_json=as_json)
     if page is not None:
         from vipe.plots.answers import save_query_page
 
@@ -162,6 +163,17 @@ def _nobody(images: list[str | int]) -> list[str]:
     """A line on the images that show nobody, if there are any."""
     return [f"nobody in {counted(len(images), 'image')}: {listed(images)}"] if images else []
 
+
+def _order(answers: list[dict[str, Any]]) -> list[str]:
+    """A line on the order of hits, if a hit stands well below a less probable one."""
+    for answer in answers:
+        probability = [hit.get("probability", 0.0) for hit in answer["hits"]]
+        if any(later > earlier + _RISE for earlier, later in pairwise(probability)):
+            return ["probabilities need not fall: after the likeliest hit come other readings of the keypoints"]
+    return []
+
+
+_RISE = 0.05  # of a probability, that makes a reader ask why
 
 _ADDED = {  # what adds to the log odds, in the words and the order of the table
     "image": ("likelihood", "residual"),

@@ -19,7 +19,7 @@ MIN_CONFIDENCE = 0.2
 against 54 hits of 100 at first place); HRNet's rescoring has the same threshold."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Keypoints:
     """2D joints of N people: pixels, x right, y down, origin at the top left.
 
@@ -113,17 +113,18 @@ class Keypoints:
             ('coco13', (1, 13, 2))
         """
         body = load(skeleton) if isinstance(skeleton, str) else skeleton
+        xy = np.asarray(xy)
         if xy.ndim != 3 or xy.shape[2] != 2:
             raise ShapeError(f"keypoints must end in (J, 2), got shape {xy.shape}; {_advice(xy.shape)}")
         if xy.shape[1] != len(body):
             raise ShapeError(
                 f"keypoints: xy has {xy.shape[1]} joints, {body.name} has {len(body)}; {_whose(xy.shape[1])}"
             )
-        seen = np.ones(xy.shape[:2], dtype=bool) if mask is None else mask
+        seen = np.ones(xy.shape[:2], dtype=bool) if mask is None else np.asarray(mask)
         return cls(
             xy=xy.astype(np.float32),
             mask=seen,
-            confidence=(seen if confidence is None else confidence).astype(np.float32),
+            confidence=np.asarray(seen if confidence is None else confidence).astype(np.float32),
             image_id=tuple(range(len(xy))),
             person=np.zeros(len(xy), dtype=np.int64),
             skeleton=body,
@@ -147,6 +148,10 @@ class Keypoints:
             elif field.name != "skeleton":
                 merged[field.name] = None if any(value is None for value in values) else np.concatenate(values)
         return cls(**merged)
+
+    def __repr__(self) -> str:
+        people = "1 person" if len(self) == 1 else f"{len(self):,} people"
+        return f"Keypoints({people} on {self.skeleton.name}, {int(self.mask.sum()):,} joints visible)"
 
     def __len__(self) -> int:
         return len(self.image_id)

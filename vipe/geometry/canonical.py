@@ -142,6 +142,7 @@ def canonicalize_array(poses: Float[Array, "*batch 17 3"]) -> CanonicalArrays:
         >>> canonicalize_array(np.random.default_rng(0).normal(size=(4, 17, 3))).poses.shape
         (4, 17, 3)
     """
+    poses = np.asarray(poses)
     _check(poses.shape)
     batch, count = poses.shape[:-2], math.prod(poses.shape[:-2])
     rows = poses.reshape(count, 51)

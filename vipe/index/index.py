@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32, Float64, Int64, Integer, Shaped
 from vipe.arrays import Array
 from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
-from vipe.errors import EncoderMismatch, IndexFormatError, ShapeError, VipeError
+from vipe.errors import ArgumentError, EncoderMismatch, IndexFormatError, ShapeError, VipeError
 from vipe.index.build import RowProgress, write_index
 from vipe.index.engines import ENGINES, Engine
 from vipe.index.frames import Where, matching_rows, read_labels, read_poses
@@ -73,7 +73,9 @@ class PoseIndex:
             IndexFormatError: If something is at `path` already, or the folder cannot be written.
             StoreError: If no pose is left to index, or two frames of the store have one id.
             VipeError: If there is no such recipe, or its file is not one.
+            ArgumentError: If `store` or `embedder` has the wrong type.
         """
+        _check_kinds(store, embedder)
         write_index(store, embedder, Path(path), recipe=recipe, progress=progress, where=where)
         return cls.open(path, embedder)
 
@@ -285,6 +287,17 @@ class PoseIndex:
             "format_version": manifest.format_version,
             "library": manifest.library,
         }
+
+
+def _check_kinds(store: object, embedder: object) -> None:
+    if not isinstance(store, PoseStore):
+        known = f"; open it: vipe.PoseStore.open({str(store)!r})" if isinstance(store, str | Path) else ""
+        raise ArgumentError(f"store must be a PoseStore, got {type(store).__name__}{known}")
+    if isinstance(embedder, type):
+        raise ArgumentError(f"embedder must be an encoder, got the class {embedder.__name__}; call it")
+    if not isinstance(embedder, Encoder):
+        known = f"; load it: vipe.Embedder.from_pretrained({embedder!r})" if isinstance(embedder, str) else ""
+        raise ArgumentError(f"embedder must be an encoder, got {type(embedder).__name__}{known}")
 
 
 def _refuse_other_encoder(path: Path, manifest: Manifest, encoder: Encoder | None) -> None:

@@ -139,8 +139,13 @@ def save_query_page(
         page,
         "Moments of the archive that show these poses",
         sections,
-        intro="Each hit is drawn over the query's keypoints (grey), under the camera and with the body fitted to it. "
-        "Beside it the same body turns, from that view on; drag to turn all. Blue is the person's left, orange the "
+        intro="Each hit is drawn over the query's keypoints (grey), "
+        + (
+            "under its best affine camera. "
+            if hits.fits is None
+            else "under the camera and with the body fitted to it. "
+        )
+        + "Beside it the same body turns, from that view on; drag to turn all. Blue is the person's left, orange the "
         "right. A bar, where there is one, is the probability that the hit shows the pose."
         + (" Of images that were searched with as one, hits are drawn over the one that is marked." if images else ""),
     )

@@ -37,9 +37,9 @@ _EMPTY: dict[str, object] = {  # what an empty place holds
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Hits:
-    """The K best frames of an archive for each of Q queries, best first.
+    """K frames of an archive for each of Q queries: the likeliest first, then in order of coverage (mode "full").
 
     A query may have fewer than K: the places left have row -1, distance infinity, time NaN and empty names, and come
     last. `skipped` gives for each query the reason why it has none, where it could not be searched for at all.
@@ -221,6 +221,11 @@ class Hits:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        queries, k = self.rows.shape
+        kind = "ranked" if self.probability is not None else "by distance"
+        return f"Hits({queries:,} queries, k={k}, {int(self.found.sum()):,} hits, {kind})"
 
     @property
     def found(self) -> Bool[Array, "Q K"]:

@@ -1,6 +1,6 @@
 """The question users ask: which moments of an archive show the pose of these keypoints? (numpy; torch inside)."""
 
-__all__ = ["MODES", "Mode", "answer", "query"]
+__all__ = ["MODES", "NO_ROW", "Mode", "answer", "query"]
 
 from typing import Literal, get_args
 
@@ -26,6 +26,7 @@ Mode = Literal["full", "affine", "point"]
 
 MODES: tuple[str, ...] = get_args(Mode)
 
+NO_ROW = "no row of the index matches `where`"
 _AT_ONCE = 256  # people whose candidates lie in memory together
 
 
@@ -122,6 +123,8 @@ def answer(search: Search, keypoints: Keypoints, k: int = 10, mode: str = "full"
     skipped = skip_reasons(keypoints)
     people = np.array([number for number, reason in enumerate(skipped) if reason is None], dtype=np.int64)
     k = min(k, len(search))
+    if not k:
+        skipped = tuple(reason or NO_ROW for reason in skipped)
     if not (k and len(people)):
         return Hits.none(search.index, len(keypoints), k, skipped, search.model.groups if mode == "full" else None)
     # A scan serves many people at once; cameras need memory for each.

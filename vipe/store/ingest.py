@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from vipe.clips import Clip
-from vipe.errors import SkeletonError, StoreError
+from vipe.errors import ArgumentError, SkeletonError, StoreError
 from vipe.store.conversion import Stored, convert_clip
 from vipe.store.identical import Motions, PassedOver, motion_digest
 
@@ -38,7 +38,18 @@ class Ingest:
             names: Names that the store has already.
             motions: Clips that are not to be stored again; grows. None stores identical clips as well.
             on_skip: Called with the error of each clip that cannot be converted, which is then left out.
+
+        Raises:
+            ArgumentError: If a source is a path or a single clip.
         """
+        for source in sources:
+            if isinstance(source, str | Path):
+                raise ArgumentError(
+                    f"clips must be an iterable of Clip, got {type(source).__name__} {str(source)!r}; "
+                    f"read it: vipe.read({str(source)!r})"
+                )
+            if isinstance(source, Clip):
+                raise ArgumentError("clips must be an iterable of Clip, got a single Clip; give a list: [clip]")
         self._sources = sources
         self._store = store
         self._fps = fps

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from vipe.geometry import canonicalize_array, random_rotation
 from vipe.retrieve import BONE_GROUPS, BodyProportions, CameraPrior, fit_cameras, shared_proportions
 from vipe.retrieve.camera import gauss_newton as solver_module
 from vipe.retrieve.camera.gauss_newton import Workspace, solve
+from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.problem import Layout, Problem
 from vipe.skeletons import load
 from vipe.skeletons.working import COCO13_IN_H36M17
@@ -154,6 +157,17 @@ def test_one_persons_images_agree_on_a_build(standing, rng):
     np.testing.assert_allclose(both.mean[25], shared_proportions(fits, np.arange(40) * 0).mean[25], atol=0.05)
     np.testing.assert_array_equal(both.mean[0], both.mean[19])
     assert (both.mean[0] != both.mean[20]).any()
+
+
+def test_an_image_whose_candidates_disagree_counts_less_for_the_shared_proportions():
+    """Two images of one person: in the first the candidates agree on 0, in the second they lie at 0.2 and 0.6."""
+    fits = Fits.empty(2, 2)
+    bones = np.zeros((2, 2, 9), dtype=np.float32)
+    bones[1, 0], bones[1, 1] = 0.2, 0.6
+    equal = replace(fits, cost=np.zeros((2, 2), dtype=np.float32), bones=bones)
+    shared = shared_proportions(equal, np.zeros(2, dtype=np.int64))
+    weights = np.array([1 / 0.03**2, 1 / (0.2**2 + 0.03**2)])  # one over the variance, 0.03 at least
+    np.testing.assert_allclose(shared.mean, (weights @ [0, 0.4]) / weights.sum(), rtol=1e-5)
 
 
 def test_what_keypoints_mark_may_be_off_the_joints(noisy, rng):

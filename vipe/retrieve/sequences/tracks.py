@@ -17,7 +17,7 @@ from vipe.retrieve.arguments import check_arguments
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates.affine import skip_reasons
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.query import answer
+from vipe.retrieve.query import NO_ROW, answer
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS
 from vipe.retrieve.ranking.model import RankingModel
@@ -240,7 +240,7 @@ class _SequenceSearch:
                 reason = reasons[middle] or "no frame near the middle can be used"
                 answers.append(self._none(1, (reason,)))
             elif not len(self.line):
-                answers.append(self._none(1, (None,)))
+                answers.append(self._none(1, (NO_ROW,)))
             elif len(mine) == 1 and not offset.any():
                 answers.append(self._one(people[mine]))
             else:
