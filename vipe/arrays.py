@@ -40,14 +40,16 @@ def take_rows(rows_of: _D, rows: Any, *, take: Callable[[Any, Any], Any] | None 
     >>> take_rows(Pair("a", np.arange(4)), slice(1, 3)).values
     array([1, 2])
     """
+    whole: Any = rows_of
     changed: dict[str, Any] = {}
-    for field in fields(rows_of):  # type: ignore[arg-type]
-        value = getattr(rows_of, field.name)
+    for field in fields(whole):
+        value = getattr(whole, field.name)
         if is_dataclass(value) and not isinstance(value, type):
             changed[field.name] = take_rows(value, rows, take=take)
         elif hasattr(value, "shape"):
             changed[field.name] = value[rows] if take is None else take(value, rows)
-    return replace(rows_of, **changed)  # type: ignore[type-var]
+    taken: _D = replace(whole, **changed)
+    return taken
 
 
 def take_columns(values: Array, columns: Array) -> Array:

@@ -95,11 +95,13 @@ class Towers(Network):
         It does not change when a pose is moved, rotated or scaled.
         """
         points = poses[:, COCO13_IN_H36M17]
-        return self.products(column_basis(points - points.mean(1, keepdim=True)))  # type: ignore[no-any-return]
+        parts: Parts = self.products(column_basis(points - points.mean(1, keepdim=True)))
+        return parts
 
     def view_signature(self, xy: Float[Tensor, "batch 13 2"]) -> Parts:
         """The affine signature of keypoints, likewise; centred and of unit RMS radius."""
-        return self.products((xy / len(COCO13) ** 0.5).mT)  # type: ignore[no-any-return]
+        parts: Parts = self.products((xy / len(COCO13) ** 0.5).mT)
+        return parts
 
     def decode(self, z: Float[Tensor, "batch D"]) -> Float[Tensor, "batch 17 3"]:
         """The canonical pose of each embedding, pelvis at the origin."""
