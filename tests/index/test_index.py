@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import shutil
 
 import faiss
@@ -316,9 +317,14 @@ def test_a_manifest_that_leads_out_of_the_folder_is_refused(folder, no_faiss):
     rechecksum(folder, files={**files, "../secret": {"bytes": 1, "sha256": "0"}})
     with pytest.raises(IndexFormatError, match=r"lists '\.\./secret', which is outside the folder"):
         PoseIndex.open(folder)
-    del files["frames.parquet"]
+
+
+@pytest.mark.parametrize("name", ["index.faiss", "embeddings.npy", "frames.parquet", "encoder/config.json"])
+def test_a_manifest_without_a_file_that_every_index_has_is_refused(folder, no_faiss, name):
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    del files[name]
     rechecksum(folder, files=files)
-    with pytest.raises(IndexFormatError, match=r"does not list frames\.parquet"):
+    with pytest.raises(IndexFormatError, match=f"does not list {re.escape(name)}"):
         PoseIndex.open(folder)
 
 

@@ -1,5 +1,6 @@
 import itertools
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,11 @@ from scipy.special import expit
 import vipe
 from vipe.detections import Keypoints
 from vipe.embed import AffineSignature, Embedder
-from vipe.errors import ShapeError, VipeError
+from vipe.errors import ArgumentError, ShapeError, VipeError
 from vipe.index import PoseIndex
-from vipe.retrieve import CameraPrior, affine_camera, fit_cameras
+from vipe.retrieve import CameraPrior, Search, SearchSettings, affine_camera, fit_cameras
 from vipe.retrieve.candidates.scan import affine_residual
-from vipe.retrieve.query import query
+from vipe.retrieve.query import answer, query
 from vipe.retrieve.ranking.evidence import embedding_distances
 from vipe.retrieve.ranking.model import RankingModel
 from vipe.simulate import CameraRig, simulate_keypoints
@@ -344,3 +345,64 @@ def test_hits_are_drawn_over_the_keypoints_and_as_turning_bodies(affine, people,
         save_query_page(file, affine, people[:2], query(affine, people[:2], 3, mode=mode))
         drawn[mode] = file.read_text(encoding="utf-8").count("<canvas data-figure")
     assert drawn == {"affine": 2 * (1 + 2 * 3), "full": 2 * (1 + 2 * 3)}
+
+
+def test_places_without_a_hit_have_no_camera_and_a_skipped_person_no_presence(affine, people):
+    mask = people.mask[:3].copy()
+    mask[1] = False
+    hits = query(affine, Keypoints.of(people.xy[:3], mask), 10, candidates=10, max_per_clip=1)
+    assert (hits.rows < 0).any() and (hits.rows[0] >= 0).any()
+    assert (np.isnan(hits.fits.cost) == (hits.rows < 0)).all()
+    assert np.isnan(hits.presence[1]) and np.isfinite(hits.presence[[0, 2]]).all()
+    json.dumps(hits.to_json(people[:3], explain=True), allow_nan=False)
+
+
+def test_people_of_several_blocks_keep_their_order(affine, people, monkeypatch):
+    together = query(affine, people, 3)
+    monkeypatch.setattr(sys.modules["vipe.retrieve.query"], "_AT_ONCE", 5)
+    apart = query(affine, people, 3)
+    np.testing.assert_array_equal(apart.rows, together.rows)
+    np.testing.assert_allclose(apart.fits.rotation, together.fits.rotation, atol=1e-4)
+    np.testing.assert_allclose(apart.contributions["agreement"], together.contributions["agreement"], atol=1e-2)
+
+
+def test_hits_that_have_to_differ_are_chosen_among_all_candidates_not_the_voters_alone(affine, people):
+    near = query(affine, people[:1], 120, candidates=120)
+    late = near.rows[0, 70:]
+    times, clips = affine.times, affine.clip_codes
+    hits = query(affine, people[:1], 100, candidates=120, min_gap_seconds=0.1 - 1e-3)
+    assert set(late) & set(hits.rows[0])
+    assert len({(clips[row], times[row]) for row in hits.rows[0] if row >= 0}) == (hits.rows[0] >= 0).sum()
+
+
+def test_json_where_nothing_matches_is_json_and_people_are_one_a_query(affine, people):
+    hits = query(affine, people[:2], 3, where={"clip": "nobody"})
+    printed = json.dumps(hits.to_json(people[:2]), allow_nan=False)
+    assert "no row of the index matches" in printed
+    numbered = replace(people[:2], image_id=(np.int64(4), np.int64(7)))
+    assert json.loads(json.dumps(hits.to_json(numbered)))["queries"][1]["image_id"] == 7
+    with pytest.raises(ShapeError, match="people must be one for each of 2 queries, got 3"):
+        hits.to_json(people[:3])
+
+
+@pytest.mark.refusal
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"candidates": 1.5}, "candidates must be a whole number, got float"),
+        ({"candidates": True}, "candidates must be a whole number, got bool"),
+        ({"max_per_clip": float("nan")}, "max_per_clip must be a whole number or None, got float"),
+        ({"min_gap_seconds": True}, "min_gap_seconds must be a number, got bool"),
+        ({"camera_prior": 3}, "camera_prior must be a CameraPrior or None, got int 3"),
+        ({"model": None}, "model must be a RankingModel, got NoneType"),
+    ],
+)
+def test_settings_of_the_wrong_type_are_refused(affine, people, setting, message):
+    with pytest.raises(ArgumentError, match=message):
+        SearchSettings(**setting)
+    with pytest.raises(ArgumentError, match="index must be a PoseIndex, got str"):
+        Search("ix")
+    with pytest.raises(ArgumentError, match="settings must be SearchSettings, got dict"):
+        Search(affine, {})
+    with pytest.raises(ArgumentError, match="k must be a whole number, got str"):
+        answer(Search(affine), people, "3")

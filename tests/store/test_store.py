@@ -445,6 +445,18 @@ def test_a_body_of_another_unit_is_refused_before_anything_is_written(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_new_part_is_numbered_after_the_last_one_though_one_before_it_is_gone(store, make_clip):
+    for name, frames in (("b", 7), ("c", 8)):
+        store.append([make_clip(name, frames=frames)])
+    before = {path.name: path.read_bytes() for path in store.path.glob("part-*.parquet")}
+    assert len(before) == 3
+    (store.path / sorted(before)[1]).unlink()
+    PoseStore.open(store.path).append([make_clip("d", frames=9)])
+    after = {path.name: path.read_bytes() for path in store.path.glob("part-*.parquet")}
+    assert sorted(after) == [sorted(before)[0], sorted(before)[2], "part-00003.parquet"]
+    assert after[sorted(before)[2]] == before[sorted(before)[2]]
+
+
 @pytest.mark.refusal
 def test_a_path_or_a_single_clip_is_no_source(tmp_path):
     clip = Clip(name="one", skeleton=load("h36m17"), positions=np.zeros((2, 17, 3), dtype=np.float32), fps=10.0)

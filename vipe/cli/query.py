@@ -115,7 +115,7 @@ def _of_tracks(
 
     from vipe.detections import follow, frame_numbers, pieces
     from vipe.errors import VipeError
-    from vipe.retrieve import middle_rows, query_tracks
+    from vipe.retrieve import query_tracks
 
     if fps is None or not 0 < fps < math.inf:
         raise VipeError("--track needs a finite --fps above 0: the frames a second of the video")
@@ -123,21 +123,19 @@ def _of_tracks(
     track = _apart(people, lambda answerable: pieces(follow(people), time, every)[answerable])
     hits = query_tracks(index, people, k, track=track, time=time, **limits)
     in_time = np.argsort(time, kind="stable")
-    return people[middle_rows(track, time)], _each(people[in_time], track[in_time]), hits
+    return hits.people(people), _each(people[in_time], track[in_time]), hits
 
 
 def _of_views(
     index: "PoseIndex", people: "Keypoints", k: int, limits: dict[str, Any]
 ) -> "tuple[Keypoints, list[Keypoints], Hits]":
     """One answer a person: the view that it is drawn over on a page, and all views."""
-    import numpy as np
-
     from vipe.detections import together
-    from vipe.retrieve import middle_rows, query_views
+    from vipe.retrieve import query_views
 
     moment = _apart(people, lambda answerable: together(people[answerable]))
     hits = query_views(index, people, k, moment=moment, **limits)
-    return people[middle_rows(moment, np.zeros(len(people)))], _each(people, moment), hits
+    return hits.people(people), _each(people, moment), hits
 
 
 def _each(people: "Keypoints", group: "Array") -> "list[Keypoints]":

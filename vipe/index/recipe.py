@@ -17,8 +17,8 @@ _EXACT_UP_TO = 100_000  # poses: comparing them one by one takes 2 ms, so codes 
 _EXPECTED = {
     "engine": '"faiss_cpu"',
     "code": '"float32", "fp16" or "int8"',
-    "deeper": "a number of at least 1",
-    "beyond": "a whole number of at least 0",
+    "deeper": "a number from 1 to 1000",
+    "beyond": "a whole number from 0 to 1000000",
     "lists": "true or false",
 }
 
@@ -37,8 +37,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     engine: Literal["faiss_cpu"]
     code: Literal["float32", "fp16", "int8"]
     """Of each number that is searched; float32 is the embedding itself, and its order is exact."""
-    deeper: Annotated[float, msgspec.Meta(ge=1)] = 1.0
-    beyond: Annotated[int, msgspec.Meta(ge=0)] = 0
+    deeper: Annotated[float, msgspec.Meta(ge=1, le=1_000)] = 1.0
+    beyond: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     lists: bool = False
     """Whether codes are sorted into lists by nearness to centres, of which the nearest eighth is searched."""
 
@@ -90,7 +90,7 @@ def load_recipe(recipe: str | Path) -> Recipe:
     """
     if str(recipe).endswith(".toml"):
         return _read(Path(recipe))
-    if recipe not in shipped_recipes():
+    if str(recipe) not in shipped_recipes():
         raise VipeError(
             f"no recipe {str(recipe)!r}; known are auto, {', '.join(shipped_recipes())}, or the path of a .toml file"
         )

@@ -7,7 +7,7 @@ from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.shared_proportions import shared_proportions
 from vipe.retrieve.candidates.affine import skip_reasons
-from vipe.retrieve.query import Mode
+from vipe.retrieve.query import Mode, query
 from vipe.retrieve.sequences.alignment import TrackConfig
 from vipe.retrieve.sequences.tracks import middle_rows, query_tracks, query_views
 from vipe.retrieve.session import CANDIDATES, Search, SearchSettings
@@ -27,6 +27,7 @@ __all__ = [
     "fit_cameras",
     "fit_offsets",
     "middle_rows",
+    "query",
     "query_tracks",
     "query_views",
     "shared_proportions",

@@ -1,6 +1,6 @@
 """The types of a search's arguments, checked before anything is computed."""
 
-__all__ = ["check_arguments"]
+__all__ = ["check_arguments", "check_count", "check_settings"]
 
 from numbers import Integral, Real
 from os import PathLike
@@ -31,14 +31,35 @@ def check_arguments(
         raise ArgumentError(f"index must be a PoseIndex, got {_kind(index)}{_open(index)}")
     if not isinstance(keypoints, Keypoints):
         raise ArgumentError(f"keypoints must be vipe.Keypoints, got {_kind(keypoints)}; {_wrap(keypoints)}")
-    for name, count in (("k", k), ("candidates", candidates), ("max_per_clip", max_per_clip)):
-        optional = name == "max_per_clip"
-        if not (_is(count, Integral) or (optional and count is None)):
-            raise ArgumentError(f"{name} must be a whole number{' or None' if optional else ''}, got {_kind(count)}")
+    check_count("k", k)
+    check_settings(
+        candidates=candidates, max_per_clip=max_per_clip, min_gap_seconds=min_gap_seconds, camera_prior=camera_prior
+    )
+
+
+def check_settings(*, candidates: object, max_per_clip: object, min_gap_seconds: object, camera_prior: object) -> None:
+    """Refuse settings of the wrong type.
+
+    Raises:
+        ArgumentError: As `check_arguments`.
+    """
+    check_count("candidates", candidates)
+    if max_per_clip is not None and not _is(max_per_clip, Integral):
+        raise ArgumentError(f"max_per_clip must be a whole number or None, got {_kind(max_per_clip)}")
     if not _is(min_gap_seconds, Real):
         raise ArgumentError(f"min_gap_seconds must be a number, got {_kind(min_gap_seconds)}")
     if camera_prior is not None and not isinstance(camera_prior, CameraPrior):
         raise ArgumentError(f"camera_prior must be a CameraPrior or None, got {_kind(camera_prior)}")
+
+
+def check_count(name: str, count: object) -> None:
+    """Refuse what is no whole number.
+
+    Raises:
+        ArgumentError: As `check_arguments`.
+    """
+    if not _is(count, Integral):
+        raise ArgumentError(f"{name} must be a whole number, got {_kind(count)}")
 
 
 def _is(value: object, kind: type) -> bool:

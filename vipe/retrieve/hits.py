@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from vipe.arrays import Array, take_columns
 from vipe.detections import Keypoints
+from vipe.errors import ShapeError
 from vipe.index import PoseIndex
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.ranking.evidence import FittedCandidates
@@ -34,10 +35,11 @@ _EMPTY: dict[str, object] = {  # what an empty place holds
     "presence": np.nan,
     "fit_cost": np.inf,
     "affine_residual": np.inf,
+    "image": -1,
 }
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Hits:
     """K frames of an archive for each of Q queries: the likeliest first, then in order of coverage (mode "full").
 
@@ -61,6 +63,8 @@ class Hits:
     fit_cost: Float32[Array, "Q K"] | None = None  # twice the negative log posterior of camera and body
     affine_residual: Float32[Array, "Q K"] | None = None  # what made it a candidate
     fits: Fits | None = None  # the camera and body of each hit, as they were ranked; NaN in empty places
+    image: Int64[Array, " Q"] | None = None
+    """Of tracks and views: which of the given keypoints each query is named for and its cameras were fitted to."""
 
     @classmethod
     def look_up(
@@ -232,6 +236,10 @@ class Hits:
         """Which places hold a hit."""
         return np.asarray(self.rows >= 0)
 
+    def people(self, keypoints: Keypoints) -> Keypoints:
+        """The person that each query is named for, from the keypoints that were searched with."""
+        return keypoints if self.image is None else keypoints[self.image]
+
     def of(self, query: int) -> list[dict[str, Any]]:
         """The hits of one query as plain values, best first: the columns of `table` but for the query."""
         number = range(len(self))[query]
@@ -242,18 +250,24 @@ class Hits:
         """Plain values: {"queries": [{"image_id", "person", "presence", "hits": [...]}]}, one a query, in order.
 
         Args:
-            people: The person that each query is named for.
+            people: The person that each query is named for; of tracks and views `hits.people(keypoints)`.
             explain: Add each hit's contributions, camera and bones, where the hits have them.
+
+        Raises:
+            ShapeError: If there are not as many people as queries.
         """
+        if len(people) != len(self):
+            advice = "" if self.image is None else "; give hits.people(keypoints)"
+            raise ShapeError(f"people must be one for each of {len(self)} queries, got {len(people)}{advice}")
         queries: list[dict[str, Any]] = []
         for number in range(len(self)):
             query: dict[str, Any] = {
-                "image_id": people.image_id[number],
+                "image_id": _plain(people.image_id[number]),
                 "person": int(people.person[number]),
             }
             if self.skipped[number]:
                 query["skipped"] = self.skipped[number]
-            elif self.presence is not None:
+            elif self.presence is not None and np.isfinite(self.presence[number]):
                 query["presence"] = round(float(self.presence[number]), 6)
             query["hits"] = self.of(number)
             if explain:
@@ -289,6 +303,11 @@ class Hits:
             camera = {name: getattr(self.fits, name)[query, place].tolist() for name in _CAMERA}
             added |= {"camera": camera, "bones": self.fits.bones[query, place].tolist()}
         return added
+
+
+def _plain(image_id: Any) -> Any:
+    """A numpy number as Python's own, which JSON knows."""
+    return image_id.item() if isinstance(image_id, np.generic) else image_id
 
 
 _CAMERA = ("rotation", "scale", "shift", "inverse_depth")

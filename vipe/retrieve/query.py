@@ -12,7 +12,7 @@ from vipe.detections import Keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.frames import Where
-from vipe.retrieve.arguments import check_arguments
+from vipe.retrieve.arguments import check_arguments, check_count
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates.affine import by_affine_camera, skip_reasons
 from vipe.retrieve.candidates.candidates import by_embedding
@@ -113,6 +113,7 @@ def answer(search: Search, keypoints: Keypoints, k: int = 10, mode: str = "full"
         raise VipeError(f"no mode {mode!r}; expected one of {', '.join(MODES)}")
     if keypoints.skeleton.name != "coco13":
         raise ShapeError(f"keypoints must be on skeleton coco13, got {keypoints.skeleton.name}")
+    check_count("k", k)
     if k < 1:
         raise VipeError(f"k must be at least 1, got {k}")
     if mode == "point" and not search.index.is_learned:

@@ -9,9 +9,10 @@ from jaxtyping import Float, Int64
 
 from vipe.arrays import Array, take_columns
 from vipe.detections import Keypoints
-from vipe.errors import VipeError
+from vipe.errors import ArgumentError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.frames import Where
+from vipe.retrieve.arguments import check_settings
 from vipe.retrieve.camera.body import BodyProportions
 from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
@@ -31,7 +32,7 @@ class SearchSettings:
     """How a search is done.
 
     Raises:
-        VipeError: If `candidates` is below 1.
+        VipeError: If `candidates` is below 1; an `ArgumentError`, if a setting has the wrong type.
     """
 
     candidates: int = CANDIDATES
@@ -42,6 +43,14 @@ class SearchSettings:
     model: RankingModel = field(default_factory=RankingModel.default)
 
     def __post_init__(self) -> None:
+        check_settings(
+            candidates=self.candidates,
+            max_per_clip=self.max_per_clip,
+            min_gap_seconds=self.min_gap_seconds,
+            camera_prior=self.camera_prior,
+        )
+        if not isinstance(self.model, RankingModel):
+            raise ArgumentError(f"model must be a RankingModel, got {type(self.model).__name__}")
         if self.candidates < 1:
             raise VipeError(f"candidates must be at least 1, got {self.candidates}")
 
@@ -62,10 +71,15 @@ class Search:
         where: Only rows that match, as in `PoseIndex.rows`.
 
     Raises:
-        VipeError: If `where` is wrong, or the camera prior is not the one that the ranking model was learned under.
+        VipeError: If `where` is wrong, or the camera prior is not the one that the ranking model was learned under; an
+            `ArgumentError`, if an argument has the wrong type.
     """
 
     def __init__(self, index: PoseIndex, settings: SearchSettings | None = None, where: Where | None = None) -> None:
+        if not isinstance(index, PoseIndex):
+            raise ArgumentError(f"index must be a PoseIndex, got {type(index).__name__}; see PoseIndex.open")
+        if settings is not None and not isinstance(settings, SearchSettings):
+            raise ArgumentError(f"settings must be SearchSettings, got {type(settings).__name__}")
         self.index, self.settings = index, settings or SearchSettings()
         self.rows: Int64[Array, " M"] | None = None if where is None else index.rows(where)
         self.model = self.settings.model

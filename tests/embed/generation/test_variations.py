@@ -45,6 +45,15 @@ def test_alpha_zero_is_the_source_and_without_detail_what_decoding_leaves_of_it(
     np.testing.assert_allclose(*cosines, atol=1e-4)
 
 
+def test_alphas_come_back_in_the_order_they_were_given(model, poses):
+    embedder, prior = model
+    up, down = (
+        vary(embedder, poses[0], alphas, 2, generator=draws(), prior=prior) for alphas in ((0.2, 0.4), (0.4, 0.2))
+    )
+    np.testing.assert_allclose(down, up[:, ::-1], atol=1e-5)
+    assert np.abs(up[:, 0] - up[:, 1]).max() > 1e-3
+
+
 def test_variations_turn_and_move_with_the_source(model, poses, generator):
     embedder, prior = model
     rotation = random_rotation(generator=generator, dtype=torch.float32).numpy()

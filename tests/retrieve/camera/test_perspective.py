@@ -369,10 +369,30 @@ def test_what_does_not_fit_is_refused(noisy):
         shared_proportions(fit_cameras(noisy.poses[:, None], noisy.people), np.zeros(3, dtype=np.int64))
 
 
-@pytest.mark.parametrize("setting", [{"noise": 0.0}, {"bone_spread": -1.0}, {"student": 0.0}, {"steps": 0}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"noise": 0.0},
+        {"bone_spread": -1.0},
+        {"student": 0.0},
+        {"student": np.inf},
+        {"inverse_depth": np.nan},
+        {"steps": 0},
+        {"further_steps": -3},
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(setting):
-    with pytest.raises(VipeError, match=f"camera prior: {next(iter(setting))} must be"):
+    with pytest.raises(VipeError, match=f"camera prior: {next(iter(setting))} must"):
         CameraPrior(**setting)
+
+
+@pytest.mark.parametrize(
+    "belief", ["noise", "misfit", "inverse_depth", "inverse_depth_spread", "bone_spread", "student"]
+)
+def test_a_prior_of_another_belief_differs_and_one_of_another_effort_does_not(belief):
+    usual = CameraPrior()
+    assert usual.differences(replace(usual, **{belief: 0.7})) == f"{belief} is 0.7, not {getattr(usual, belief)}"
+    assert usual.differences(replace(usual, steps=7, refine=None, further_steps=0)) == ""
 
 
 def test_keypoints_of_another_skeleton_are_refused(noisy):

@@ -1,9 +1,14 @@
 """Where candidates come from: affine cameras always, the embedding beside them where the index has a learned one."""
 
+import gc
+import weakref
+
 import numpy as np
 
+from vipe.index import PoseIndex
 from vipe.retrieve.candidates.affine import affine_residuals, by_affine_camera
 from vipe.retrieve.candidates.candidates import by_embedding, candidates_for
+from vipe.retrieve.candidates.prepared import PreparedIndex
 
 
 def test_both_sources_bring_candidates_each_row_once(learned, people):
@@ -30,3 +35,27 @@ def test_both_sources_keep_to_the_rows_allowed(learned, people):
     allowed = np.arange(30, 60)
     rows = candidates_for(learned, people, 8, allowed).rows
     assert set(rows[rows >= 0]) <= set(allowed)
+
+
+def test_beyond_the_scanned_size_the_embedding_alone_brings_twice_as_many(learned, people, monkeypatch):
+    monkeypatch.setattr("vipe.retrieve.candidates.affine.SCANNED", 50)
+    np.testing.assert_array_equal(candidates_for(learned, people, 8).rows, by_embedding(learned, people, 16).rows)
+
+
+def test_a_small_part_of_a_large_archive_is_scanned_exactly(affine, people, monkeypatch):
+    few = np.arange(20, 60)
+    expected = by_affine_camera(affine, people, 5, few)
+    monkeypatch.setattr("vipe.retrieve.candidates.affine.SCANNED", 50)
+    monkeypatch.setattr("vipe.retrieve.candidates.affine.completed_candidates", None)
+    np.testing.assert_array_equal(by_affine_camera(affine, people, 5, few).rows, expected.rows)
+
+
+def test_an_index_has_one_sample_however_often_it_is_opened_and_keeps_nothing_when_it_goes(affine, monkeypatch):
+    monkeypatch.setattr("vipe.retrieve.candidates.prepared._SAMPLE", 30)
+    opened = [PoseIndex.open(affine.path) for _ in range(2)]
+    first, second = (index.cached(PreparedIndex).sample[0] for index in opened)
+    np.testing.assert_array_equal(first.numpy(), second.numpy())
+    kept = weakref.ref(opened[0].cached(PreparedIndex))
+    opened.clear()
+    gc.collect()
+    assert kept() is None

@@ -266,3 +266,25 @@ def test_hits_of_a_track_carry_the_camera_of_its_middle_frame_and_of_views_that_
     assert np.linalg.norm(image - people.xy[middle], axis=-1).mean() < 5
     assert np.linalg.norm(image - people.xy[0], axis=-1).mean() > 10
     assert np.isfinite(views.fits.scale).all()
+
+
+def test_where_the_middle_frame_cannot_be_used_the_nearest_is_named_and_its_camera_kept(moving):
+    people = seen(moving, np.arange(10, 15), np.random.default_rng(1), noise=0.5)
+    mask = people.mask.copy()
+    mask[2] = False
+    people, none = Keypoints.of(people.xy, mask), np.zeros(5, dtype=np.int64)
+    hits = query_tracks(moving, people, 2, track=none, time=np.arange(5) / 10)
+    assert hits.image.tolist() == [1]  # the earlier of the two beside the middle
+    image = hits.fits.project()[0, 0, COCO13_IN_H36M17]
+    assert np.linalg.norm(image - people.xy[1], axis=-1).mean() < 5
+    views = query_views(moving, people[np.array([2, 0, 1])], 2, moment=np.zeros(3, dtype=np.int64))
+    assert views.image.tolist() == [1]  # the first of the views that can be used
+    assert views.people(people[np.array([2, 0, 1])]).image_id == people[:1].image_id
+
+
+def test_tracks_of_one_image_and_of_several_stand_beside_each_other(moving):
+    people = seen(moving, np.array([10, 11, 12, 30]), np.random.default_rng(1))
+    for track in (np.array([0, 0, 0, 1]), np.array([1, 1, 1, 0])):
+        hits = query_tracks(moving, people, 2, track=track, time=np.array([0.0, 0.1, 0.2, 0.0]))
+        assert hits.affine_residual is None
+        assert hits.rows[track[3], 0] == 30 and hits.rows[track[0], 0] == 11

@@ -33,8 +33,12 @@ class CameraPrior:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise VipeError(f"camera prior: {name} must be finite and above 0, got {value}")
-        if self.student is not None and not self.student > 0:
+        if not math.isfinite(self.inverse_depth):
+            raise VipeError(f"camera prior: inverse_depth must be finite, got {self.inverse_depth}")
+        if self.student is not None and not 0 < self.student < math.inf:
             raise VipeError(f"camera prior: student must be above 0 or None, got {self.student}")
+        if self.further_steps < 0:
+            raise VipeError(f"camera prior: further_steps must not be negative, got {self.further_steps}")
         for name in ("steps", "refine"):
             value = getattr(self, name)
             if value is not None and value < 1:

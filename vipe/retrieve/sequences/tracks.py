@@ -77,8 +77,9 @@ def query_tracks(
 
     Returns:
         One query a track, in ascending order of their numbers. A hit is the archive's moment of the track's middle
-        frame, with the camera fitted to that frame; `fit_cost` is the sum over frames, the distance the root mean
-        square over frames. Frames that cannot be searched for are left out; `skip_reasons` names them.
+        frame. Its camera is that of the middle frame, or of the nearest usable one (`Hits.image`); `fit_cost` is the
+        sum over frames, the distance the root mean square over frames. Frames that cannot be searched for are left
+        out; `skip_reasons` names them.
 
     Raises:
         ShapeError: If the keypoints are on another skeleton, or `track` or `time` do not fit them.
@@ -231,20 +232,22 @@ class _SequenceSearch:
         """One query a group, in ascending order of their numbers."""
         reasons = skip_reasons(people)
         usable = np.array([reason is None for reason in reasons], dtype=bool)
-        answers = [self._none(0, ())]
+        answers = [replace(self._none(0, ()), image=np.zeros(0, dtype=np.int64))]
         for middle in middle_rows(group, time):
             same = np.flatnonzero((group == group[middle]) & usable)
             mine = _members(same, time, time[middle], self.config.reach, self.line.step)
             offset = time[mine] - time[middle]
+            drawn = int(np.abs(offset).round(6).argmin()) if len(mine) else 0
             if not len(mine):
                 reason = reasons[middle] or "no frame near the middle can be used"
-                answers.append(self._none(1, (reason,)))
+                hits = self._none(1, (reason,))
             elif not len(self.line):
-                answers.append(self._none(1, (NO_ROW,)))
+                hits = self._none(1, (NO_ROW,))
             elif len(mine) == 1 and not offset.any():
-                answers.append(self._one(people[mine]))
+                hits = self._one(people[mine])
             else:
-                answers.append(self._several(people[mine], offset, int(np.abs(offset).argmin())))
+                hits = self._several(people[mine], offset, drawn)
+            answers.append(replace(hits, image=np.array([mine[drawn] if len(mine) else middle], dtype=np.int64)))
         return Hits.stacked(answers)
 
     def _one(self, image: Keypoints) -> Hits:
