@@ -366,13 +366,10 @@ def test_people_of_several_blocks_keep_their_order(affine, people, monkeypatch):
     np.testing.assert_allclose(apart.contributions["agreement"], together.contributions["agreement"], atol=1e-2)
 
 
-def test_hits_that_have_to_differ_are_chosen_among_all_candidates_not_the_voters_alone(affine, people):
-    near = query(affine, people[:1], 120, candidates=120)
-    late = near.rows[0, 70:]
-    times, clips = affine.times, affine.clip_codes
-    hits = query(affine, people[:1], 100, candidates=120, min_gap_seconds=0.1 - 1e-3)
-    assert set(late) & set(hits.rows[0])
-    assert len({(clips[row], times[row]) for row in hits.rows[0] if row >= 0}) == (hits.rows[0] >= 0).sum()
+def test_hits_that_have_to_differ_are_chosen_among_all_candidates_not_the_voters_alone(affine, people, monkeypatch):
+    monkeypatch.setattr(sys.modules["vipe.retrieve.query"], "VOTERS", 4)
+    hits = query(affine, people, 4, candidates=120, min_gap_seconds=0.5)
+    assert hits.found.all()
 
 
 def test_json_where_nothing_matches_is_json_and_people_are_one_a_query(affine, people):

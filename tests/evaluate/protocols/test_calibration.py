@@ -92,6 +92,24 @@ def test_presence_is_ranked_against_absence_in_the_galleries_it_is_said_of(store
     assert report.presence_auroc_left_out == 0  # seconds or the clip left out: sure where it should not be
 
 
+def test_the_gallery_without_the_pose_takes_no_part_in_the_ranking_of_the_left_out_ones(
+    store, index, table, monkeypatch
+):
+    def query(_, people, k, mode, where):
+        """Is sure of what is present, and wrongly so where only the poses like the query's own are left out."""
+        asked = np.array([int(name) for name in people.image_id])
+        present = (table[asked][:, where] < 0.1).any(axis=1)
+        wrongly = len(where) == (table[asked] >= 0.1).sum(axis=1)
+        sure = np.ones((len(asked), 1), dtype=np.float32)
+        hits = Hits.look_up(index, asked[:, None], np.zeros(sure.shape, dtype=np.float32))
+        return replace(hits, probability=sure, probability_close=sure, presence=(present | wrongly).astype(np.float32))
+
+    monkeypatch.setattr(calibration, "query", query)
+    report = evaluate_calibration(store, index, protocol=EVERYTHING, k=1)
+    assert report.presence_auroc_left_out == 1
+    assert report.presence_auroc == 0.5
+
+
 def test_where_all_that_is_right_is_left_out_nothing_is_right_and_the_search_is_less_sure(report):
     rows = {row.gallery: row for row in report.rows}
     assert list(rows) == ["whole gallery", "4 s left out", "clip left out", ABSENT]

@@ -254,7 +254,7 @@ class _SequenceSearch:
         hits = answer(self.search, image, self.k)
         nothing = np.zeros(hits.rows.shape, dtype=np.float32)
         contributions = {**(hits.contributions or {}), OTHER_IMAGES: nothing}
-        return replace(hits, contributions=contributions, affine_residual=None)
+        return replace(hits, contributions=contributions)
 
     def _several(self, images: Keypoints, offset: Float64[Array, " T"], drawn: int) -> Hits:
         """Hits of one person's images; their cameras are those of the image at place `drawn`."""
