@@ -49,7 +49,7 @@ def test_every_command_has_a_summary_and_json(name):
     assert "--json" in {argument.name for argument in arguments(name)}
 
 
-@pytest.mark.parametrize("group", groups(), ids=lambda group: group.name[0])
+@pytest.mark.parametrize("group", list(groups()), ids=lambda group: group.name[0])
 def test_every_group_of_commands_says_what_it_is_for(group):
     assert explains(group.help, group.name[0])
 
