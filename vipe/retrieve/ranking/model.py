@@ -83,10 +83,9 @@ def ordered_log_odds(
     """Put the answers of three regressions in the order that probabilities must have.
 
     A hit within 0.05 is within 0.1, and then the archive holds the pose: P(0.05) <= P(0.1) <= presence. Where the
-    regressions cross, presence is raised to the likeliest candidate, and closeness lowered to nearness. Chosen by
-    calibration on validation clips (100 queries under each condition): raising presence gives an expected calibration
-    error of .050 for first hits and .042 for presence; lowering the hits to presence .055 and .048; meeting half-way
-    .056 and .047.
+    regressions cross, presence is raised to the likeliest candidate, and closeness lowered to nearness. Of three rules
+    this one has the least calibration error on validation clips, for single images and several cameras
+    (benchmarks/TRIALS.md).
 
     >>> ordered = ordered_log_odds(np.array([[2.0]]), np.array([[3.0]]), np.array([1.0]))
     >>> ordered.close.item(), ordered.near.item(), ordered.presence.item()
