@@ -101,6 +101,12 @@ def test_a_licence_given_is_the_store_s(tmp_path, make_clip):
     assert (metadata[b"vipe.licence"], metadata[b"vipe.fps"]) == (b"CC BY-NC 4.0", b"10.0")
 
 
+def test_the_licences_of_clips_stand_after_the_given_one_each_once(tmp_path, make_clip):
+    clips = [make_clip("a", licence="CC0"), make_clip("b", licence="CC BY-NC 4.0"), make_clip("c", licence="CC0")]
+    store = PoseStore.create(tmp_path / "s", clips, licence="CC BY-NC 4.0", fps=10.0)
+    assert store.summary["licence"] == "CC BY-NC 4.0; CC0"
+
+
 # Thinning
 
 

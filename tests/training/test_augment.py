@@ -46,6 +46,18 @@ def test_bodies_are_of_all_builds_but_the_same_on_both_sides(pool, generator):
     torch.testing.assert_close(lengths, lengths[:, mirrored])
 
 
+def test_a_body_that_starts_from_the_recorded_one_has_that_person_s_bones_and_another_a_torso_in_range(
+    recorded, generator
+):
+    tall = recorded * torch.linspace(1.3, 2.0, len(recorded))[:, None, None]
+    pool, rows = PosePool.of(tall), torch.arange(len(tall)).flip(0)
+    theirs, _ = draw_poses(pool, rows, NOTHING, generator)
+    torch.testing.assert_close(bone_lengths(theirs, BODY.parents), bone_lengths(tall[rows], BODY.parents))
+    others, _ = draw_poses(pool, rows, replace(NOTHING, own=0.0), generator)
+    torso = canonicalize(others).scale
+    assert 0.42 <= torso.min() < 0.45 and 0.55 < torso.max() <= 0.58
+
+
 def test_the_pelvis_stays_rigid_however_bones_bend(pool, generator):
     _, canonical = draw_poses(pool, torch.arange(60), AugmentConfig(), generator)
     plain = pool.canonical(torch.arange(60))
