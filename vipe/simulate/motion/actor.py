@@ -60,23 +60,23 @@ class Actor:
             self.arm(0.0, side, self.hanging())
 
     def between(self, low: float, high: float) -> float:
-        """A uniform draw."""
+        """Draw uniformly from low to high."""
         return float(low + (high - low) * self.generator.random())
 
     def chance(self, probability: float) -> bool:
-        """True with a probability."""
+        """Return True with this probability."""
         return bool(self.generator.random() < probability)
 
     def pick(self, *options: Any) -> Any:
-        """One of the options."""
+        """Draw one of the options, each as likely."""
         return options[int(self.generator.integers(len(options)))]
 
     def value(self, channel: str) -> float:
-        """What the channel was last told to be."""
+        """The last value set for a channel."""
         return self.knots[channel][-1][1]
 
     def key(self, time: float, **values: float) -> None:
-        """Tell channels what to be at a time, or as near to it as muscles bring them until then."""
+        """Set the values of channels at a time, as far as the limits of acceleration allow."""
         for channel, value in values.items():
             knots = self.knots[channel]
             while len(knots) > 1 and knots[-1][0] > time - 1e-3:
@@ -91,30 +91,30 @@ class Actor:
             knots.append((time, min(max(value, last - far), last + far)))
 
     def keep(self, time: float, channels: Iterable[str]) -> None:
-        """Let channels stay as they are until a time."""
+        """Hold the last values of channels until a time."""
         for channel in channels:
             last, value = self.knots[channel][-1]
             if last < time - 1e-3:
                 self.knots[channel].append((time, value))
 
     def unwind(self, channel: str, angle: float) -> None:
-        """Count an angle's whole turns from now on as none: what went before is told as that much less."""
+        """Subtract an angle (whole turns) from all values of a channel, so that it counts from 0 again."""
         self.knots[channel] = [(time, value - angle) for time, value in self.knots[channel]]
 
     def move(self, seconds: float, **values: float) -> None:
-        """From rest to rest: bring channels to values, starting now; the time goes on."""
+        """Move channels to values, from rest to rest, and advance the time."""
         self.keep(self.time, values)
         self.time += seconds
         self.key(self.time, **values)
 
     def wait(self, low: float, high: float) -> None:
-        """Do nothing for a while."""
+        """Advance the time by a random number of seconds."""
         self.time += self.between(low, high)
 
     def trunk(
         self, bend: float, lean: float = 0.0, twist: float = 0.0, *, pelvis: float | None = None
     ) -> dict[str, float]:
-        """Channels for a trunk bent forward, leaned right and turned left in all, shared out along the spine.
+        """Channels of a trunk bent forward, leaned right and turned left by these totals, spread over the spine.
 
         `pelvis` is the share of the bend that the hips take; how much of the rest is lumbar varies.
         """
@@ -135,16 +135,16 @@ class Actor:
         }
 
     def arm(self, time: float, side: str, angles: ArmAngles) -> None:
-        """Tell an arm what to be at a time."""
+        """Set the angles of an arm at a time."""
         self.key(time, **self.arm_channels(side, angles))
 
     def bring(self, side: str, angles: ArmAngles, start: float, end: float) -> None:
-        """From rest to rest: let an arm stay until `start` and be somewhere by `end`."""
+        """Hold an arm until `start`, then move it to these angles by `end`."""
         self.keep_arm(side, start)
         self.arm(end, side, angles)
 
     def keep_arm(self, side: str, time: float) -> None:
-        """Let an arm stay as it is until a time."""
+        """Hold the angles of an arm until a time."""
         self.keep(time, (f"{side}_{name}" for name in ("arm_forward", "arm_out", "arm_twist", "elbow")))
 
     def arm_channels(self, side: str, angles: ArmAngles) -> dict[str, float]:
@@ -196,7 +196,7 @@ class Actor:
         lift: float,
         z: float = 0.0,
     ) -> None:
-        """Let a foot leave its place at a time and be down elsewhere; `z` is the height of the ground there."""
+        """Step to a place: the foot leaves the ground at `start`. `z` is the height of the ground at the place."""
         steps = self.steps[side]
         start = max(start, steps[-1].end + 1e-3)
         end = start + max(seconds, 0.12)
@@ -205,7 +205,7 @@ class Actor:
     def step_within_reach(
         self, side: str, start: float, seconds: float, place: tuple[float, float], yaw: float, lift: float
     ) -> None:
-        """Step as far that way as legs can straddle, while the other foot stays."""
+        """Step towards a place, no further from the other foot than the legs can straddle."""
         other, most = self.foothold(OTHER[side]), 1.1 * self.body.leg
         away = math.dist(place, other[:2])
         share = min(1.0, most / max(away, 1e-6))
@@ -217,12 +217,12 @@ class Actor:
         return self.steps[side][-1].place
 
     def go_over_feet(self, left: float = 0.5) -> None:
-        """Be, from the next movement on, between the footholds; `left` is the left one's share of the weight."""
+        """Put the target of the next movement between the footholds; `left` is the left foot's share of the weight."""
         a, b = self.foothold("left"), self.foothold("right")
         self.x, self.y = left * a[0] + (1 - left) * b[0], left * a[1] + (1 - left) * b[1]
 
     def beside(self, forward: float, left: float) -> tuple[float, float]:
-        """A point of the ground seen from the body: so far ahead and to the left of it."""
+        """The point on the ground at these distances ahead of the body and to its left."""
         cos, sin = math.cos(self.heading), math.sin(self.heading)
         return self.x + forward * cos - left * sin, self.y + forward * sin + left * cos
 

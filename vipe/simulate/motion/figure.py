@@ -147,7 +147,7 @@ def _euler(yaw: Array, pitch: Array, roll: Array) -> Float[Array, "*batch 3 3"]:
 
 
 def _swung(forward: Float[Array, "frames 2"], out: Float[Array, "frames 2"]) -> Float[Array, "frames 2 3"]:
-    """Unit vectors of two limbs that hang down and are swung by the angle |(forward, out)| that way."""
+    """Unit vectors of two limbs: straight down, swung by the angle |(forward, out)| in that direction."""
     angle = np.sqrt(forward**2 + out**2)
     # Past about 170 degrees the way round would no longer be told; no joint goes there.
     kept = np.minimum(angle, 2.95)
@@ -161,7 +161,7 @@ def _turned(rotation: Float[Array, "frames 3 3"], vectors: Float[Array, "frames 
 
 
 def _balanced(body: Body, c: dict[str, Array], feet: Feet) -> Float[Array, "frames 3"]:
-    """Where the pelvis is wanted: where it was told to be, and back from there as the trunk leans forward."""
+    """Target of the pelvis: the place in its channels, moved back as the trunk leans forward."""
     root = np.stack([c["x"], c["y"], c["z"]], axis=-1)
     lean = np.clip(c["pitch"] + 0.6 * (c["lumbar_bend"] + c["chest_bend"]), -0.6, 1.6)
     standing = (1 - c["rest"]) * np.minimum(1, feet.bearing.sum(-1)) * np.cos(np.clip(c["pitch"], -1.5, 1.5))
@@ -197,7 +197,7 @@ def _pelvis_height(
     bearing: Array,
     fps: float,
 ) -> Float[Array, " frames"]:
-    """The height asked for, as far as the standing legs allow, blended with the one at which the body lies."""
+    """Height of the pelvis: its channel, as far as standing legs allow, blended with the height of a lying body."""
     hips = points["hip"]
     away = footholds - root[:, None] - hips
     flat = (away[..., :2] ** 2).sum(-1)
@@ -258,7 +258,7 @@ def _legs(
 
 
 def _foreseen(drop: Float[Array, " frames"], reach: int) -> Float[Array, " frames"]:
-    """The drop that gives way in time: nowhere less than needed, and as smooth as a window of 2 reach + 1 frames."""
+    """A smoothed drop that is nowhere smaller than the given one, by a window of 2 reach + 1 frames."""
     padded = np.pad(drop, 2 * reach, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view
     kernel = np.hanning(2 * reach + 3)[1:-1]
@@ -268,7 +268,7 @@ def _foreseen(drop: Float[Array, " frames"], reach: int) -> Float[Array, " frame
 
 
 def _within_reach(line: Float[Array, "frames 2 3"], upper: float, lower: float) -> Float[Array, "frames 2 3"]:
-    """The same lines, those too long or too short for the limb softly brought within its reach."""
+    """The lines, softly shortened or lengthened to what the limb can reach."""
     length = np.sqrt((line * line).sum(-1, keepdims=True))
     most, least = 0.9996 * (upper + lower), float(reach_for_bend(upper, lower, np.array([2.6]))[0])
     near = _STRETCH * (upper + lower)

@@ -61,7 +61,7 @@ PROGRAMS: dict[str, Callable[[Actor], None]] = {
     "improvise_walking": improvise.improvise_walking,
     "limber": improvise.limber,
 }
-"""What `synthesize` can perform: each tells an actor, from its present state on, what to do."""
+"""The programs of `synthesize` by name. Each continues from the present state of an actor."""
 
 SHARES = {
     "walk": 6.0,
@@ -74,4 +74,4 @@ SHARES = {
     "swing": 1.5,
     "punch": 1.5,
 }
-"""How often a program is drawn, beside 1 for the others: people mostly walk and stand about."""
+"""Relative frequency of a program, 1 for all others: people walk more than they kick."""

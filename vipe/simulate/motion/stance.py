@@ -148,5 +148,5 @@ def rise_from_knees(actor: Actor) -> None:
 
 
 def both_legs(actor: Actor, thigh: float, out: float, twist: float, knee: float) -> dict[str, float]:
-    """Channels of two free legs alike."""
+    """The same channels for both legs, free of the ground."""
     return actor.leg("left", thigh, out, twist, knee) | actor.leg("right", thigh, out, twist, knee)
