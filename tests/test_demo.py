@@ -2,7 +2,7 @@ import json
 import pickle
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -147,6 +147,19 @@ def test_an_archive_too_small_to_split_is_refused(micro, tmp_path, monkeypatch):
     with pytest.raises(StoreError, match="a demo needs more clips"):
         demo.run(DemoConfig(source="x", preset="micro"), tmp_path / "out", progress=quiet)
     assert list((tmp_path / "out").iterdir()) == []  # so that another setting may try
+
+
+def test_a_table_that_is_wrong_later_costs_nothing_of_an_earlier_demo(own, monkeypatch, tmp_path):
+    before = {file: file.read_bytes() for file in own.rglob("*") if file.is_file()}
+    source = tmp_path / "archive"
+    source.mkdir()
+    (source / "clips.csv").write_text("dataset,clip,split\nmine,none,train\n")
+    config = replace(CONFIG, source=str(source))
+    (own / "demo.config.json").write_text(json.dumps(asdict(config)))
+    with pytest.raises(StoreError, match="no clips for train, val, gallery"):
+        demo.run(config, own, progress=quiet)
+    (own / "demo.config.json").write_bytes(before[own / "demo.config.json"])
+    assert {file: file.read_bytes() for file in own.rglob("*") if file.is_file()} == before
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

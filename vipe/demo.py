@@ -106,6 +106,7 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
         StoreError: If `out` holds a demo of another configuration, or the archive is too small to search.
     """
     out.mkdir(parents=True, exist_ok=True)
+    new = not (out / "demo.config.json").exists()
     _claim(out / "demo.config.json", config)
     clock = _Clock()
     try:
@@ -113,9 +114,10 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
         clock.lap("archive")
         splits = _splits(store, config)
     except VipeError:
-        # A setting that cannot work must not hold the folder against one that can.
-        shutil.rmtree(out / "store", ignore_errors=True)
-        (out / "demo.config.json").unlink()
+        # A new folder is left empty, so that another setting may take it. What an earlier run made stays.
+        if new:
+            shutil.rmtree(out / "store", ignore_errors=True)
+            (out / "demo.config.json").unlink()
         raise
     preset = PRESETS[config.preset]
     embedder = train_vvipe(
