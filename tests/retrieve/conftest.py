@@ -53,3 +53,16 @@ def people(affine, rng):
     for row in range(12):
         mask[row, rng.permutation(13)[: min(row, 7)]] = False
     return Keypoints.of(xy, mask)
+
+
+@pytest.fixture
+def of_coco17():
+    """A person whose keypoints are of another skeleton than every search expects."""
+    return Keypoints(
+        xy=np.zeros((1, 17, 2), dtype=np.float32),
+        mask=np.ones((1, 17), dtype=bool),
+        confidence=np.ones((1, 17), dtype=np.float32),
+        image_id=("a",),
+        person=np.zeros(1, dtype=np.int64),
+        skeleton=load("coco17"),
+    )

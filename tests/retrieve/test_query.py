@@ -19,7 +19,6 @@ from vipe.retrieve.query import answer, query
 from vipe.retrieve.ranking.evidence import embedding_distances
 from vipe.retrieve.ranking.model import RankingModel
 from vipe.simulate import CameraRig, simulate_keypoints
-from vipe.skeletons import load
 from vipe.skeletons.working import COCO13_IN_H36M17
 
 
@@ -230,17 +229,9 @@ def test_unknown_modes_and_counts_are_refused(affine, people):
         query(affine, people, candidates=0)
 
 
-def test_keypoints_of_another_skeleton_are_refused(affine):
-    people = Keypoints(
-        xy=np.zeros((1, 17, 2), dtype=np.float32),
-        mask=np.ones((1, 17), dtype=bool),
-        confidence=np.ones((1, 17), dtype=np.float32),
-        image_id=("a",),
-        person=np.zeros(1, dtype=np.int64),
-        skeleton=load("coco17"),
-    )
+def test_keypoints_of_another_skeleton_are_refused(affine, of_coco17):
     with pytest.raises(ShapeError, match="coco13, got coco17"):
-        query(affine, people)
+        query(affine, of_coco17)
 
 
 def test_an_index_of_signatures_with_other_constants_is_scanned(affine, people, monkeypatch):

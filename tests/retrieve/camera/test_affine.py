@@ -5,7 +5,6 @@ from vipe.detections import Keypoints
 from vipe.errors import ShapeError
 from vipe.retrieve import affine_camera
 from vipe.retrieve.query import query
-from vipe.skeletons import load
 
 
 def test_the_camera_that_made_the_keypoints_comes_back(affine, rng):
@@ -50,17 +49,9 @@ def test_a_flat_body_and_joints_at_one_place_are_defined(affine, rng):
     assert (camera.residual[1] == 0).all()
 
 
-def test_keypoints_of_another_skeleton_are_refused(affine):
-    people = Keypoints(
-        xy=np.zeros((1, 17, 2), dtype=np.float32),
-        mask=np.ones((1, 17), dtype=bool),
-        confidence=np.ones((1, 17), dtype=np.float32),
-        image_id=("a",),
-        person=np.zeros(1, dtype=np.int64),
-        skeleton=load("coco17"),
-    )
+def test_keypoints_of_another_skeleton_are_refused(affine, of_coco17):
     with pytest.raises(ShapeError, match="coco13, got coco17"):
-        affine_camera(affine.poses(np.zeros((1, 1), dtype=np.int64)), people)
+        affine_camera(affine.poses(np.zeros((1, 1), dtype=np.int64)), of_coco17)
 
 
 @pytest.mark.refusal

@@ -395,14 +395,6 @@ def test_a_prior_of_another_belief_differs_and_one_of_another_effort_does_not(be
     assert usual.differences(replace(usual, steps=7, refine=None, further_steps=0)) == ""
 
 
-def test_keypoints_of_another_skeleton_are_refused(noisy):
-    people = Keypoints(
-        xy=np.zeros((1, 17, 2), dtype=np.float32),
-        mask=np.ones((1, 17), dtype=bool),
-        confidence=np.ones((1, 17), dtype=np.float32),
-        image_id=("a",),
-        person=np.zeros(1, dtype=np.int64),
-        skeleton=load("coco17"),
-    )
+def test_keypoints_of_another_skeleton_are_refused(noisy, of_coco17):
     with pytest.raises(ShapeError, match="coco13, got coco17"):
-        fit_cameras(noisy.poses[:1, None], people)
+        fit_cameras(noisy.poses[:1, None], of_coco17)
