@@ -14,10 +14,11 @@ demo: .venv/.demo  ## search a motion archive with the keypoints of a photo, and
 	$(BIN)/vipe demo --out $(OUT)/demo
 
 # Where arrays change hands; whole commands and trainings run the same functions again.
-SHAPES := geometry networks detections index embed/generation embed/prvipe embed/test_affine.py embed/test_contract.py \
+SHAPES := geometry networks detections index embed/generation embed/test_affine.py embed/test_contract.py \
 	embed/towers/test_network.py embed/vvipe/test_losses.py embed/vvipe/test_network.py evaluate/baselines \
-	evaluate/protocols/test_calibration.py evaluate/test_scoring.py evaluate/test_study.py retrieve/camera \
-	retrieve/candidates retrieve/ranking retrieve/sequences retrieve/test_golden.py retrieve/test_hits.py \
+	evaluate/test_scoring.py evaluate/test_study.py retrieve/camera \
+	retrieve/candidates retrieve/ranking retrieve/sequences/test_fusion.py retrieve/sequences/test_training.py \
+	retrieve/test_golden.py retrieve/test_hits.py \
 	simulate/test_detector.py simulate/test_rigs.py training/test_augment.py training/test_views.py
 
 test: .venv/.dev  ## every test and doctest with coverage; then, for a chosen part, array shapes checked at run time

@@ -25,22 +25,19 @@ from vipe.training import loop
 from vipe.training.checkpoint import CheckpointFolder
 from vipe.training.loop import Stage, run_stages
 
-PACE = {"batch": 32, "learning_rate": 1e-2, "record_every": 4, "validate_every": 8, "validation_rows": 20}
+PACE = {"batch": 32, "learning_rate": 1e-2, "record_every": 2, "validate_every": 4, "validation_rows": 20}
 TRAININGS = {
-    "v-vipe": (train_vvipe, VVIPEConfig(width=32, dim=8), TrainingConfig(pose_steps=24, keypoint_steps=24, **PACE)),
+    "v-vipe": (train_vvipe, VVIPEConfig(width=32, dim=8), TrainingConfig(pose_steps=12, keypoint_steps=12, **PACE)),
     "towers": (
         train_towers,
         TowersConfig(dim=8, width=32, blocks=1, decoder_width=16),
-        TowersTrainingConfig(steps=24, **PACE),
+        TowersTrainingConfig(steps=12, **PACE),
     ),
-    "pr-vipe": (train_prvipe, PrVIPEConfig(width=32, dim=4, samples=6), PrVIPETrainingConfig(steps=24, **PACE)),
+    "pr-vipe": (train_prvipe, PrVIPEConfig(width=32, dim=4, samples=6), PrVIPETrainingConfig(steps=12, **PACE)),
 }
 PLACES = [
-    *(
-        ("v-vipe", place)
-        for place in [("poses", 4), ("poses", 20), ("poses", 24), ("keypoints", 12), ("keypoints", 24)]
-    ),
-    *((kind, (stage, step)) for kind, stage in (("towers", "towers"), ("pr-vipe", "pairs")) for step in (12, 24)),
+    *(("v-vipe", place) for place in [("poses", 2), ("poses", 10), ("poses", 12), ("keypoints", 6), ("keypoints", 12)]),
+    *((kind, (stage, step)) for kind, stage in (("towers", "towers"), ("pr-vipe", "pairs")) for step in (6, 12)),
 ]
 DONE = ["card.md", "config.json", "history.jsonl", "weights.safetensors"]
 
@@ -115,9 +112,9 @@ def test_interrupted_and_resumed_it_ends_with_the_weights_of_a_run_without_inter
     assert same(resumed, whole)
     history = [(where / "history.jsonl").read_text() for where in (folder, tmp_path / "parts")]
     assert history[0] == history[1]
-    # A checkpoint is written every 8 steps, after they were told: none is told again before the last one.
+    # A checkpoint is written every 4 steps, after they were told: none is told again before the last one.
     lines = [(line["stage"], line["step"]) for line in map(json.loads, history[0].splitlines())]
-    checkpoints = [told for told in lines[: lines.index(place)] if told[1] % 8 == 0]
+    checkpoints = [told for told in lines[: lines.index(place)] if told[1] % 4 == 0]
     assert told == lines[lines.index(checkpoints[-1]) + 1 if checkpoints else 0 :]
 
 
@@ -160,17 +157,17 @@ def test_a_checkpoint_does_not_wait_long_for_a_validation(kind, data, finished, 
     monkeypatch.setattr(loop, "_CHECKPOINT_EVERY", 0.0)
     stage = {"v-vipe": "poses", "towers": "towers", "pr-vipe": "pairs"}[kind]
     with pytest.raises(Interrupt):
-        run(kind, data, tmp_path / "parts", progress=interrupt(stage, 8))  # told before its checkpoint is written
+        run(kind, data, tmp_path / "parts", progress=interrupt(stage, 4))  # told before its checkpoint is written
     told = []
     assert same(run(kind, data, tmp_path / "parts", progress=lambda _, step, *__: told.append(step)), whole)
-    assert told[0] == 8  # the steps up to 4 were kept
+    assert told[0] == 4  # the steps up to 2 were kept
 
 
 def test_what_is_left_is_a_model_with_its_history_and_card_that_is_not_trained_again(kind, data, people, tmp_path):
     made = run(kind, data, tmp_path / "model", data="bodies bent at random")
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == DONE
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
-    assert "200 poses (bodies bent at random): 24 " in made.card
+    assert "200 poses (bodies bent at random): 12 " in made.card
     assert "steps of 32" in made.card
     assert "seed 5" in made.card
     for again in (
@@ -191,7 +188,7 @@ def test_a_folder_of_another_training_is_refused_and_the_difference_named(kind, 
         shutil.copytree(finished(kind)[1], folder)
     else:
         with pytest.raises(Interrupt):
-            run(kind, data, folder, progress=interrupt(stage, 12))
+            run(kind, data, folder, progress=interrupt(stage, 6))
     with pytest.raises(VipeError, match=r"model: was trained with seed 5 \(now 6\); give another path"):
         run(kind, data, folder, seed=6)
     views = replace(config.views, noise=(0.0, 0.1))
@@ -298,7 +295,7 @@ def test_looking_whether_a_folder_can_be_written_leaves_nothing(data, tmp_path):
 @pytest.mark.parametrize("damage", ["cut state", "cut tensors", "no tensors", "other tensors"])
 def test_a_broken_checkpoint_is_refused(data, tmp_path, damage):
     with pytest.raises(Interrupt):
-        run("v-vipe", data, tmp_path / "model", progress=interrupt("poses", 12))
+        run("v-vipe", data, tmp_path / "model", progress=interrupt("poses", 6))
     (tensors,) = (tmp_path / "model").glob("checkpoint-*")
     state = tmp_path / "model" / "state.json"
     if damage == "cut state":

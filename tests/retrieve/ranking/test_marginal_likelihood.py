@@ -73,7 +73,7 @@ def test_it_is_the_marginal_likelihood_of_the_model_by_its_definition(fitted):
     said = marginal_likelihood(fits, people, GAUSS)
     unseen = 2 * (~people.mask).sum(axis=1)  # their unit variance adds nothing: log 1
     assert unseen.any()
-    for person, place in ((0, 0), (3, 1), (7, 2), (11, 0)):
+    for person, place in ((3, 1), (7, 2)):
         for number, tilt in enumerate(TILTS):
             cost, quadratic = by_hand(fits, people, person, place, tilt, GAUSS)
             assert said.cost[number, person, place] == pytest.approx(cost, rel=2e-3, abs=0.05)
