@@ -7,13 +7,13 @@ those that a profile of the encoder lists, on arrays of the same shapes, one aft
 Rounds of encoder and products alternate, so that other work on the machine disturbs both.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from inputs import arguments
+from products import products, times
 
 from vipe.embed import Embedder
 from vipe.embed.presets import PRESETS
@@ -21,8 +21,6 @@ from vipe.embed.vvipe.network import VVIPE
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.motion import synthesize
 from vipe.skeletons import load
-
-PRODUCTS = ("aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
 
 
 def main() -> None:
@@ -51,7 +49,7 @@ def main() -> None:
                 "keypoints": lambda embedder=embedder, size=size: embedder.encode_keypoints(seen[:size]),
             }
             for kind, call in calls.items():
-                whole, alone = _times(call, _products(call), options.rounds, 30 if size < 100 else 1)
+                whole, alone = times(call, products(call), options.rounds, 30 if size < 100 else 1)
                 print(
                     f"| {name} | {kind} | {size:,} | {size / whole:,.0f} | {1000 * whole:.2f} | {1000 * alone:.2f} "
                     f"| {whole / alone:.2f} |"
@@ -61,38 +59,6 @@ def main() -> None:
 def _poses(n: int) -> np.ndarray:
     clips = [clip.to(load("h36m17")) for clip in synthesize(minutes=n / 1800 + 1, generator=np.random.default_rng(0))]
     return np.concatenate([clip.positions for clip in clips])[:n]
-
-
-def _products(call: Callable[[], object]) -> Callable[[], object]:
-    """The matrix products that a call makes, on random arrays."""
-    call()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
-        call()
-    pairs = []
-    for event in profile.events():
-        if event.name in PRODUCTS:
-            a, b = [shape for shape in event.input_shapes if len(shape) >= 2][-2:]
-            # Weights are stored as (out, in) and used transposed.
-            pairs.append((torch.randn(a), torch.randn(*b[:-2], b[-1], b[-2]).mT))
-    outputs = [a @ b for a, b in pairs]
-
-    def multiply() -> None:
-        with torch.inference_mode():
-            for (a, b), output in zip(pairs, outputs, strict=True):
-                torch.matmul(a, b, out=output)
-
-    return multiply
-
-
-def _times(first: Callable[[], object], second: Callable[[], object], rounds: int, calls: int) -> tuple[float, float]:
-    best = [float("inf"), float("inf")]
-    for _ in range(rounds):
-        for number, call in enumerate((first, second)):
-            start = time.perf_counter()
-            for _ in range(calls):
-                call()
-            best[number] = min(best[number], (time.perf_counter() - start) / calls)
-    return best[0], best[1]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PICTURES = sorted(path for path in (ROOT / "docs" / "pictures").iterdir() if path.suffix != ".py")
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->")
-PLACEHOLDER = re.compile(r"/[A-Z]+[/.]|^vipe/lift/")  # such as readers/FORMAT.py; and a room that is planned
+PLACEHOLDER = re.compile(r"/[A-Z]+[/.]")  # such as readers/FORMAT.py
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vipe.geometry import CanonicalArrays as Canonical
     from vipe.geometry import canonicalize_array as canonicalize
     from vipe.index import PoseIndex
+    from vipe.lift import Hypotheses, Lifter
     from vipe.readers import read
     from vipe.retrieve.hits import Hits
     from vipe.retrieve.query import query
@@ -23,7 +24,9 @@ __all__ = [
     "Clip",
     "Embedder",
     "Hits",
+    "Hypotheses",
     "Keypoints",
+    "Lifter",
     "PoseIndex",
     "PoseStore",
     "Skeleton",
@@ -42,7 +45,9 @@ _HOME = {
     "Clip": "vipe.clips:Clip",
     "Embedder": "vipe.embed:Embedder",
     "Hits": "vipe.retrieve.hits:Hits",
+    "Hypotheses": "vipe.lift:Hypotheses",
     "Keypoints": "vipe.detections:Keypoints",
+    "Lifter": "vipe.lift:Lifter",
     "PoseIndex": "vipe.index:PoseIndex",
     "PoseStore": "vipe.store:PoseStore",
     "Skeleton": "vipe.skeletons:Skeleton",

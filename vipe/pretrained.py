@@ -68,13 +68,16 @@ class Trained:
         module.load_state_dict(tensors, assign=True)
 
 
-def names() -> tuple[str, ...]:
+def names(shelf: str = "") -> tuple[str, ...]:
     """Names of the models that come with the library.
+
+    Args:
+        shelf: "" for embedders, "lifters" for lifters.
 
     >>> names()
     ('default',)
     """
-    folder = resources.files("vipe").joinpath("models")
+    folder = resources.files("vipe").joinpath("models", shelf)
     if not folder.is_dir():
         return ()
     return tuple(sorted(entry.name for entry in folder.iterdir() if entry.joinpath("config.json").is_file()))
@@ -126,15 +129,19 @@ def save(
         raise VipeError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def load(source: str | Path) -> Trained:
+def load(source: str | Path, *, shelf: str = "") -> Trained:
     """Read a model from its folder, or by the name of one that comes with the library.
 
     A folder is preferred to a name. Nothing in the files is executed: JSON and safetensors only.
 
+    Args:
+        source: The folder, or the name.
+        shelf: As in `names`.
+
     Raises:
         ReadError: If there is no such folder or name, or a file in it is missing, cut, or of another format.
     """
-    folder = _find(source)
+    folder = _find(source, shelf)
     header = _read_header(folder / "config.json")
     file = folder / "weights.safetensors"
     weights = _read(file)
@@ -160,15 +167,15 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _find(source: str | Path) -> Path:
+def _find(source: str | Path, shelf: str) -> Path:
     folder = Path(source)
     if folder.is_dir():
         return folder
-    if str(source) in names():
-        return Path(str(resources.files("vipe").joinpath("models", str(source))))
+    if str(source) in names(shelf):
+        return Path(str(resources.files("vipe").joinpath("models", shelf, str(source))))
     if folder.exists():
         raise ReadError(f"{source}: is a file; a trained model is a folder with config.json and weights.safetensors")
-    shipped = ", ".join(names()) or "none in this version"
+    shipped = ", ".join(names(shelf)) or "none in this version"
     raise ReadError(f"no trained model {str(source)!r}: no such folder; by name there is {shipped}")
 
 

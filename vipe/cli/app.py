@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Parameter, Token, convert
 from rich.console import Console
 
 from vipe import __version__
-from vipe.cli import archive, demo, evaluate, generate, index, query, train
+from vipe.cli import archive, demo, evaluate, generate, index, lift, query, train
 from vipe.errors import VipeError
 
 
@@ -36,6 +36,7 @@ app.command(demo.demo)
 app.command(archive.synth)
 app.command(archive.ingest)
 app.command(query.query)
+app.command(lift.lift)
 app.command(generate.generate)
 app.command(archive.skeletons)
 
@@ -45,6 +46,7 @@ app.command(store)
 
 training = App(name="train", help="Train a model on a store of poses.")
 training.command(train.embedding)
+training.command(train.lifter)
 app.command(training)
 
 indexes = App(name="index", help="Build and check what queries search in.")
@@ -53,10 +55,11 @@ indexes.command(index.verify)
 indexes.command(index.info)
 app.command(indexes)
 
-evaluation = App(name="evaluate", help="Measure how good a search, or an embedding, is.")
+evaluation = App(name="evaluate", help="Measure how good a search, an embedding, or a lifter is.")
 evaluation.command(evaluate.search)
 evaluation.command(evaluate.calibration)
 evaluation.command(evaluate.retrieval)
+evaluation.command(evaluate.lifting)
 app.command(evaluation)
 
 

@@ -1,6 +1,6 @@
 """Commands that measure how good a search, its probabilities, or an embedding is."""
 
-__all__ = ["calibration", "retrieval", "search"]
+__all__ = ["calibration", "lifting", "retrieval", "search"]
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -176,5 +176,72 @@ def retrieval(
         f"{report.seconds:.1f} s; shares in percent; queries by threshold; last column: Hit@1 less that of the "
         "first, query by query",
         *primary_figure(report.primary, "{matcher}, {asked} a pair"),
+        as_json=as_json,
+    )
+
+
+def lifting(
+    store: Path,
+    /,
+    *,
+    lifter: Annotated[
+        tuple[str, ...], Parameter(help="Folder or name of a lifter; several may be given. Default: `default`.")
+    ] = (),
+    index: Annotated[
+        Path | None, Parameter(help="An index whose poses lift too, without a network, as lifter `archive`.")
+    ] = None,
+    split: Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")] = None,
+    part: Annotated[str | None, Parameter(help="Only clips of this split, such as `val`.")] = None,
+    rig: Annotated[
+        str, Parameter(help="The cameras: `random`, all around, or `mpi_inf_3dhp`, `h36m`, or a .toml of your own.")
+    ] = "random",
+    condition: Annotated[
+        tuple[str, ...], Parameter(help="Only these, such as `noise 0.03`; all of the protocol's if not given.")
+    ] = (),
+    queries: Annotated[int, Parameter(help="At most so many poses, evenly spaced.")] = 300,
+    samples: Annotated[int, Parameter(help="Hypotheses of each person.")] = 200,
+    distance: Annotated[float, Parameter(help="Metres from camera to person.")] = 4.0,
+    observed: Annotated[
+        Literal["covariance", "keypoints"], Parameter(help="What of the simulated detector reaches the lifter.")
+    ] = "covariance",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Lift simulated photos of a store's poses, and measure how near and how calibrated the hypotheses are.
+
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    """
+    from vipe import PoseIndex, PoseStore
+    from vipe.evaluate import LIFT_CONDITIONS, LiftingProtocol, evaluate_lifting
+    from vipe.lift import Lifter
+    from vipe.retrieve.archive_lifter import ArchiveLifter
+
+    scope = Scope(split=split, part=part, rig=rig, condition=condition)
+    protocol = LiftingProtocol(
+        rig=rig,
+        distance=distance,
+        queries=queries,
+        samples=samples,
+        conditions=conditions_of(scope, LIFT_CONDITIONS),
+        observed=observed,
+        seed=seed,
+    )
+    sources = lifter or (("default",) if index is None else ())
+    lifters = {source: Lifter.from_pretrained(source) for source in sources}
+    if index is not None:
+        lifters["archive"] = ArchiveLifter(PoseIndex.open(index))
+    opened = PoseStore.open(store)
+    where = scope.where(opened)
+    with progress() as advance:
+        report = evaluate_lifting(opened, lifters, protocol=protocol, where=where, progress=advance)
+    show(
+        report,
+        f"{counted(report.queries, 'pose')} from {counted(report.clips, 'clip')}, {samples} hypotheses each, "
+        f"{report.seconds:.1f} s; mm of a person with a torso of 490 mm; ECE of radial quantiles (0 is best); energy "
+        "score of whole poses; depth: spread of the hypotheses along z; reproj.: PCKh@0.5 with the keypoints, in "
+        "percent; ms: one person, all hypotheses, one core",
         as_json=as_json,
     )

@@ -80,7 +80,7 @@ def conditions_of(scope: Scope, own: "tuple[Condition, ...]") -> "tuple[Conditio
     from vipe.errors import VipeError
     from vipe.evaluate import CONDITIONS
 
-    known = {one.name: one for one in CONDITIONS}
+    known = {one.name: one for one in (*CONDITIONS, *own)}
     if unknown := [name for name in scope.condition if name not in known]:
         raise VipeError(f"no condition {unknown[0]!r}; expected one of {', '.join(known)}")
     return tuple(known[name] for name in scope.condition) or own

@@ -4,6 +4,7 @@ from vipe.geometry.bones import bone_lengths, bone_vectors, from_bone_vectors, w
 from vipe.geometry.cameras import in_front, look_at, project, to_camera
 from vipe.geometry.canonical import (
     REFERENCE_LENGTHS,
+    REFERENCE_TORSO,
     Canonical,
     CanonicalArrays,
     canonical_rotation,
@@ -16,6 +17,7 @@ from vipe.geometry.rotations import axis_angle, random_rotation
 
 __all__ = [
     "REFERENCE_LENGTHS",
+    "REFERENCE_TORSO",
     "Canonical",
     "CanonicalArrays",
     "align",

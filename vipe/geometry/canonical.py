@@ -2,6 +2,7 @@
 
 __all__ = [
     "REFERENCE_LENGTHS",
+    "REFERENCE_TORSO",
     "Canonical",
     "CanonicalArrays",
     "canonical_rotation",
@@ -28,14 +29,15 @@ from vipe.skeletons.working import BONES, H36M17, PARENTS
 _RIGHT_HIP, _LEFT_HIP, _SPINE, _THORAX = (BONES.index(name) for name in ("right_hip", "left_hip", "spine", "thorax"))
 
 
-def _read_reference() -> tuple[float, ...]:
+def _read_reference() -> tuple[tuple[float, ...], float]:
     table = tomllib.loads(resources.files("vipe.geometry").joinpath("reference.toml").read_text("utf-8"))["millimetres"]
     torso = table["spine"] + table["thorax"]
-    return tuple(table[bone] / torso for bone in BONES)
+    return tuple(table[bone] / torso for bone in BONES), torso / 1000
 
 
-REFERENCE_LENGTHS: tuple[float, ...] = _read_reference()
-"""Bone lengths of the canonical body, in the order of `load("h36m17").bones`; its torso (spine + thorax) is 1."""
+REFERENCE_LENGTHS, REFERENCE_TORSO = _read_reference()
+"""Bone lengths of the canonical body, in the order of `load("h36m17").bones`; its torso (spine + thorax) is 1. And that
+torso in metres: the size of a person of whom only an image is known."""
 
 FLATTEST = 1e-3
 """Anchors lie on one line, and fix no rotation, if the ratio of their two singular values is below about this."""

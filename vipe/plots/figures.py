@@ -1,6 +1,6 @@
 """Figures of people: coloured bones, the same for plots and for pages (numpy)."""
 
-__all__ = ["Card", "Figure", "colours", "figure_2d", "figure_3d", "figure_in_camera", "seen_from"]
+__all__ = ["Card", "Figure", "colours", "figure_2d", "figure_3d", "figure_in_camera", "repeated", "seen_from"]
 
 import tomllib
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ class Figure:
     points: Float[Array, "joints 3"]
     bones: tuple[tuple[int, int, str], ...]  # from, to, colour
     turns: bool  # whether there is a third dimension worth turning
+    others: "Figure | None" = None  # more bones, drawn thin and faint; on pages only
+    ellipsoids: Float[Array, "n 3 4"] | None = None  # centre and covariance; drawn at one deviation, on pages only
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class Card:
     hit: bool | None = None  # whether it shows the pose of the query; None where that is not known
     beside: Figure | None = None  # a second view of the same body; on pages only
     probability: float | None = None  # of being a hit; on pages only
+    share: float | None = None  # of a person's hypotheses; on pages only
+    bars: tuple[tuple[str, float, str], ...] = ()  # label, length (0 to 1) and figure of each; on pages only
 
 
 @cache
@@ -80,10 +84,40 @@ def figure_3d(
     return Figure(points=_fitting(pose @ turn.T), bones=_coloured(list(skeleton.bones), skeleton), turns=True)
 
 
-def figure_in_camera(pose: Float[Array, "joints 3"], skeleton: Skeleton = H36M17) -> Figure:
-    """A pose in camera space (x right, y down, z away) as a figure; its first view is that of the camera."""
-    points = pose * np.array([1.0, -1.0, -1.0])
-    return Figure(points=_fitting(points), bones=_coloured(list(skeleton.bones), skeleton), turns=True)
+def figure_in_camera(
+    pose: Float[Array, "joints 3"],
+    skeleton: Skeleton = H36M17,
+    *,
+    others: Float[Array, "K joints 3"] | None = None,
+    ellipsoids: Float[Array, "n 3 4"] | None = None,
+) -> Figure:
+    """A pose in camera space (x right, y down, z away) as a figure; its first view is that of the camera.
+
+    Args:
+        pose: Of the skeleton, in any unit.
+        skeleton: Of the pose.
+        others: More poses, drawn faintly around it.
+        ellipsoids: Of joints: in the first column where they are, beside it their covariance.
+    """
+    axes = np.array([1.0, -1.0, -1.0])
+    bones = _coloured(list(skeleton.bones), skeleton)
+    points = pose * axes
+    if others is None:
+        return Figure(points=_fitting(points), bones=bones, turns=True)
+    every = np.concatenate([points, (others * axes).reshape(-1, 3)])
+    centre, size = _frame(every)
+    every = (every - centre) / size
+    faint = Figure(points=every[len(points) :], bones=repeated(bones, len(points), len(others)), turns=True)
+    if ellipsoids is not None:
+        places = (ellipsoids[..., :1] * axes[:, None] - centre[:, None]) / size
+        covariance = ellipsoids[..., 1:] * np.outer(axes, axes) / size**2
+        ellipsoids = np.concatenate([places, covariance], axis=-1)
+    return Figure(points=every[: len(points)], bones=bones, turns=True, others=faint, ellipsoids=ellipsoids)
+
+
+def repeated(bones: tuple[tuple[int, int, str], ...], joints: int, count: int) -> tuple[tuple[int, int, str], ...]:
+    """The bones of one body for each of several bodies, whose points lie one after the other."""
+    return tuple((a + i * joints, b + i * joints, colour) for i in range(count) for a, b, colour in bones)
 
 
 def seen_from(points: Float[Array, "*batch 3"], turn: float = 0.0, lift: float = 0.0) -> Float[Array, "*batch 2"]:
@@ -96,9 +130,15 @@ def seen_from(points: Float[Array, "*batch 3"], turn: float = 0.0, lift: float =
 
 def _fitting(points: Float[Array, "joints 3"]) -> Float[Array, "joints 3"]:
     """Points centred, and one unit wide or high; deep bodies are smaller, so that turning keeps them on the canvas."""
-    points = points - (points.min(axis=0) + points.max(axis=0)) / 2
-    deepest = float(np.linalg.norm(points, axis=1).max()) * 2
-    return points / max(float(np.ptp(points[:, :2], axis=0).max()), _DEPTH_SHARE * deepest, 1e-6)
+    centre, size = _frame(points)
+    return (points - centre) / size
+
+
+def _frame(points: Float[Array, "joints 3"]) -> tuple[Float[Array, "3"], float]:
+    """The middle of the points, and what to divide by so that they fit the canvas."""
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    deepest = float(np.linalg.norm(points - centre, axis=1).max()) * 2
+    return centre, max(float(np.ptp(points[:, :2], axis=0).max()), _DEPTH_SHARE * deepest, 1e-6)
 
 
 def _drawn_parents(skeleton: Skeleton) -> list[tuple[int, int]]:

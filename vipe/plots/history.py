@@ -21,10 +21,18 @@ _CHECKS = {
     "val_search_noisy": "validation search Hit@1, noisy views",
     "val_views_noisy": "validation Hit@1, one noisy view to another",
 }
+_LIFTER_CHECKS = {
+    "val_mpjpe": "validation MPJPE of the single pose (mm)",
+    "val_random": "of any hypothesis (mm)",
+    "val_best": "of the best of 20 (mm)",
+    "val_energy": "validation energy score (mm)",
+}
 
 
 def save_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Draw one column for each stage: its losses (logarithmic) above, its validation figures below.
+
+    Of a lifter all losses are drawn, since they differ from kind to kind; on a linear scale if one is not above 0.
 
     Args:
         path: PNG file to write.
@@ -35,19 +43,25 @@ def save_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
         VipeError: If the picture cannot be written; an existing file stays as it is.
     """
     stages = list(dict.fromkeys(line["stage"] for line in history))
+    lifts = any("val_energy" in line for line in history)
+    losses, checks = {name: name for name in _LOSSES}, _CHECKS
+    if lifts:
+        measured = [name for line in history for name in line if name not in ("stage", "step")]
+        losses, checks = {name: name for name in measured if not name.startswith("val_")}, _LIFTER_CHECKS
     page = new_figure(5.2 * len(stages), 6.4)
     axes = page.subplots(2, len(stages), squeeze=False, sharex="col")
     for (above, below), stage in zip(axes.T, stages, strict=True):
         lines = [line for line in history if line["stage"] == stage]
         above.set_title(f"stage: {stage}")
-        for axis, names in ((above, dict(zip(_LOSSES, _LOSSES, strict=True))), (below, _CHECKS)):
+        for axis, names in ((above, losses), (below, checks)):
             for name, label in names.items():
                 points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
                 if points:
                     axis.plot(*zip(*points, strict=True), label=label, marker="o" if axis is below else None)
             axis.grid(alpha=0.3)
             axis.legend(fontsize=8)
-        above.set_yscale("log")
+        if not lifts or min(line[name] for line in lines for name in losses if line.get(name) is not None) > 0:
+            above.set_yscale("log")
         below.set_xlabel("step")
         below.set_ylim(bottom=0)
     save_picture(path, page)

@@ -80,6 +80,8 @@ def _section(section: Section, figures: list[dict[str, Any]]) -> dict[str, Any]:
                     "note": card.note,
                     "hit": card.hit,
                     "probability": card.probability,
+                    "share": card.share,
+                    "bars": card.bars,
                 }
             )
             figures += map(_plain, views)
@@ -88,4 +90,9 @@ def _section(section: Section, figures: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _plain(figure: Figure) -> dict[str, Any]:
-    return {"points": figure.points.round(3).tolist(), "bones": figure.bones, "turns": figure.turns}
+    drawn = {"points": figure.points.round(3).tolist(), "bones": figure.bones, "turns": figure.turns}
+    if figure.others is not None:
+        drawn["others"] = {"points": figure.others.points.round(3).tolist(), "bones": figure.others.bones}
+    if figure.ellipsoids is not None:
+        drawn["ellipsoids"] = figure.ellipsoids.round(5).tolist()
+    return drawn

@@ -17,23 +17,41 @@
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, side, side);
     const c = Math.cos(turn), s = Math.sin(turn), cl = Math.cos(lift), sl = Math.sin(lift);
-    const flat = figure.points.map(([x, y, z]) => {
+    const seen = ([x, y, z]) => {
       if (!figure.turns) return [x, y, z];
       const depth = -x * s + z * c;
       return [x * c + z * s, y * cl - depth * sl, depth];
-    });
+    };
     const place = ([x, y]) => [side * (0.5 + 0.85 * x), side * (0.5 - 0.85 * y)];
+    // The outline of an ellipsoid is the ellipse of its covariance, seen along the view.
+    const across = figure.turns ? [c, 0, s] : [1, 0, 0], up = figure.turns ? [s * sl, cl, -c * sl] : [0, 1, 0];
+    for (const rows of figure.ellipsoids || []) {
+      const between = (u, v) => rows.reduce((sum, row, i) => sum + u[i] * (row[1] * v[0] + row[2] * v[1] + row[3] * v[2]), 0);
+      const xx = between(across, across), xy = between(across, up), yy = between(up, up);
+      const middle = (xx + yy) / 2, off = Math.hypot((xx - yy) / 2, xy);
+      const radii = [middle + off, middle - off].map((square) => 0.85 * side * Math.sqrt(Math.max(0, square)));
+      pen.fillStyle = "#20252d26";
+      pen.beginPath();
+      pen.ellipse(...place(seen(rows.map((row) => row[0]))), ...radii, -Math.atan2(2 * xy, xx - yy) / 2, 0, 2 * Math.PI);
+      pen.fill();
+    }
+    const lines = ({ points, bones }, alpha, width) => {
+      const flat = points.map(seen);
+      return bones.map(([a, b, colour]) => ({ from: flat[a], to: flat[b], colour, alpha, width }));
+    };
     pen.lineCap = "round";
-    [...figure.bones]
-      .sort((p, q) => flat[p[0]][2] + flat[p[1]][2] - flat[q[0]][2] - flat[q[1]][2])
-      .forEach(([a, b, colour]) => {
+    [...(figure.others ? lines(figure.others, 0.16, side / 200) : []), ...lines(figure, 1, Math.min(side / 48, 4))]
+      .sort((p, q) => p.from[2] + p.to[2] - q.from[2] - q.to[2])
+      .forEach(({ from, to, colour, alpha, width }) => {
         pen.strokeStyle = colour;
-        pen.lineWidth = side / 48;
+        pen.globalAlpha = alpha;
+        pen.lineWidth = width;
         pen.beginPath();
-        pen.moveTo(...place(flat[a]));
-        pen.lineTo(...place(flat[b]));
+        pen.moveTo(...place(from));
+        pen.lineTo(...place(to));
         pen.stroke();
       });
+    pen.globalAlpha = 1;
   };
 
   const run = (on) => {

@@ -11,8 +11,9 @@ from torch import Tensor
 from vipe.errors import VipeError
 from vipe.geometry.bones import bone_vectors, from_bone_vectors
 from vipe.geometry.canonical import REFERENCE_LENGTHS, canonicalize
-from vipe.geometry.rotations import axis_angle, random_rotation
+from vipe.geometry.rotations import random_rotation
 from vipe.skeletons.working import BONES, CHILDREN, H36M17
+from vipe.training.draws import Draws
 
 _MIRRORED = [CHILDREN.index(H36M17.mirrored[child]) for child in CHILDREN]
 _ONE_SIDE = [min(bone, other) for bone, other in enumerate(_MIRRORED)]  # left and right bones are equally long
@@ -108,7 +109,7 @@ def draw_poses(
         And the same poses in canonical form, which does not depend on bone lengths.
     """
     batch = len(rows)
-    draw = _Draws(pool.directions, generator)
+    draw = Draws(pool.directions, generator)
     directions = _exchange(pool, pool.directions[rows], config, draw)
     directions = _bent(directions, config.bend * draw.uniform(batch, 1, 1), draw)
     upper = directions.new_tensor(_UPPER)[:, None].bool()
@@ -130,28 +131,12 @@ def draw_poses(
     return _posed(world, _build(pool.lengths[rows], config, draw)), canonical.poses
 
 
-class _Draws:
-    """Random numbers of a tensor's dtype and device, all from one generator."""
-
-    def __init__(self, like: Tensor, generator: torch.Generator) -> None:
-        self.generator, self.dtype, self.device = generator, like.dtype, like.device
-
-    def uniform(self, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=self.generator, dtype=self.dtype, device=self.device)
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.randn(*shape, generator=self.generator, dtype=self.dtype, device=self.device)
-
-    def turns(self, spread: float, batch: int) -> Float[Tensor, "batch 3 3"]:
-        return axis_angle(self.normal(batch, 3), spread * self.normal(batch))
-
-
 def _exchange(
-    pool: PosePool, directions: Float[Tensor, "batch 16 3"], config: AugmentConfig, draw: _Draws
+    pool: PosePool, directions: Float[Tensor, "batch 16 3"], config: AugmentConfig, draw: Draws
 ) -> Float[Tensor, "batch 16 3"]:
     """Exchange limbs with those of another pose, or of its mirror image."""
     batch = len(directions)
-    other = torch.randint(len(pool), (batch,), generator=draw.generator, device=draw.device)
+    other = draw.integers(len(pool), batch)
     partner = pool.directions[other]
     mirrored = partner[:, _MIRRORED] * partner.new_tensor([1.0, -1.0, 1.0])
     partner = torch.where(draw.uniform(batch, 1, 1) < 0.5, mirrored, partner)
@@ -170,7 +155,7 @@ def _limbs(like: Tensor) -> Float[Tensor, "limbs 48"]:
 
 
 def _bent(
-    directions: Float[Tensor, "batch 16 3"], spread: Float[Tensor, "batch 1 1"], draw: _Draws
+    directions: Float[Tensor, "batch 16 3"], spread: Float[Tensor, "batch 1 1"], draw: Draws
 ) -> Float[Tensor, "batch 16 3"]:
     """Add noise to each bone's direction; a small spread is about the angle of the bend, in radians."""
     weight = directions.new_tensor(_BEND)[:, None]
@@ -184,7 +169,7 @@ def _families(batch: int, config: AugmentConfig, device: torch.device) -> Int[Te
     return torch.where(row < alone, row, alone + (row - alone) // config.family * config.family)
 
 
-def _build(own: Float[Tensor, "batch 16"], config: AugmentConfig, draw: _Draws) -> Float[Tensor, "batch 16"]:
+def _build(own: Float[Tensor, "batch 16"], config: AugmentConfig, draw: Draws) -> Float[Tensor, "batch 16"]:
     batch = len(own)
     low, high = config.torso
     reference = own.new_tensor(REFERENCE_LENGTHS) * (low + (high - low) * draw.uniform(batch, 1))

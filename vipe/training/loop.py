@@ -136,20 +136,21 @@ class _Loop:
         stage, schedule = self.stage, self.schedule
         generator = torch.Generator(self.device)
         sums: dict[str, Tensor] = {}
-        summed = 0
+        counts: dict[str, int] = {}  # a loss may belong to some steps only
         written = time.monotonic()
         self._train()
         for step in range(done + 1, stage.steps + 1):
             losses = self._step(step, generator)
-            sums = {key: sums.get(key, 0) + value.detach() for key, value in losses.items()}
-            summed += 1
+            for key, value in losses.items():
+                sums[key] = sums.get(key, 0) + value.detach()
+                counts[key] = counts.get(key, 0) + 1
             check = step == stage.steps or step % schedule.validate_every == 0
             if not check and step % schedule.record_every:
                 continue
-            metrics = {key: float(value) / summed for key, value in sums.items()}
+            metrics = {key: float(value) / counts[key] for key, value in sums.items()}
             if not math.isfinite(metrics["loss"]):
                 raise VipeError(f"training: loss {metrics['loss']} at step {step} of {stage.name}; lower learning_rate")
-            sums, summed = {}, 0
+            sums, counts = {}, {}
             if check:
                 self.model.eval()
                 with torch.no_grad():

@@ -4,7 +4,7 @@ Runs on the device of the poses, with full perspective and the proportions of th
 since normalizing the keypoints divides it away.
 """
 
-__all__ = ["ViewConfig", "normalize", "simulate_views"]
+__all__ = ["ViewConfig", "draw_cameras", "draw_seen", "normalize", "simulate_views"]
 
 import math
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from vipe.errors import VipeError
 from vipe.geometry.cameras import look_at, project
 from vipe.simulate import CameraRig, DetectorNoise
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17
+from vipe.training.draws import Draws
 
 _SPREAD = DetectorNoise().multipliers[:, None].tolist()  # a detector is less exact at some joints
 _SOMETIMES_MISSING = [
@@ -77,29 +78,48 @@ def simulate_views(
         config: Ranges of all that is drawn.
         generator: For every draw, on the device of the poses.
     """
+    R_cam_world, t_cam = draw_cameras(poses, rig, config, generator)
+    xy = project(poses[:, COCO13_IN_H36M17], R_cam_world, t_cam, poses.new_ones(()), poses.new_zeros(2))
+    draw = Draws(poses, generator)
+    spread = draw.uniform(len(poses), 1, 1, low=config.noise[0], high=config.noise[1])
+    xy = normalize(xy, torch.ones_like(xy[..., 0], dtype=torch.bool)) + spread * draw.normal(*xy.shape) * xy.new_tensor(
+        _SPREAD
+    )
+    seen = draw_seen(len(poses), config, draw)
+    return normalize(xy, seen), seen
+
+
+def draw_cameras(
+    poses: Float[Tensor, "batch 17 3"], rig: Float[Tensor, "views 3"], config: ViewConfig, generator: torch.Generator
+) -> tuple[Float[Tensor, "batch 3 3"], Float[Tensor, "batch 3"]]:
+    """Draw a camera for each pose: `R_cam_world` and `t_cam`, as `look_at` gives them.
+
+    The first `1 - random_share` of the batch has cameras of the rig, the rest random ones.
+    """
     batch, device = len(poses), poses.device
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(*shape, generator=generator, dtype=poses.dtype, device=device)
-
-    chosen = rig[torch.randint(len(rig), (batch,), generator=generator, device=device)]
-    around, above = uniform(-math.pi, math.pi, batch), uniform(*config.elevation, batch)
-    anywhere = torch.stack([around, above, uniform(-config.roll, config.roll, batch)], dim=-1)
+    draw = Draws(poses, generator)
+    chosen = rig[draw.integers(len(rig), batch)]
+    around, above = (
+        draw.uniform(batch, low=-math.pi, high=math.pi),
+        draw.uniform(batch, low=config.elevation[0], high=config.elevation[1]),
+    )
+    anywhere = torch.stack([around, above, draw.uniform(batch, low=-config.roll, high=config.roll)], dim=-1)
     by_rig = torch.arange(batch, device=device) < round((1 - config.random_share) * batch)
     azimuth, elevation, roll = torch.where(by_rig[:, None], chosen, anywhere).unbind(-1)
-    target = poses[:, 0] + uniform(-config.aim, config.aim, batch, 3)
-    R_cam_world, t_cam = look_at(azimuth, elevation, uniform(*config.distance, batch), roll, target)
-    xy = project(poses[:, COCO13_IN_H36M17], R_cam_world, t_cam, poses.new_ones(()), poses.new_zeros(2))
+    target = poses[:, 0] + draw.uniform(batch, 3, low=-config.aim, high=config.aim)
+    return look_at(
+        azimuth, elevation, draw.uniform(batch, low=config.distance[0], high=config.distance[1]), roll, target
+    )
 
-    seen = torch.ones(batch, len(COCO13), dtype=torch.bool, device=device)
-    spread = uniform(*config.noise, batch, 1, 1)
-    noise = torch.randn(xy.shape, generator=generator, dtype=poses.dtype, device=device)
-    xy = normalize(xy, seen) + spread * noise * poses.new_tensor(_SPREAD)
+
+def draw_seen(batch: int, config: ViewConfig, draw: Draws) -> Bool[Tensor, "batch 13"]:
+    """Draw which keypoints are seen: a share of the people lacks up to `missing_most` of nose and limbs."""
+    seen = torch.ones(batch, len(COCO13), dtype=torch.bool, device=draw.device)
     if config.missing_most:
-        most = torch.randint(1, config.missing_most + 1, (batch, 1), generator=generator, device=device)
-        missing = uniform(0.0, 1.0, batch, len(_SOMETIMES_MISSING)).argsort(1) < most
-        seen[:, _SOMETIMES_MISSING] = ~(missing & (uniform(0.0, 1.0, batch, 1) < config.missing_share))
-    return normalize(xy, seen), seen
+        most = 1 + draw.integers(config.missing_most, batch, 1)
+        missing = draw.uniform(batch, len(_SOMETIMES_MISSING)).argsort(1) < most
+        seen[:, _SOMETIMES_MISSING] = ~(missing & (draw.uniform(batch, 1) < config.missing_share))
+    return seen
 
 
 def normalize(xy: Float[Tensor, "batch J 2"], seen: Bool[Tensor, "batch J"]) -> Float[Tensor, "batch J 2"]:

@@ -1,0 +1,32 @@
+"""The lifters by their names: networks, presets, and how a folder becomes a lifter."""
+
+__all__ = ["NETWORKS", "load_lifter"]
+
+from pathlib import Path
+
+from vipe import pretrained
+from vipe.errors import ReadError
+from vipe.lift.bone_flow import BoneFlow
+from vipe.lift.cvae import CVAE
+from vipe.lift.lifter import SHELF, Lifter, TrainedLifter
+from vipe.lift.mdn import MDN
+from vipe.lift.network import LiftNetwork
+from vipe.lift.regression import Regression
+
+NETWORKS: dict[str, type[LiftNetwork]] = {network.kind: network for network in (Regression, MDN, CVAE, BoneFlow)}
+"""The network of each kind that is trained by gradient descent."""
+
+
+def load_lifter(source: str | Path, *, device: str = "cpu") -> Lifter:
+    """Load a lifter from its folder, or by the name of one that comes with the library.
+
+    Raises:
+        ReadError: If it does not exist, is broken, or is no lifter.
+        VipeError: If the device cannot be used.
+    """
+    pretrained.check_device(device)
+    trained = pretrained.load(source, shelf=SHELF)
+    if trained.kind not in NETWORKS:
+        file = trained.where / "config.json"
+        raise ReadError(f"{file}: is a {trained.kind!r}; lifters are {', '.join(sorted(NETWORKS))}")
+    return TrainedLifter.of(trained, NETWORKS[trained.kind], device)

@@ -1,0 +1,33 @@
+"""Random numbers of one dtype and device, all from one generator (torch)."""
+
+__all__ = ["Draws"]
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vipe.geometry.rotations import axis_angle
+
+
+class Draws:
+    """Random numbers of a tensor's dtype and device, all from one generator."""
+
+    def __init__(self, like: Tensor, generator: torch.Generator) -> None:
+        self.generator, self.dtype, self.device = generator, like.dtype, like.device
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Uniform numbers from `low` to `high`."""
+        drawn = torch.rand(*shape, generator=self.generator, dtype=self.dtype, device=self.device)
+        return low + (high - low) * drawn
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers."""
+        return torch.randn(*shape, generator=self.generator, dtype=self.dtype, device=self.device)
+
+    def integers(self, most: int, *shape: int) -> Tensor:
+        """Integers from 0 to `most` - 1."""
+        return torch.randint(most, shape, generator=self.generator, device=self.device)
+
+    def turns(self, spread: float, batch: int) -> Float[Tensor, "batch 3 3"]:
+        """Rotations about uniform axes, by normal angles of this spread, radians."""
+        return axis_angle(self.normal(batch, 3), spread * self.normal(batch))
