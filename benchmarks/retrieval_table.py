@@ -17,9 +17,9 @@ cross-data is `cross`. --dataset h36m: the papers' data, for those who have them
 
 Both data sets get simulated images: every pose from every camera of both simulated rigs. A row is trained on exact
 keypoints, as the papers' ground-truth figures are. "noisy views" and the preset `tiny` are trained on simulated
-detections instead, with noise and missing joints. V-VIPE also learns from cameras anywhere, which see the universal
-skeleton (`TrainingConfig.universal`; not `tiny`). Pr-VIPE does not: its cameras see the person as recorded. So its rows
-and V-VIPE's differ in more than the method.
+detections instead, with noise and missing joints. V-VIPE and Pr-VIPE also learn from cameras anywhere, which see the
+universal skeleton (`TrainingConfig.universal`; not `tiny`). benchmarks/embedding_comparison.py trains them and parts of
+V-VIPE with several seeds, and with the settings of their papers.
 """
 
 import argparse

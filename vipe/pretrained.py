@@ -100,7 +100,7 @@ def save(
         path: The folder; an earlier model there is replaced.
         kind: Kind of model, such as "v-vipe".
         config: All settings of the untrained model, as JSON values.
-        tensors: Weights by name; may be empty.
+        tensors: Weights by name; may be empty. Those that float16 holds exactly are stored as float16.
         card: Markdown for readers: data, licence, figures, limits.
         origin: Settings, seed and digests of the data of its training, as JSON values.
         files: More text files by name, such as a training's history.
@@ -112,7 +112,7 @@ def save(
     path = Path(path)
     if not replace and path.exists() and not _replaceable(path):
         raise VipeError(f"{path}: is there and is no trained model; give another path or remove it")
-    weights = save_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+    weights = save_tensors({name: _smallest(tensor).cpu().contiguous() for name, tensor in tensors.items()})
     header = {"format": FORMAT, "kind": kind, "config": config, "origin": origin or {}, "weights": _digest(weights)}
     contents = {
         "config.json": (json.dumps(header, indent=2) + "\n").encode(),
@@ -161,6 +161,12 @@ def load(source: str | Path, *, shelf: str = "") -> Trained:
         card=card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
         where=folder,
     )
+
+
+def _smallest(tensor: Tensor) -> Tensor:
+    """As float16 where that changes no number."""
+    half = tensor.half() if tensor.dtype == torch.float32 else tensor
+    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
 
 
 def _digest(data: bytes) -> str:

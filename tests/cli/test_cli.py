@@ -95,7 +95,18 @@ def test_a_fraction_is_no_whole_number(name, run):
 
 def test_counts_are_among_the_options_that_are_whole_numbers():
     found = {option for name in COMMANDS for option in whole_numbers(name)[0]}
-    assert {"--k", "--max-per-clip", "--seed", "--queries", "--poses", "--frame", "--to-frame", "--count"} <= found
+    assert {
+        "--k",
+        "--max-per-clip",
+        "--seed",
+        "--queries",
+        "--poses",
+        "--frame",
+        "--to-frame",
+        "--count",
+        "--samples",
+        "--steps",
+    } <= found
 
 
 def test_importing_the_library_loads_neither_torch_nor_faiss_nor_an_extra():
@@ -127,6 +138,8 @@ def test_every_public_name_is_there():
         (["store", "info", "nowhere"], "nowhere"),
         (["query", "nowhere", "--keypoints", "nowhere.json"], "nowhere"),
         (["index", "verify", "nowhere"], "nowhere"),
+        (["lift", "nowhere.json"], "nowhere.json"),
+        (["train", "lifter", "nowhere", "--kind", "mdn", "--out", "x"], "nowhere"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(run, tmp_path, monkeypatch, arguments, message):
@@ -162,6 +175,8 @@ def test_an_interrupt_has_its_own_exit_code(run, monkeypatch):
     ("command", "kept"),
     [
         (("train", "embedding", "x", "--out", "y"), "its last checkpoint is kept"),
+        (("train", "lifter", "x", "--kind", "mdn", "--out", "y"), "its last checkpoint is kept"),
+        (("lift", "x"), "nothing of this run is kept"),
         (("demo",), "its finished steps are kept"),
         (("generate", "--store", "x", "--out", "y", "--mode", "samples"), "the new store is whole, or not there"),
         (("ingest", "x", "--out", "y"), "nothing of this run is kept"),

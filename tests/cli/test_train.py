@@ -100,9 +100,22 @@ def test_an_ablation_is_named_and_trained_on_the_clips_of_the_table(folder, run,
     assert f"Trained on {len(store) - store.clips()[0]['rows']} poses" in trained.card
 
 
+@pytest.mark.parametrize("method", ["v-vipe", "pr-vipe"])
+def test_the_papers_own_settings_are_an_option_and_are_named(folder, run, tmp_path, method):
+    from vipe import pretrained
+
+    options = ("--out", tmp_path / "v", "--method", method, "--variant", "paper", "--split", folder / "clips.csv")
+    code, out, _ = run("train", "embedding", folder / "store", *options, "--json")
+    assert (code, json.loads(out)["variant"]) == (0, "paper")
+    origin = pretrained.load(tmp_path / "v").origin
+    theirs = {"v-vipe": ("triplet_negative", "apart"), "pr-vipe": ("averaging", 0.9999)}
+    assert origin["training"][theirs[method][0]] == theirs[method][1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--method", "towers", "--variant", "paper"], "towers have no paper"),
         (["--method", "pr-vipe", "--ablation", "no-triplet"], "method pr-vipe does not have it"),
         (["--split", "{folder}/clips.csv", "--val", "{folder}/store"], "give one of them"),
         (["--ablation", "no-data"], "no-data"),

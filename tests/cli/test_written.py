@@ -10,6 +10,7 @@ pytest.importorskip("jinja2")
 # None of the stores and indexes is there: who does anything before looking at the file would say so.
 PAGES = {
     "query": ("query", "nowhere", "nowhere.json", "--page"),
+    "lift": ("lift", "nowhere.json", "--page"),
     "generate": ("generate", "--store", "nowhere", "--out", "new", "--mode", "samples", "--page"),
 }
 PICTURES = {

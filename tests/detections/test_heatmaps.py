@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import curve_fit
 
 from vipe.detections import fit_gaussians, heatmaps, to_keypoints
-from vipe.errors import ShapeError
+from vipe.errors import ShapeError, VipeError
 
 
 def gaussian(pixels, amplitude, x, y, xx, yx, yy):
@@ -79,6 +79,11 @@ def test_a_clean_gaussian_comes_back(size, rng):
     np.testing.assert_allclose(found["amplitude"], true[:, 0], rtol=1e-3)
     np.testing.assert_allclose(found["covariance"], covariance_of(true), rtol=1e-3, atol=1e-2)
     np.testing.assert_allclose(found["residual"], 0, atol=1e-5)
+
+
+def test_small_heatmaps_are_fitted_too(rng):
+    true = drawn(rng, 20, 9, 7, least=1, most=1.5)
+    np.testing.assert_allclose(fit(images(true, 9, 7))["mean"], true[:, 1:3], atol=1e-3)
 
 
 def test_x_is_to_the_right_and_y_down():
@@ -192,6 +197,14 @@ def test_a_fit_that_fails_is_the_start(monkeypatch):
     np.testing.assert_allclose(found["residual"], residual_of(maps, found), rtol=1e-4)
 
 
+def test_a_fit_that_leaves_the_heatmap_is_the_start():
+    maps = images([[300, 73, 30, 3, 0, 4]])  # of a peak of 300, only its foot of 1.2
+    found = fit(maps)
+    assert not found["converged"]
+    np.testing.assert_array_equal(found["mean"], [[63, 30]])
+    np.testing.assert_allclose(found["residual"], residual_of(maps, found), rtol=1e-4)
+
+
 def test_nobody_has_no_gaussians():
     fitted = fit_gaussians(torch.zeros(0, 17, 64, 64))
     assert fitted.mean.shape == (0, 17, 2)
@@ -220,6 +233,12 @@ def test_what_is_no_heatmap_of_joints_is_refused(shape):
         fit_gaussians(torch.zeros(shape))
 
 
+@pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan")])
+def test_a_start_without_width_is_refused(sigma):
+    with pytest.raises(VipeError, match=r"start_sigma must be above 0 pixels, got"):
+        fit_gaussians(torch.ones(1, 8, 8), start_sigma=sigma)
+
+
 def people(rng):
     """Heatmaps of two people on coco13, the second without a nose."""
     maps = images(drawn(rng, 26, 48, 64, most=4), 48, 64).reshape(2, 13, 48, 64)
@@ -230,7 +249,7 @@ def people(rng):
 def test_keypoints_lie_in_their_boxes_as_in_the_heatmaps(rng):
     gaussians = people(rng)
     boxes = np.array([[10.0, 20, 128, 96], [-5, 0, 64, 480]])
-    keypoints = to_keypoints(gaussians, boxes, np.array([[640, 480], [640, 480]]))
+    keypoints = to_keypoints(gaussians, boxes, np.array([[640.0, 480], [640, 480]]))
     scale = np.array([[2, 2], [1, 10]])
     expected = boxes[:, None, :2] + (gaussians.mean.numpy() + 0.5) * scale[:, None]
     seen = keypoints.mask
@@ -258,8 +277,8 @@ def test_a_joint_is_seen_by_its_amplitude(rng):
     assert keypoints.mask[0, :3].tolist() == [True, False, True]
     assert keypoints.confidence[0, 0] == 1
     assert not keypoints.mask[1, 0]
-    assert not to_keypoints(gaussians, boxes, min_confidence=0).mask[1, 0]
-    assert to_keypoints(gaussians, boxes, min_confidence=0).mask.sum() == 25
+    assert not to_keypoints(gaussians, boxes, min_confidence=0.0).mask[1, 0]
+    assert to_keypoints(gaussians, boxes, min_confidence=0.0).mask.sum() == 25
 
 
 @pytest.mark.refusal
@@ -268,7 +287,7 @@ def test_a_joint_is_seen_by_its_amplitude(rng):
     [
         (np.ones((2, 4)), "coco17", r"gaussians must be \(N, 17\) for coco17, got shape \(2, 13\)"),
         (np.ones((1, 4)), "coco13", r"boxes must be \(2, 4\): left, top, width, height; got shape \(1, 4\)"),
-        (np.array([[0, 0, 5, 5], [0, 0, 5, 0]]), "coco13", r"box 1 is \[0.0, 0.0, 5.0, 0.0\], expected a width"),
+        (np.array([[0, 0, 5, 5], [0, 0, 5, 0.0]]), "coco13", r"box 1 is \[0.0, 0.0, 5.0, 0.0\], expected a width"),
         (np.array([[0, np.nan, 5, 5], [0, 0, 5, 5]]), "coco13", r"box 0 is \[0.0, nan, 5.0, 5.0\]"),
     ],
 )

@@ -1,5 +1,4 @@
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 from vipe import pretrained
 from vipe.embed import Embedder, find_encoder
 from vipe.embed.towers.network import TowersConfig
-from vipe.embed.towers.training import TowersTrainingConfig
+from vipe.embed.towers.training import TowersTraining, TowersTrainingConfig
 from vipe.evaluate.metrics import pose_distance, without_near_duplicates
 from vipe.geometry import canonicalize_array
 from vipe.simulate import CameraRig, simulate_keypoints
@@ -39,7 +38,8 @@ def test_it_comes_with_the_library_small_and_with_a_card(default):
 def test_it_was_trained_with_the_default_settings_and_its_training_is_found_again():
     origin = pretrained.load("default").origin
     assert list(origin) == ["network", "training", "seed", "poses", "validation"]
-    asked = {"network": asdict(TowersConfig()), "training": asdict(TowersTrainingConfig())}
+    settings = TowersTraining.settings
+    asked = {"network": settings(TowersConfig()), "training": settings(TowersTrainingConfig())}
     assert json.dumps({name: origin[name] for name in asked}) == json.dumps(asked)
 
 

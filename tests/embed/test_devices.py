@@ -13,7 +13,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from vipe.embed.presets import ABLATIONS, TINY, ablate, prvipe_like
+from vipe.embed.presets import ABLATIONS, TINY, Preset, ablate, prvipe_like, prvipe_paper
 from vipe.embed.prvipe.training import PrVIPETraining
 from vipe.embed.towers.network import TowersConfig
 from vipe.embed.towers.training import TowersTraining, TowersTrainingConfig
@@ -78,9 +78,9 @@ def test_meta_refuses_tensors_of_the_cpu(meta):
 
 @pytest.mark.parametrize("ablation", [None, *ABLATIONS])
 def test_vvipe_keeps_to_its_device(meta, ablation):
-    preset = ablate(TINY, ablation) if ablation else TINY
-    config = replace(preset.training, batch=16, paired=True, universal=True)
-    losses_and_figures(VVIPETraining(preset.network, config, **data()))
+    preset = Preset(network=TINY.network, training=replace(TINY.training, batch=16, paired=True, universal=True))
+    preset = ablate(preset, ablation) if ablation else preset
+    losses_and_figures(VVIPETraining(preset.network, preset.training, **data()))
 
 
 def test_towers_keep_to_their_device(meta):
@@ -91,6 +91,7 @@ def test_towers_keep_to_their_device(meta):
     run.card([defaultdict(float)])
 
 
-def test_prvipe_keeps_to_its_device(meta):
-    network, config = prvipe_like(TINY)
-    losses_and_figures(PrVIPETraining(network, replace(config, batch=16), **data()))
+@pytest.mark.parametrize("settings", [prvipe_like, prvipe_paper])
+def test_prvipe_keeps_to_its_device(meta, settings):
+    network, config = settings(TINY)
+    losses_and_figures(PrVIPETraining(network, replace(config, batch=16, universal=True, mixed=True), **data()))

@@ -110,6 +110,17 @@ def test_saved_and_loaded_it_says_the_same(lifter, people, tmp_path):
     np.testing.assert_array_equal(again.sample(people, 3, seeded()).poses, lifter.sample(people, 3, seeded()).poses)
 
 
+def test_rounded_it_takes_half_the_space_and_says_almost_the_same(lifter, people, tmp_path):
+    if not isinstance(lifter, TrainedLifter):
+        return
+    lifter.save(tmp_path / "whole")
+    lifter.rounded().save(tmp_path / "half")
+    sizes = [(tmp_path / name / "weights.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.6 * sizes[1]
+    half = Lifter.from_pretrained(tmp_path / "half")
+    np.testing.assert_allclose(half.predict(people), lifter.predict(people), atol=0.02)
+
+
 def test_nobody_gives_nothing(lifter, people):
     nobody = people[:0]
     assert lifter.sample(nobody, 4, seeded()).poses.shape == (0, 4, 17, 3)
@@ -166,7 +177,7 @@ def test_canonical_hypotheses_have_the_reference_bones(lifter, people):
 def test_what_cannot_be_lifted_is_refused_in_one_line(lifter, people):
     few = people.mask.copy()
     few[3, 3:] = False
-    with pytest.raises(ShapeError, match="person 3 cannot be lifted: it has . seen keypoints, expected 4 or more"):
+    with pytest.raises(ShapeError, match=r"person 3 cannot be lifted: it has . seen keypoints, expected 4 or more"):
         lifter.sample(replace(people, mask=few), 4, seeded())
     with pytest.raises(ShapeError, match="person 3"):
         lifter.predict(replace(people, mask=few))

@@ -131,7 +131,7 @@ def test_a_height_scales_all_lengths(lifted):
     assert height_scale(None) == 1
 
 
-@pytest.mark.parametrize("height", [0.0, -1.7, 175, float("nan")])
+@pytest.mark.parametrize("height", [0.0, -1.7, 175.0, float("nan")])
 def test_a_height_of_nobody_is_refused(height):
     with pytest.raises(VipeError, match=r"height must be 0\.3 to 3 metres"):
         height_scale(height)

@@ -97,6 +97,15 @@ def test_however_scattered_there_is_a_mode_and_shares_sum_to_one(rng):
         assert (np.diff(found.share) <= 0).all()
 
 
+def test_more_hypotheses_than_are_linked_are_all_counted(rng, monkeypatch):
+    pose = upright_pose().astype(np.float64)
+    poses = np.concatenate([around(pose, 70, rng), around(mirrored(pose), 30, rng)])
+    monkeypatch.setattr("vipe.lift.modes._LINKED", 20)
+    (found,) = modes(hypotheses(poses[rng.permutation(100)][None]))
+    assert found.share.tolist() == pytest.approx([0.7, 0.3])
+    assert len(found.member) == 100
+
+
 def test_equal_hypotheses_are_one_mode():
     (found,) = modes(hypotheses(np.repeat(upright_pose()[None, None], 5, axis=1)))
     assert (len(found), found.share.tolist()) == (1, [1.0])
@@ -117,7 +126,7 @@ def test_people_do_not_depend_on_each_other(rng):
 def test_settings_out_of_range_are_refused():
     one = hypotheses(np.zeros((1, 2, 17, 3)))
     with pytest.raises(VipeError, match="apart must be above 0"):
-        modes(one, apart=0)
+        modes(one, apart=0.0)
     with pytest.raises(VipeError, match="least 0 to 1"):
         modes(one, least=1.5)
     with pytest.raises(ShapeError, match="at least one hypothesis a person"):

@@ -189,7 +189,7 @@ def test_a_rate_that_is_none_is_refused(fps):
 def test_wrong_tracks_are_refused():
     two = hypotheses(walk(2)[:, None])
     with pytest.raises(VipeError, match="smoothing of 0 or more"):
-        smooth_track(two, FPS, smoothing=-1)
+        smooth_track(two, FPS, smoothing=-1.0)
     with pytest.raises(ShapeError, match="2 ascending numbers"):
         smooth_track(two, FPS, frame=np.array([4, 4]))
     with pytest.raises(ShapeError, match="at least one frame"):

@@ -162,6 +162,21 @@ def test_a_history_shows_losses_above_and_validation_below_stage_by_stage(tmp_pa
     assert (poses.get_yscale(), poses_checks.get_yscale()) == ("log", "linear")
 
 
+def test_a_lifters_history_shows_all_its_losses_on_a_scale_that_fits_them(tmp_path, drawn):
+    lines = [
+        {"stage": "pose", "step": 1, "loss": 2.0, "bent": 0.5},
+        {"stage": "pose", "step": 2, "loss": 1.0, "bent": 0.4, "val_mpjpe": 90.0, "val_energy": 300.0},
+        {"stage": "flow", "step": 1, "loss": -3.0, "val_mpjpe": 80.0, "val_energy": 200.0},
+    ]
+    save_history(tmp_path / "history.png", lines)
+    pose, flow, pose_checks, _ = drawn[0].axes
+    assert [line.get_label() for line in pose.lines] == ["loss", "bent"]
+    assert (pose.get_yscale(), flow.get_yscale()) == ("log", "linear")
+    assert [line.get_label() for line in pose_checks.lines] == [
+        *("validation MPJPE of the single pose (mm)", "validation energy score (mm)")
+    ]
+
+
 def test_answers_are_drawn_on_a_page_and_a_sheet(tmp_path, canonical, rng):
     def one(name, distance):
         return RankedPose(name=name, pose=canonical, camera=np.array([[1.0, 0, 0], [0, 0, -1]]), distance=distance)

@@ -14,6 +14,7 @@ from vipe.lift import Lifter
 from vipe.lift.views import LiftViewConfig, simulate_lift_views
 from vipe.retrieve.archive_lifter import ArchiveLifter, ArchiveLifterConfig
 from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.candidates.candidates import Candidates
 from vipe.skeletons import load
 from vipe.skeletons.working import BONES, H36M17
 from vipe.store import PoseStore
@@ -227,6 +228,15 @@ def test_an_archive_under_a_learned_embedding_adds_its_candidates(affine, learne
     one, other = (ArchiveLifter(index, SMALL) for index in (affine, learned))
     assert np.isfinite(other.sample(people, 3, seeded()).poses).all()
     assert np.abs(other.predict(people) - one.predict(people)).max() > MILLIMETRES
+
+
+def test_empty_places_among_candidates_have_no_weight(lifter, people, monkeypatch):
+    poses = []
+    for rows in ([0, 40], [0, 40, -1, -1, -1]):
+        found = Candidates(np.tile(rows, (4, 1)), np.zeros((4, len(rows)), dtype=np.float32))
+        monkeypatch.setattr("vipe.retrieve.archive_lifter.candidates_for", lambda *_, found=found: found)
+        poses.append(lifter.predict(people))
+    np.testing.assert_allclose(poses[1], poses[0], atol=1e-5)
 
 
 def test_an_archive_smaller_than_its_candidates_lifts_too(people, bent, tmp_path):

@@ -4,9 +4,10 @@ import torch
 
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import VipeError
+from vipe.geometry.cameras import NEAREST, to_camera
 from vipe.simulate import View, project_keypoints
 from vipe.skeletons import load
-from vipe.training.views import ViewConfig, normalize, simulate_views
+from vipe.training.views import ViewConfig, draw_cameras, normalize, simulate_views
 
 PLAIN = ViewConfig(random_share=0.0, distance=(4.0, 4.0), aim=0.0, noise=(0.0, 0.0), missing_share=0.0)
 
@@ -73,6 +74,28 @@ def test_cameras_stand_at_all_distances_of_the_range(poses, generator):
     assert share.max() > 0.98
 
 
+def test_random_cameras_at_a_distance_of_their_own_look_at_the_pelvis_and_the_rigs_stay(poses, generator):
+    people, rig = torch.from_numpy(poses).repeat(8, 1, 1), torch.tensor([[0.3, 0.1, 0.0]])
+    config = settings(random_share=0.5, distance=(4.0, 5.0), aim=0.3, random_distance=(1.5, 1.6))
+    R_cam_world, t_cam = draw_cameras(people, rig, config, generator)
+    pelvis = to_camera(people, R_cam_world, t_cam)[:, 0]
+    own, random = pelvis.split(len(people) // 2)
+    assert random[:, :2].abs().max() < 1e-5
+    assert ((random[:, 2] > 1.4999) & (random[:, 2] < 1.6001)).all()
+    assert float(random[:, 2].std()) > 0.02
+    assert own[:, 2].min() > 3.4
+    assert own[:, :2].abs().max() > 0.1
+
+
+def test_a_camera_that_is_too_near_steps_back_until_it_sees_every_joint(poses, generator):
+    people, rig = torch.from_numpy(poses).repeat(20, 1, 1), torch.tensor([[0.3, 0.1, 0.0]])
+    config = settings(random_share=1.0, random_distance=(0.3, 0.3))
+    depth = to_camera(people, *draw_cameras(people, rig, config, generator))[..., 2].amin(1)
+    assert depth.min() == pytest.approx(NEAREST, abs=1e-5)
+    xy, _ = simulate_views(people, rig, config, generator)
+    assert torch.isfinite(xy).all()
+
+
 def test_noise_is_in_rms_radii(poses, generator):
     same = torch.from_numpy(np.tile(poses[:1], (4000, 1, 1)))
     rig = torch.tensor([[0.3, 0.1, 0.0]])
@@ -111,6 +134,8 @@ def test_views_depend_on_the_generator_alone(poses):
     [
         {"distance": (0.0, 4.0)},
         {"distance": (5.0, 4.0)},
+        {"random_distance": (0.0, 4.0)},
+        {"random_distance": (5.0, 4.0)},
         {"noise": (-0.1, 0.1)},
         {"random_share": 1.5},
         {"missing_share": -0.1},

@@ -56,8 +56,16 @@ def embedding(
         ),
     ] = "v-vipe",
     ablation: Annotated[
-        Literal["no-triplet", "no-alignment", "no-pretraining", "autoencoder", "no-augmentation"] | None,
+        Literal["no-triplet", "no-alignment", "no-pretraining", "autoencoder", "no-augmentation", "no-universal"]
+        | None,
         Parameter(help="Leave out one part of V-VIPE, to measure its effect."),
+    ] = None,
+    variant: Annotated[
+        Literal["paper"] | None,
+        Parameter(
+            help="`paper`: what the method's own paper has otherwise. v-vipe: its rule for negatives; pr-vipe: its "
+            "dropout, averaged weights, normalization and random cameras."
+        ),
     ] = None,
     keypoints: Annotated[
         Literal["noisy", "exact"],
@@ -86,7 +94,7 @@ def embedding(
     from vipe.embed.presets import TRAIN, configurations
 
     start = time.perf_counter()
-    network, config = configurations(method, preset, ablation, keypoints=keypoints)
+    network, config = configurations(method, preset, ablation, variant=variant, keypoints=keypoints)
     if precision is not None:
         config = replace(config, precision=precision)
     poses, validation = _poses(store, split, val)
@@ -99,12 +107,13 @@ def embedding(
         "method": method,
         "preset": preset,
         "ablation": ablation,
+        "variant": variant,
         "keypoints": keypoints,
         "fingerprint": model.fingerprint,
         "seconds": round(time.perf_counter() - start, 3),
         "validation": figures,
     }
-    what = " ".join(part for part in (preset, method, ablation) if part)
+    what = " ".join(part for part in (preset, method, ablation, variant) if part)
     names = _TOWERS_CHECKS if method == "towers" else _CHECKS
     shown = [f"{label} {figures[name]:.3f}" for name, label in names.items() if name in figures]
     text = [

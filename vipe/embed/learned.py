@@ -117,7 +117,7 @@ class LearnedEncoder(TrainedModel, Generic[N]):
             path,
             self.name,
             asdict(self.config),
-            {name: _smallest(tensor) for name, tensor in self.model.state_dict().items()},
+            self.model.state_dict(),
             self.card,
             origin=self.origin,
             files=files,
@@ -175,9 +175,3 @@ def refuse_rows(bad: Bool[Array, " batch"], start: int, what: str, why: str, how
     if bad.any():
         row = start + int(bad.argmax())
         raise ShapeError(f"{what} {row} cannot be embedded: {why}; leave it out{how}")
-
-
-def _smallest(tensor: Tensor) -> Tensor:
-    """As float16 where that changes no number."""
-    half = tensor.half() if tensor.dtype == torch.float32 else tensor
-    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor

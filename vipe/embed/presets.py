@@ -1,4 +1,4 @@
-"""Presets: named settings of the three trainings, and ablations of V-VIPE."""
+"""Presets: named settings of the three trainings, ablations of V-VIPE, and the papers' own settings."""
 
 __all__ = [
     "ABLATIONS",
@@ -12,12 +12,15 @@ __all__ = [
     "ablate",
     "configurations",
     "exact",
+    "paper_triplet",
     "prvipe_like",
+    "prvipe_paper",
 ]
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from vipe.embed.embedder import Embedder
 from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig
@@ -27,6 +30,7 @@ from vipe.embed.towers.training import TowersTrainingConfig, train_towers
 from vipe.embed.vvipe.network import VVIPEConfig
 from vipe.embed.vvipe.training import TrainingConfig, train_vvipe
 from vipe.errors import VipeError
+from vipe.geometry.canonical import REFERENCE_TORSO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +79,26 @@ TOWERS = {
 
 PRESETS = {"tiny": TINY, "faithful": FAITHFUL, "base": BASE}
 
+
+def _without_random_cameras(training: TrainingConfig) -> TrainingConfig:
+    """The rig's cameras see the whole batch, with as much of it on the universal skeleton as before."""
+    views = replace(training.views, random_share=0.0)
+    return replace(training, views=views, universal_share=training.on_universal)
+
+
 ABLATIONS: dict[str, Callable[[TrainingConfig], TrainingConfig]] = {
     "no-triplet": lambda training: replace(training, triplet_weight=0.0),
     "no-alignment": lambda training: replace(training, alignment=False),
     "no-pretraining": lambda training: replace(training, pretraining=False),
     "autoencoder": lambda training: replace(training, variational=False),
-    "no-augmentation": lambda training: replace(training, views=replace(training.views, random_share=0.0)),
+    "no-augmentation": _without_random_cameras,
+    "no-universal": lambda training: replace(training, universal=False),
 }
-"""V-VIPE without one of its parts: the first three are levy2024's (sec. 5), the last two are ours.
+"""V-VIPE without one of its parts: the first three are levy2024's (sec. 5), the last three are ours.
 
-`no-augmentation` removes two parts at once: the random cameras, and with them the universal skeleton
-(`TrainingConfig.universal`), since only random cameras see poses on it. In `tiny`, which has no universal skeleton, it
-removes the random cameras alone.
+The camera augmentation has two parts, and each is removed alone. `no-augmentation`: the rig's cameras see the half of
+each batch that random cameras saw, on the universal skeleton as before. `no-universal`: random cameras see the person
+as recorded. In `tiny`, which has no universal skeleton, the first removes the random cameras and the second is refused.
 """
 
 TRAIN: dict[str, Callable[..., Embedder | PrVIPE]] = {
@@ -98,7 +110,12 @@ TRAIN: dict[str, Callable[..., Embedder | PrVIPE]] = {
 
 
 def configurations(
-    method: str, preset: str, ablation: str | None = None, *, keypoints: str = "noisy"
+    method: str,
+    preset: str,
+    ablation: str | None = None,
+    *,
+    variant: Literal["paper"] | None = None,
+    keypoints: str = "noisy",
 ) -> tuple[Any, Any]:
     """Network and training of a method under a preset's name.
 
@@ -106,6 +123,7 @@ def configurations(
         method: A key of `TRAIN`.
         preset: A key of `PRESETS`.
         ablation: A key of `ABLATIONS`, for V-VIPE.
+        variant: "paper" for what the method's paper has otherwise: `paper_triplet`, `prvipe_paper`.
         keypoints: "noisy" or "exact", of the training views; towers are trained on noisy ones.
 
     Raises:
@@ -118,6 +136,8 @@ def configurations(
     if ablation is not None and method != "v-vipe":
         raise VipeError(f"ablation {ablation} is of a part of V-VIPE; method {method} does not have it")
     if method == "towers":
+        if variant is not None:
+            raise VipeError(f"variant {variant} is of v-vipe and pr-vipe; towers have no paper")
         if keypoints != "noisy":
             raise VipeError(
                 f"keypoints {keypoints} are a setting of v-vipe and pr-vipe; towers are trained on noisy ones"
@@ -126,18 +146,25 @@ def configurations(
     chosen = PRESETS[preset] if ablation is None else ablate(PRESETS[preset], ablation)
     if keypoints == "exact":
         chosen = exact(chosen)
-    return prvipe_like(chosen) if method == "pr-vipe" else (chosen.network, chosen.training)
+    if method == "pr-vipe":
+        return prvipe_like(chosen) if variant is None else prvipe_paper(chosen)
+    if variant is not None:
+        chosen = paper_triplet(chosen)
+    return chosen.network, chosen.training
 
 
 def ablate(preset: Preset, ablation: str) -> Preset:
     """The preset without one part of the method.
 
     Raises:
-        VipeError: If there is no such ablation.
+        VipeError: If there is no such ablation, or the preset does not have the part.
     """
     if ablation not in ABLATIONS:
         raise VipeError(f"no ablation {ablation!r}; expected one of {', '.join(ABLATIONS)}")
-    return replace(preset, training=ABLATIONS[ablation](preset.training))
+    training = ABLATIONS[ablation](preset.training)
+    if training == preset.training:
+        raise VipeError(f"ablation {ablation} removes a part that this preset does not have; choose another preset")
+    return replace(preset, training=training)
 
 
 def exact(preset: Preset) -> Preset:
@@ -146,12 +173,18 @@ def exact(preset: Preset) -> Preset:
     return replace(preset, training=replace(preset.training, views=views))
 
 
-def prvipe_like(preset: Preset) -> tuple[PrVIPEConfig, PrVIPETrainingConfig]:
-    """Pr-VIPE of a V-VIPE's width, blocks and dropout, trained like its 2D encoder: steps, batch, rate, cameras.
+def paper_triplet(preset: Preset) -> Preset:
+    """The preset with V-VIPE's negatives as the paper words them (levy2024, sec. 3.2): apart from the positive."""
+    return replace(preset, training=replace(preset.training, triplet_negative="apart"))
 
-    A step has two views of each pose and costs about twice as much. All views are of the recorded proportions, where
-    V-VIPE's random cameras see the universal skeleton. The dropout is V-VIPE's: 0 in `tiny` and 0.1 else, not the 0.3
-    of Pr-VIPE's paper. `PrVIPETrainingConfig` lists what else is not the paper's. Nothing is tuned for Pr-VIPE.
+
+def prvipe_like(preset: Preset) -> tuple[PrVIPEConfig, PrVIPETrainingConfig]:
+    """Pr-VIPE of a V-VIPE's width, blocks and dropout, trained like its 2D encoder: steps, batch, rate, views.
+
+    Random cameras see the universal skeleton where V-VIPE's do, and a pose's two views may be of the rig and of a
+    random camera where V-VIPE's are (`paired`). A step has two views of each pose and costs about twice as much. The
+    dropout is V-VIPE's: 0 in `tiny` and 0.1 else. `PrVIPETrainingConfig` lists what is not the paper's, and
+    `prvipe_paper` has its settings. Nothing is tuned for Pr-VIPE.
     """
     training = preset.training
     network = PrVIPEConfig(width=preset.network.width, blocks=preset.network.blocks, dropout=preset.network.dropout)
@@ -161,8 +194,27 @@ def prvipe_like(preset: Preset) -> tuple[PrVIPEConfig, PrVIPETrainingConfig]:
         learning_rate=training.learning_rate,
         warmup=training.warmup,
         views=training.views,
+        universal=training.universal,
+        mixed=training.paired,
         precision=training.precision,
         record_every=training.record_every,
         validate_every=training.validate_every,
         validation_rows=training.validation_rows,
+    )
+
+
+def prvipe_paper(preset: Preset) -> tuple[PrVIPEConfig, PrVIPETrainingConfig]:
+    """`prvipe_like` with the settings of its own paper and code (Sun et al. 2020, sec. 5.1).
+
+    Dropout 0.3, weights averaged over steps with decay 0.9999, keypoints normalized by the trunk (`by_trunk`), random
+    cameras elevated and rolled by up to 30 degrees, 2 torso lengths (of a torso of usual size) from the pelvis. Steps,
+    batch, rate, optimizer and skeleton stay those of `prvipe_like`: the paper does not say on which skeleton its
+    cameras see poses.
+    """
+    network, training = prvipe_like(preset)
+    distance, tilt = 2 * REFERENCE_TORSO, math.radians(30)
+    views = replace(training.views, elevation=(-tilt, tilt), roll=tilt, random_distance=(distance, distance))
+    return (
+        replace(network, dropout=0.3, normalization="trunk"),
+        replace(training, averaging=0.9999, views=views),
     )

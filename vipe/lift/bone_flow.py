@@ -108,7 +108,7 @@ class BoneFlow(LiftNetwork):
     def stages(self) -> tuple[LiftStage, ...]:
         """The single pose, then the flow around it."""
         around = (self.context, self.base, self.scale, self.flow)
-        return LiftStage("pose", 0.35, (self.pose,), self.pose_losses), LiftStage("flow", 0.65, around, self.losses)
+        return LiftStage("pose", 0.4, (self.pose,), self.pose_losses), LiftStage("flow", 0.6, around, self.losses)
 
     def pose_losses(self, views: LiftViews, generator: torch.Generator) -> dict[str, Tensor]:
         """Mean joint distance of the single pose, and of the single pose with the person's own bones."""

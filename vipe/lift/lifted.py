@@ -199,5 +199,5 @@ def plain(image_id: Any) -> Any:
 
 
 def _rounded(poses: Float[Array, "*batch 3"]) -> Sequence[Any]:
-    values: Sequence[Any] = poses.astype(np.float64).round(_DIGITS).tolist()
+    values: Sequence[Any] = (poses.astype(np.float64).round(_DIGITS) + 0.0).tolist()  # 0.0 in place of -0.0
     return values

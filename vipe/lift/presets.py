@@ -28,7 +28,7 @@ _TINY: dict[str, Mapping[str, Any]] = {  # sizes of networks that differ from th
 _BASE: dict[str, Mapping[str, Any]] = {
     "cvae": {"width": 512},
 }
-_BASE_STEPS = {"mdn": 9_000, "bone-flow": 12_000, "cvae": 3_000}  # in the time of 10,000 steps of the regression
+_BASE_STEPS = {"mdn": 9_000, "bone-flow": 16_000, "cvae": 3_000}  # in the time of 10,000 steps of the regression
 
 
 def kinds() -> tuple[str, ...]:

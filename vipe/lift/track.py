@@ -132,7 +132,7 @@ def _shifted(
     for _ in range(_STEPS):
         share = np.exp(-_squares(moved, poses) / joints / (2 * _KERNEL**2 * near)) * weight
         around = share.sum(axis=1).clip(min=_NOTHING)
-        mean = np.einsum("mn,njc->mjc", share / around[:, None], poses)
+        mean = (share / around[:, None] @ poses.reshape(len(poses), -1)).reshape(poses.shape)
         moved = np.where((around > _NOTHING)[:, None, None], mean, moved)  # without weight there is no mean
     return moved, np.log(around), near**0.5
 

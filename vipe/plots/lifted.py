@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 
 from vipe.arrays import Array
 from vipe.lift.aggregate import weak_perspective
@@ -139,21 +139,21 @@ def _over_keypoints(lifted: LiftedPeople, row: int, drawn: Float[Array, "some 17
         return np.concatenate([image, np.full((*image.shape[:-1], 1), depth)], axis=-1)
 
     ellipses = np.zeros((len(COCO13), 3, 4))
-    ellipses[:, :, 0] = flat(mean, 0)
+    ellipses[:, :, 0] = flat(mean, 0.0)
     ellipses[:, :2, 1:3] = covariance * np.outer([1, -1], [1, -1]) / size**2
     bones = figure_2d(xy, np.ones_like(mask), COCO13).bones
     found = figure_2d(xy, mask, COCO13).bones
     return Figure(
-        points=flat(np.where(mask[:, None], xy, centre), 1),  # nearer to the viewer, so drawn last
+        points=flat(np.where(mask[:, None], xy, centre), 1.0),  # nearer to the viewer, so drawn last
         bones=tuple((a, b, _INK) for a, b, _ in found),
         turns=False,
-        others=Figure(points=flat(some, 0).reshape(-1, 3), bones=repeated(bones, len(xy), len(some)), turns=False),
+        others=Figure(points=flat(some, 0.0).reshape(-1, 3), bones=repeated(bones, len(xy), len(some)), turns=False),
         ellipsoids=ellipses,
     )
 
 
 def _images(
-    poses: Float[Array, "some 17 3"], xy: Float[Array, "13 2"], mask: Float[Array, " 13"]
+    poses: Float[Array, "some 17 3"], xy: Float[Array, "13 2"], mask: Bool[Array, " 13"]
 ) -> Float64[Array, "some 13 2"]:
     """Pixels of the joints of coco13."""
     keypoints, seen = torch.tensor(xy, dtype=torch.float64)[None], torch.tensor(mask)[None]

@@ -45,7 +45,7 @@ class ArchiveLifterConfig:
 
     candidates: int = 200  # poses of each source (affine camera, learned embedding) that cameras are fitted to
     tilts: tuple[float, ...] = TILTS  # radians by which bones of a candidate may point elsewhere; all equally likely
-    flattened: float = 2.0  # weights are of the likelihood to the power of one over this
+    flattened: float = 2.0  # weights are of the likelihood to the power of one over this; at 1 they are overconfident
     camera_prior: CameraPrior = field(default_factory=CameraPrior)
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from vipe.atomic_write import atomic_write, check_writable
 from vipe.errors import ReadError, VipeError
+from vipe.training.average import WeightAverage
 
 _FORMAT = 1
 # Names of a training's files, and the names that `atomic_write` gives them while they are written.
@@ -122,27 +123,41 @@ class CheckpointFolder:
             file.write_bytes(data)
 
 
-def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Weights and the optimizer's moments by name, for safetensors (no pickle)."""
+def state_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None = None
+) -> dict[str, Tensor]:
+    """Weights, their average and the optimizer's moments by name, for safetensors (no pickle)."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    if average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in average.state().items()}
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def restore_state(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Load the tensors of `state_tensors` into model and optimizer."""
+def restore_state(
+    tensors: Mapping[str, Tensor],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None = None,
+) -> None:
+    """Load the tensors of `state_tensors` into model, optimizer and average."""
     weights: dict[str, Tensor] = {}
+    averaged: dict[str, Tensor] = {}
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         kind, rest = name.split(".", 1)
         if kind == "model":
             weights[rest] = tensor
+        elif kind == "average":
+            averaged[rest] = tensor
         else:
             index, moment = rest.split(".")
             moments.setdefault(int(index), {})[moment] = tensor
     model.load_state_dict(weights)
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    if average is not None:
+        average.restore(averaged)
 
 
 def refuse_other_origin(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

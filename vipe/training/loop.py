@@ -5,6 +5,7 @@ __all__ = ["History", "TrainingProgress", "Schedule", "Stage", "run_stages"]
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vipe.errors import ReadError, VipeError
+from vipe.training.average import WeightAverage
 from vipe.training.checkpoint import Checkpoint, CheckpointFolder, restore_state, state_tensors
 
 _CHECKPOINT_EVERY = 60.0  # seconds: after these, the next line of the history comes with a checkpoint
@@ -35,6 +37,7 @@ class Schedule:
     validate_every: int  # steps from one validation, and checkpoint, to the next
     validation_rows: int  # evenly spaced among the validation poses, at most
     precision: Literal["float32", "bfloat16"]  # of matrix products; a CPU without bfloat16 emulates it, slowly
+    averaging: float = 0.0  # decay of a `WeightAverage`, which is validated and saved; 0: the last step's weights are
 
     def check(self, *, steps: Sequence[str], least: int, holds: str) -> None:
         """Refuse settings that no training can run with.
@@ -57,6 +60,8 @@ class Schedule:
             raise VipeError(f"training: learning_rate must be above 0 and warmup 0 to 1, got {rate}")
         if self.precision not in ("float32", "bfloat16"):
             raise VipeError(f"training: precision must be float32 or bfloat16, got {self.precision!r}")
+        if not 0 <= self.averaging < 1:
+            raise VipeError(f"training: averaging must be at least 0 and below 1, got {self.averaging}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ def run_stages(
 ) -> History:
     """Run the steps that are left after the folder's last checkpoint, and return the history of all steps.
 
-    Every step draws from generators seeded by (seed, number of the stage, step).
+    Every step draws from generators seeded by (seed, number of the stage, step). With `schedule.averaging` each stage
+    ends with the averaged weights of its steps.
 
     Raises:
         ReadError: If the checkpoint is of another model.
@@ -102,18 +108,21 @@ def run_stages(
             weight_decay=schedule.weight_decay,
             fused=True,
         )
+        average = WeightAverage(model, schedule.averaging) if schedule.averaging else None
         done = 0
         if checkpoint is not None and checkpoint.stage == number:
             try:
-                restore_state(checkpoint.tensors, model, optimizer)
+                restore_state(checkpoint.tensors, model, optimizer, average)
             except (KeyError, ValueError, RuntimeError) as error:
                 where = folder.path
                 raise ReadError(f"{where}: its checkpoint does not fit; remove the folder to start anew") from error
             done = checkpoint.step
-        loop = _Loop(model, stage, number, schedule, seed, device, folder, progress, optimizer)
+        loop = _Loop(model, stage, number, schedule, seed, device, folder, progress, optimizer, average)
         devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):  # dropout takes no generator, only the global one
             loop.run(done, history)
+        if average is not None:
+            average.apply()
     return history
 
 
@@ -130,6 +139,7 @@ class _Loop:
     folder: CheckpointFolder
     progress: TrainingProgress | None
     optimizer: torch.optim.Optimizer
+    average: WeightAverage | None
 
     def run(self, done: int, history: History) -> None:
         """Run the steps after the first `done`, and append to `history`."""
@@ -153,14 +163,14 @@ class _Loop:
             sums, counts = {}, {}
             if check:
                 self.model.eval()
-                with torch.no_grad():
+                with torch.no_grad(), nullcontext() if self.average is None else self.average.applied():
                     metrics |= stage.validate()
                 self._train()
             history.append({"stage": stage.name, "step": step, **metrics})
             if self.progress is not None:
                 self.progress(stage.name, step, stage.steps, metrics)
             if check or time.monotonic() - written > _CHECKPOINT_EVERY:
-                tensors = state_tensors(self.model, self.optimizer)
+                tensors = state_tensors(self.model, self.optimizer, self.average)
                 self.folder.write(Checkpoint(stage=self.number, step=step, tensors=tensors, history=tuple(history)))
                 written = time.monotonic()
 
@@ -176,6 +186,8 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
         return losses
 
     def _train(self) -> None:

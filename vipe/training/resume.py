@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from jaxtyping import Float, Float32
 from torch import Tensor
@@ -62,6 +62,9 @@ class ResumableTraining(ABC, Generic[Model, NetworkConfig, Config]):
     model_type: type[Model]
     network_type: type[Network]
     config_type: type[Config]
+    legacy_values: ClassVar[Mapping[str, Any]] = {}
+    """Values of settings in trainings from before the settings existed. The origin leaves a setting out where it has
+    this value, or None, so that those trainings are recognized and continue."""
 
     def __init__(
         self,
@@ -122,7 +125,7 @@ class ResumableTraining(ABC, Generic[Model, NetworkConfig, Config]):
         folder = Path(folder)
         # Saved with checkpoints and model, and compared when they are met again: its keys are a file format.
         origin = {
-            "network": asdict(sizes),
+            "network": cls.settings(sizes),
             "training": cls.settings(config),
             "seed": seed,
             "poses": digest(poses),
@@ -149,10 +152,10 @@ class ResumableTraining(ABC, Generic[Model, NetworkConfig, Config]):
         return model
 
     @classmethod
-    def settings(cls, config: Config) -> dict[str, Any]:
-        """The settings of the training as the origin holds them: JSON values."""
-        fields: Any = config
-        return asdict(fields)
+    def settings(cls, config: Any) -> dict[str, Any]:
+        """Settings of network or training as the origin holds them: JSON values, without those at legacy values."""
+        given = asdict(config, dict_factory=lambda fields: {name: value for name, value in fields if value is not None})
+        return {name: value for name, value in given.items() if (name, value) not in cls.legacy_values.items()}
 
     def prepare(self) -> None:
         """Compute what all steps share; called once, before the first step. Nothing by default."""

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vipe.errors import VipeError
-from vipe.geometry.cameras import look_at, project
+from vipe.geometry.cameras import NEAREST, look_at, project, to_camera
 from vipe.simulate import CameraRig, DetectorNoise
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17
 from vipe.training.draws import Draws
@@ -41,18 +41,22 @@ class ViewConfig:
     elevation: tuple[float, float] = (-0.4, 0.75)  # radians above the horizon, of random cameras
     roll: float = 0.15  # radians either way, of random cameras
     distance: tuple[float, float] = (2.0, 8.0)  # metres, of all cameras
+    random_distance: tuple[float, float] | None = None  # metres, of random cameras, which then look at the pelvis
     aim: float = 0.3  # metres either way along each axis, of the point that the camera looks at from the pelvis
     noise: tuple[float, float] = (0.0, 0.05)  # RMS radii; each person's standard deviation is drawn from this range
     missing_share: float = 0.25  # of people with missing joints: nose or limbs
     missing_most: int = 3  # joints that such a person lacks, from 1
 
     def __post_init__(self) -> None:
-        for name in ("elevation", "distance", "noise"):
-            low, high = getattr(self, name)
+        for name in ("elevation", "distance", "random_distance", "noise"):
+            low, high = getattr(self, name) or self.distance
             if not low <= high:
                 raise VipeError(f"views: {name} must be (least, most), got ({low}, {high})")
-        if self.distance[0] <= 0 or self.noise[0] < 0:
-            raise VipeError(f"views: distance must be above 0 and noise at least 0, got {self.distance}, {self.noise}")
+        if min(self.distance[0], (self.random_distance or self.distance)[0]) <= 0 or self.noise[0] < 0:
+            raise VipeError(
+                f"views: distance and random_distance must be above 0 and noise at least 0, got {self.distance}, "
+                f"{self.random_distance}, {self.noise}"
+            )
         for name in ("random_share", "missing_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise VipeError(f"views: {name} must be 0 to 1, got {getattr(self, name)}")
@@ -94,7 +98,8 @@ def draw_cameras(
 ) -> tuple[Float[Tensor, "batch 3 3"], Float[Tensor, "batch 3"]]:
     """Draw a camera for each pose: `R_cam_world` and `t_cam`, as `look_at` gives them.
 
-    The first `1 - random_share` of the batch has cameras of the rig, the rest random ones.
+    The first `1 - random_share` of the batch has cameras of the rig, the rest random ones. A camera steps back along
+    its axis until every joint is at least `vipe.geometry.cameras.NEAREST` ahead of it.
     """
     batch, device = len(poses), poses.device
     draw = Draws(poses, generator)
@@ -106,10 +111,16 @@ def draw_cameras(
     anywhere = torch.stack([around, above, draw.uniform(batch, low=-config.roll, high=config.roll)], dim=-1)
     by_rig = torch.arange(batch, device=device) < round((1 - config.random_share) * batch)
     azimuth, elevation, roll = torch.where(by_rig[:, None], chosen, anywhere).unbind(-1)
-    target = poses[:, 0] + draw.uniform(batch, 3, low=-config.aim, high=config.aim)
-    return look_at(
-        azimuth, elevation, draw.uniform(batch, low=config.distance[0], high=config.distance[1]), roll, target
-    )
+    aim = draw.uniform(batch, 3, low=-config.aim, high=config.aim)
+    distance = draw.uniform(batch, low=config.distance[0], high=config.distance[1])
+    if config.random_distance is not None:
+        low, high = config.random_distance
+        distance = torch.where(by_rig, distance, draw.uniform(batch, low=low, high=high))
+        aim = aim * by_rig[:, None]
+    R_cam_world, t_cam = look_at(azimuth, elevation, distance, roll, poses[:, 0] + aim)
+    nearest = to_camera(poses, R_cam_world, t_cam)[..., 2].amin(1)
+    t_cam[:, 2] += (NEAREST - nearest).clamp(min=0)
+    return R_cam_world, t_cam
 
 
 def draw_seen(batch: int, config: ViewConfig, draw: Draws) -> Bool[Tensor, "batch 13"]:

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.prvipe import training
 from vipe.embed.prvipe.losses import Weights, match_probability, mine_negatives, prior, prvipe_losses, triplet_ratio
-from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork
+from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork, by_trunk
 from vipe.embed.prvipe.training import PrVIPETraining, PrVIPETrainingConfig, train_prvipe
 from vipe.errors import VipeError
 from vipe.evaluate.baselines.matchers import ProbabilityMatcher, find_matcher
 from vipe.geometry.canonical import canonicalize
 from vipe.geometry.procrustes import procrustes_mpjpe
+from vipe.skeletons import load
+from vipe.training.people import People
 
 NETWORK = PrVIPEConfig(width=32, dim=4, samples=6)
 SHORT = PrVIPETrainingConfig(
@@ -174,6 +177,122 @@ def test_a_batch_is_two_views_of_each_pose_with_the_canonical_pose_of_its_row(be
     torch.testing.assert_close(seen["canonical"], canonicalize(first).poses)
 
 
+def begin(recorded, **changes):
+    """A training before its first step."""
+    return PrVIPETraining(NETWORK, replace(SHORT, **changes), seed=0, data="", poses=recorded, validation=recorded[:3])
+
+
+def show_joints(people, rig, config, generator):
+    """Instead of a view, where the people's own joints are."""
+    return people[:, :13, :2], torch.ones(len(people), 13, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_random_cameras_see_the_universal_skeleton_as_for_vvipe_and_the_rig_the_person(bent, monkeypatch, mixed):
+    recorded, generator = torch.from_numpy(bent(50, seed=1)), torch.Generator().manual_seed(3)
+    monkeypatch.setattr(training, "simulate_views", show_joints)
+    one, rows = begin(recorded, universal=True, mixed=mixed), torch.randperm(50, generator=generator)[:32]
+    own, universal = recorded[rows, :13, :2], People.of(recorded, 1.0).universal[rows, :13, :2]
+    kinds = []
+    for xy, _ in (one._view(rows, generator), one._second(rows, generator)):
+        by_rig = (xy == own).all(-1).all(-1)
+        assert torch.equal(xy, torch.where(by_rig[:, None, None], own, universal))  # each row shows its own pose
+        assert by_rig.sum() == 16
+        kinds.append(by_rig)
+    first, second = kinds
+    assert first[:16].all()
+    if mixed:
+        assert len(torch.stack(kinds).unique(dim=1).T) == 4  # both by the rig, one of them, the other, none
+    else:
+        assert torch.equal(first, second)
+    alone = begin(recorded, mixed=mixed)
+    assert all(torch.equal(view(rows, generator)[0], own) for view in (alone._view, alone._second))
+
+
+def test_a_mixed_view_keeps_the_joints_that_are_seen_with_their_pose(bent, monkeypatch):
+    recorded, generator = torch.from_numpy(bent(50, seed=1)), torch.Generator().manual_seed(3)
+    right = recorded[:, 0, 0] > recorded[:, 0, 0].median()
+
+    def views(people, rig, config, generator):
+        return people[:, :13, :2], (people[:, :1, 0] > recorded[:, 0, 0].median()).expand(-1, 13)
+
+    monkeypatch.setattr(training, "simulate_views", views)
+    rows = torch.arange(32)
+    _, seen = begin(recorded, mixed=True)._second(rows, generator)
+    assert torch.equal(seen, right[rows, None].expand(-1, 13))
+    assert 0 < right[rows].sum() < 32
+
+
+def trunk_slowly(xy, seen):
+    """One person, in words: the hips' middle, twice the greatest distance among shoulders and hips that are seen."""
+    joints = load("coco13").joints
+    hips = [i for i, joint in enumerate(joints) if "hip" in joint and seen[i]]
+    trunk = [i for i, joint in enumerate(joints) if ("hip" in joint or "shoulder" in joint) and seen[i]]
+    own = xy - xy[hips or np.flatnonzero(seen).tolist()].mean(0)
+    apart = max((np.linalg.norm(xy[i] - xy[j]) for i in trunk for j in trunk), default=0.0)
+    size = apart if apart > 0 else np.sqrt((own[seen] ** 2).sum() / seen.sum())
+    return np.where(seen[:, None], own / (2 * size), 0.0)
+
+
+def test_keypoints_are_centred_between_the_hips_and_scaled_by_the_trunk(rng):
+    xy, seen = rng.normal(300, 80, size=(300, 13, 2)), rng.random((300, 13)) < 0.5
+    seen[np.arange(300), rng.integers(13, size=300)] = True
+    seen[seen.sum(1) < 2] = True
+    seen[:20] = True
+    joints = load("coco13").joints
+    seen[20:24, [i for i, joint in enumerate(joints) if "hip" in joint or "shoulder" in joint]] = False
+    seen[20:24, :1] = seen[20:24, -2:] = True
+    masked = np.where(seen[..., None], xy, 0.0)
+    found = by_trunk(torch.from_numpy(masked), torch.from_numpy(seen)).numpy()
+    np.testing.assert_allclose(found, [trunk_slowly(*person) for person in zip(masked, seen, strict=True)], atol=1e-9)
+    moved = by_trunk(torch.from_numpy(np.where(seen[..., None], 3 * xy - 50, 0.0)), torch.from_numpy(seen)).numpy()
+    np.testing.assert_allclose(moved, found, atol=1e-9)
+
+
+def test_a_trunk_without_extent_and_a_person_without_any_give_finite_numbers():
+    xy, seen = torch.zeros(2, 13, 2), torch.ones(2, 13, dtype=torch.bool)
+    xy[0, 7:] = 1.0
+    xy[0, [1, 2, 7, 8]] = 0.0  # shoulders and hips at one place
+    found = by_trunk(xy, seen)
+    assert torch.isfinite(found).all()
+    assert found[0].abs().max() > 0.1
+    assert torch.equal(found[1], torch.zeros(13, 2))
+
+
+def test_the_normalization_is_of_the_network_and_loaded_with_it(people, tmp_path):
+    networks = {
+        kind: PrVIPENetwork.untrained(replace(NETWORK, normalization=kind), seed=3) for kind in ("radius", "trunk")
+    }
+    xy, seen = torch.from_numpy(normalize_keypoints(people)[0]), torch.tensor(people.mask)
+    radius, trunk = (networks[kind].eval() for kind in ("radius", "trunk"))
+    torch.testing.assert_close(trunk(xy, seen), radius(by_trunk(xy, seen), seen))
+    assert not torch.allclose(trunk(xy, seen)[0], radius(xy, seen)[0])
+    made = PrVIPE(trunk, card="# A test")
+    moved = Keypoints.of(people.xy * 0.37 + [[[220.0, -40.0]]])
+    np.testing.assert_allclose(made.encode_keypoints(moved), made.encode_keypoints(people), atol=1e-4)
+    made.save(tmp_path / "model")
+    again = PrVIPE.from_pretrained(tmp_path / "model")
+    np.testing.assert_array_equal(again.encode_keypoints(people), made.encode_keypoints(people))
+    assert again.config.normalization == "trunk"
+
+
+def test_the_card_says_what_of_the_papers_training_is_missing(bent, tmp_path):
+    data = bent(40, seed=1), bent(20, seed=2)
+    plain = train_prvipe(*data, tmp_path / "plain", network=NETWORK, config=replace(SHORT, steps=2))
+    assert "averaged weights, another input normalization, more camera roll, detected keypoints" in plain.card
+    views = replace(SHORT.views, roll=0.6)
+    config = replace(SHORT, steps=2, averaging=0.9, views=views)
+    theirs = train_prvipe(*data, tmp_path / "paper", network=replace(NETWORK, normalization="trunk"), config=config)
+    assert "more steps, detected keypoints" in " ".join(theirs.card.split())
+
+
+def test_settings_that_came_later_leave_earlier_trainings_as_they_are():
+    later = {"universal", "mixed", "averaging"}
+    assert PrVIPETraining.settings(SHORT).keys() == vars(SHORT).keys() - later
+    assert PrVIPETraining.settings(replace(SHORT, mixed=True))["mixed"] is True
+    assert PrVIPETraining.settings(NETWORK).keys() == vars(NETWORK).keys() - {"normalization"}
+
+
 def test_training_makes_views_of_a_pose_find_each_other(bent, tmp_path):
     config = replace(SHORT, steps=120, record_every=20, validate_every=60)
     few = np.tile(bent(12, seed=1), (5, 1, 1))
@@ -191,7 +310,17 @@ def test_settings_out_of_range_are_refused(changes):
         replace(SHORT, **changes)
 
 
-@pytest.mark.parametrize("changes", [{"dim": 0}, {"width": 0}, {"samples": 0}, {"dropout": 1.0}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dim": 0},
+        {"width": 0},
+        {"samples": 0},
+        {"dropout": 1.0},
+        pytest.param({"normalization": "hips"}, marks=pytest.mark.refusal),
+    ],
+    ids=str,
+)
 def test_sizes_out_of_range_are_refused(changes):
     with pytest.raises(VipeError, match=f"Pr-VIPE: {next(iter(changes))}"):
         replace(NETWORK, **changes)

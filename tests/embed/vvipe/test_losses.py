@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,27 +21,59 @@ from vipe.training.losses import kl_to_standard_normal
 WEIGHTS = Weights(reconstruction=3.0, kl=0.2, triplet=0.05, gap=0.02, margin=0.7)
 
 
-def mine_slowly(distance, gap):
+def mine_slowly(distance, gap, negative="farther"):
     """The paper's words, one row after the other."""
     rows = []
     for i in range(len(distance)):
         others = sorted((distance[i][j], j) for j in range(len(distance)) if j != i)
         nearest, positive = others[0] if others else (math.inf, None)
-        far = [j for d, j in others[1:] if d >= nearest + gap]
+        if negative == "farther":
+            far = [j for d, j in others[1:] if d >= nearest + gap]
+        else:
+            far = [j for _, j in others[1:] if distance[positive][j] >= gap]
         rows.append((positive, far[0]) if far else None)
     return rows
 
 
+@pytest.mark.parametrize("negative", ["farther", "apart"])
 @pytest.mark.parametrize("spread", [0.05, 0.3, 2.0], ids=["all alike", "mixed", "all apart"])
-def test_mining_agrees_with_a_loop_over_the_papers_words(spread, generator):
+def test_mining_agrees_with_a_loop_over_the_papers_words(spread, negative, generator):
     poses = torch.randn(40, 17, 3, generator=generator) * 0.1
     poses += spread * torch.randn(40, 1, 1, generator=generator)
     distance = pairwise_mpjpe(poses)
-    found = mine(distance, gap=0.1)
-    for i, expected in enumerate(mine_slowly(distance.tolist(), 0.1)):
+    found = mine(distance, gap=0.1, negative=negative)
+    for i, expected in enumerate(mine_slowly(distance.tolist(), 0.1, negative)):
         assert bool(found.valid[i]) == (expected is not None)
         if expected is not None:
             assert (int(found.positive[i]), int(found.negative[i])) == expected
+
+
+def on_a_line(*places):
+    place = torch.tensor(places)
+    return (place[:, None] - place).abs()
+
+
+def test_a_negative_is_farther_than_the_positive_or_apart_from_it_as_the_paper_words_it():
+    """By hand, for the first row: its positive is at 0.2."""
+    # -0.25 is 0.05 farther than the positive and 0.45 from it; 0.27 is 0.07 farther, and 0.07 from it.
+    distance = on_a_line(0.0, 0.2, -0.25, 0.27, 0.5)
+    farther, apart = (mine(distance, 0.1, rule) for rule in ("farther", "apart"))
+    assert farther.positive[0] == apart.positive[0] == 1
+    assert (int(farther.negative[0]), int(apart.negative[0])) == (4, 2)
+    # At a distance of exactly the gap a row is apart.
+    assert mine(on_a_line(0.0, 1.0, 1.5, 9.0), 0.5, "apart").negative[0] == 2
+    assert mine(on_a_line(0.0, 1.0, 1.25, 9.0), 0.5, "apart").negative[0] == 3
+    # Nobody is apart from the positive: the row is not valid.
+    assert not mine(on_a_line(0.0, 0.2, 0.22, 0.25), 0.5, "apart").valid[0]
+
+
+def test_between_two_views_of_a_pose_the_rules_for_negatives_agree(generator):
+    poses = torch.randn(20, 17, 3, generator=generator).repeat(2, 1, 1) * 0.1
+    farther, apart = (mine(pairwise_mpjpe(poses), 0.1, rule) for rule in ("farther", "apart"))
+    assert torch.equal(farther.positive, apart.positive)
+    assert torch.equal(farther.valid, apart.valid)
+    assert farther.valid.any()
+    assert torch.equal(farther.negative[farther.valid], apart.negative[apart.valid])
 
 
 def test_the_same_frame_twice_is_its_own_best_positive(generator):
@@ -129,6 +162,18 @@ def test_the_loss_of_the_vae_is_the_weighted_sum_of_its_three_losses(generator):
     torch.testing.assert_close(losses["loss"], total)
     plain = vae_losses(decoded, target, mean, None, WEIGHTS)
     torch.testing.assert_close(plain["loss"], total - 0.2 * losses["kl"])
+
+
+@pytest.mark.parametrize("negative", ["farther", "apart"])
+def test_the_rule_for_negatives_is_that_of_the_weights(negative, generator):
+    target = torch.randn(12, 17, 3, generator=generator) * 0.1
+    embedding = torch.randn(12, 4, generator=generator)
+    expected = triplet(embedding, mine(pairwise_mpjpe(target), 0.13, negative), 0.7)
+    weights = replace(WEIGHTS, gap=0.13, negative=negative)
+    torch.testing.assert_close(keypoint_losses(target, target, embedding, weights)["triplet"], expected)
+    torch.testing.assert_close(vae_losses(target, target, embedding, None, weights)["triplet"], expected)
+    other = mine(pairwise_mpjpe(target), 0.13, "apart" if negative == "farther" else "farther")
+    assert expected != triplet(embedding, other, 0.7)
 
 
 def test_the_loss_of_the_2d_encoder_is_the_weighted_sum_of_reconstruction_and_triplet(generator):

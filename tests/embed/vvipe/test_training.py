@@ -6,7 +6,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vipe.embed.presets import ABLATIONS, BASE, FAITHFUL, PRESETS, TINY, Preset, ablate, exact, prvipe_like
+from vipe.embed.presets import (
+    ABLATIONS,
+    BASE,
+    FAITHFUL,
+    PRESETS,
+    TINY,
+    Preset,
+    ablate,
+    configurations,
+    exact,
+    paper_triplet,
+    prvipe_like,
+    prvipe_paper,
+)
 from vipe.embed.vvipe import training
 from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 from vipe.embed.vvipe.training import TrainingConfig, VVIPETraining, train_vvipe
@@ -152,6 +165,34 @@ def test_cameras_from_anywhere_see_the_universal_skeleton_and_the_rig_the_person
     assert torch.isin(nobody.flatten(), recorded.flatten()).all()
 
 
+def test_each_part_of_the_camera_augmentation_is_removed_without_the_other(bent, monkeypatch):
+    recorded = torch.from_numpy(bent(50, seed=1))
+    whole, (cameras, skeleton) = (
+        Preset(network=NETWORK, training=SHORT),
+        (
+            ablate(Preset(network=NETWORK, training=SHORT), name).training
+            for name in ("no-augmentation", "no-universal")
+        ),
+    )
+    assert cameras.views == replace(whole.training.views, random_share=0.0)
+    assert skeleton.views == whole.training.views
+    people = [shown(recorded, monkeypatch, **vars(config)) for config in (whole.training, cameras, skeleton)]
+    assert torch.equal(people[0], people[1])  # the same halves on the same skeletons, whatever cameras see them
+    assert torch.equal(people[0][:16], people[2][:16])
+    assert torch.isin(people[2].flatten(), recorded.flatten()).all()
+    less = replace(SHORT, universal_share=0.25)
+    quarter = shown(
+        recorded, monkeypatch, **vars(ablate(Preset(network=NETWORK, training=less), "no-augmentation").training)
+    )
+    assert torch.equal(quarter, torch.cat([people[2][:24], people[0][24:]]))
+
+
+def test_an_ablation_of_what_a_preset_does_not_have_is_refused():
+    with pytest.raises(VipeError, match="ablation no-universal removes a part that this preset does not have"):
+        ablate(TINY, "no-universal")
+    assert ablate(TINY, "no-augmentation").training.on_universal == 0
+
+
 def shown(recorded, monkeypatch, **changes):
     """The people of one batch, as they stand before the cameras."""
     seen = []
@@ -191,13 +232,26 @@ def test_an_autoencoder_has_no_divergence(data, tmp_path):
 
 def test_settings_that_came_later_leave_earlier_trainings_as_they_are():
     later = {"alignment", "pretraining", "paired", "universal", "variational", "precision"}
+    later |= {"universal_share", "triplet_negative"}
     earlier = replace(SHORT, paired=False, universal=False)
     assert VVIPETraining.settings(earlier).keys() == vars(earlier).keys() - later
     assert VVIPETraining.settings(SHORT).keys() == VVIPETraining.settings(earlier).keys() | {"paired", "universal"}
     assert VVIPETraining.settings(replace(earlier, precision="bfloat16"))["precision"] == "bfloat16"
+    assert VVIPETraining.settings(replace(SHORT, universal_share=0.5))["universal_share"] == 0.5
+    assert VVIPETraining.settings(NETWORK) == vars(NETWORK)
 
 
-@pytest.mark.parametrize("changes", [{"pose_steps": 0}, {"keypoint_steps": 0}, {"batch": 2}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pose_steps": 0},
+        {"keypoint_steps": 0},
+        {"batch": 2},
+        {"universal_share": 1.5},
+        pytest.param({"triplet_negative": "near"}, marks=pytest.mark.refusal),
+    ],
+    ids=str,
+)
 def test_settings_out_of_range_are_refused(changes):
     with pytest.raises(VipeError, match=f"training: {next(iter(changes))} must be"):
         replace(SHORT, **changes)
@@ -209,6 +263,7 @@ def test_presets_are_the_papers_size_and_a_small_one():
     assert (FAITHFUL.training.pose_steps, FAITHFUL.training.keypoint_steps) == (6400, 7000)
     network, pairs = prvipe_like(FAITHFUL)
     assert (network.width, network.dim, pairs.steps, pairs.views) == (1024, 16, 7000, FAITHFUL.training.views)
+    assert (pairs.universal, pairs.mixed, pairs.averaging, network.normalization) == (True, True, 0.0, "radius")
     views = exact(FAITHFUL).training.views
     assert (views.noise, views.missing_share, views.random_share) == ((0.0, 0.0), 0.0, 0.5)
     assert exact(FAITHFUL).network == FAITHFUL.network
@@ -218,3 +273,26 @@ def test_presets_are_the_papers_size_and_a_small_one():
     assert BASE.training.batch == 256
     assert TINY.network.dim == 32
     assert sum(p.numel() for p in VVIPE.untrained(TINY.network, 0).parameters()) < 4e6
+
+
+def test_the_papers_own_settings_change_nothing_else():
+    assert paper_triplet(FAITHFUL).network == FAITHFUL.network
+    training = paper_triplet(FAITHFUL).training
+    assert training.triplet_negative == training.weights.negative == "apart"
+    assert replace(training, triplet_negative="farther") == FAITHFUL.training
+    (network, pairs), (fair, fair_pairs) = prvipe_paper(FAITHFUL), prvipe_like(FAITHFUL)
+    assert (network.dropout, network.normalization, pairs.averaging) == (0.3, "trunk", 0.9999)
+    assert np.rad2deg([*pairs.views.elevation, pairs.views.roll]).tolist() == pytest.approx([-30, 30, 30])
+    assert pairs.views.random_distance == pytest.approx((0.98, 0.98))  # 2 torsos of 490 mm
+    cameras = {name: getattr(fair_pairs.views, name) for name in ("elevation", "roll", "random_distance")}
+    assert replace(pairs, averaging=0.0, views=replace(pairs.views, **cameras)) == fair_pairs
+    assert replace(network, dropout=fair.dropout, normalization="radius") == fair
+
+
+def test_a_variant_is_of_a_method_that_has_a_paper():
+    assert configurations("v-vipe", "faithful", variant="paper") == (FAITHFUL.network, paper_triplet(FAITHFUL).training)
+    assert configurations("pr-vipe", "faithful", variant="paper") == prvipe_paper(FAITHFUL)
+    both = configurations("v-vipe", "faithful", "no-universal", variant="paper", keypoints="exact")[1]
+    assert (both.universal, both.triplet_negative, both.views.noise) == (False, "apart", (0.0, 0.0))
+    with pytest.raises(VipeError, match="variant paper is of v-vipe and pr-vipe"):
+        configurations("towers", "tiny", variant="paper")

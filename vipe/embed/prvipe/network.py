@@ -4,12 +4,12 @@ Sun et al. 2020, "View-Invariant Probabilistic Embedding for Human Pose". Its lo
 `vipe.embed.prvipe.losses`.
 """
 
-__all__ = ["PrVIPE", "PrVIPEConfig", "PrVIPENetwork"]
+__all__ = ["Normalization", "PrVIPE", "PrVIPEConfig", "PrVIPENetwork", "by_trunk"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Float32
@@ -27,13 +27,19 @@ _MAP_VERSION = 1  # part of the fingerprint: raise it when the same weights star
 _KEYPOINTS = len(COCO13)
 _LEAST_SCALE = 1e-4  # of a Gaussian: ELU + 1 reaches 0
 _PAIRS = 1 << 16  # pairs whose samples are compared at a time: they stay in the cache
+_HIPS = [COCO13.index(name) for name in ("left_hip", "right_hip")]
+_TRUNK = [COCO13.index(name) for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
+_LEAST_TRUNK = 1e-3  # RMS radii: below, rounding errors would be divided by rounding errors
+
+Normalization = Literal["radius", "trunk"]
+"""Of the keypoints that enter the network: as every encoder of this library has them, or `by_trunk`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrVIPEConfig:
-    """All that is needed to rebuild the untrained network; the defaults are the paper's (sec. 4, 5.1; its code).
+    """All that is needed to rebuild the untrained network; sizes and dropout are the paper's (sec. 4, 5.1; its code).
 
-    The models that were measured have other dropout: see `vipe.embed.presets.prvipe_like`.
+    `vipe.embed.presets.prvipe_like` has other dropout, `vipe.embed.presets.prvipe_paper` the paper's normalization.
 
     Raises:
         VipeError: If a number is out of its range.
@@ -44,9 +50,13 @@ class PrVIPEConfig:
     blocks: int = 2
     dropout: float = 0.3
     samples: int = 20  # K, of each view, in training and when two are compared
+    normalization: Normalization = "radius"  # the paper's is "trunk"
 
     def __post_init__(self) -> None:
         check_sizes("Pr-VIPE", self)
+        if self.normalization not in get_args(Normalization):
+            known = " or ".join(get_args(Normalization))
+            raise VipeError(f"Pr-VIPE: normalization must be {known}, got {self.normalization!r}")
 
 
 class PrVIPENetwork(Network):
@@ -76,6 +86,8 @@ class PrVIPENetwork(Network):
         self, xy: Float[Tensor, "batch 13 2"], seen: Bool[Tensor, "batch 13"]
     ) -> tuple[Float[Tensor, "batch D"], Float[Tensor, "batch D"]]:
         """Mean and scale; coordinates are centred, of unit RMS radius, and zero where not seen."""
+        if self.config.normalization == "trunk":
+            xy = by_trunk(xy, seen)
         mean, raw = self.net(torch.cat([xy, seen[..., None].to(xy.dtype)], dim=-1).flatten(-2)).float().chunk(2, dim=-1)
         return mean, nn.functional.elu(raw) + 1 + _LEAST_SCALE
 
@@ -159,3 +171,31 @@ class PrVIPE(LearnedEncoder[PrVIPENetwork]):
         draws = torch.randn(2, self.config.samples, self.dim, generator=generator)
         own, theirs = draws.to(self._device).unbind(0)
         return own, theirs
+
+
+def by_trunk(xy: Float[Tensor, "batch 13 2"], seen: Bool[Tensor, "batch 13"]) -> Float[Tensor, "batch 13 2"]:
+    """Centre keypoints between the hips, and divide by twice the greatest distance among shoulders and hips.
+
+    The normalization of the code of Sun et al. 2020, for keypoints at any place and of any size. Their method sees
+    every joint. Here, with one hip unseen the other is the centre, and with both unseen the mean of the seen joints.
+    The distances are those among the seen of the four joints. Where these coincide, or fewer than two are seen, the
+    size is the RMS radius about the centre.
+
+    Returns:
+        Zero where not seen, and where all seen joints coincide.
+
+    >>> xy = torch.zeros(1, 13, 2)
+    >>> xy[0, 1:3] = torch.tensor([3.0, 4.0])  # both shoulders: 5 from the hips, the greatest distance
+    >>> by_trunk(xy, torch.ones(1, 13, dtype=torch.bool))[0, 1]
+    tensor([0.3000, 0.4000])
+    """
+    hips = torch.zeros_like(seen)
+    hips[:, _HIPS] = seen[:, _HIPS]
+    weight = torch.where(hips.any(1, keepdim=True), hips, seen)[..., None].to(xy.dtype)
+    centre = (xy * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)
+    own = (xy - centre) * seen[..., None]
+    radius = (own.square().sum((1, 2)) / seen.sum(1).clamp(min=1)).sqrt()
+    trunk, both = own[:, _TRUNK], seen[:, _TRUNK, None] & seen[:, None, _TRUNK]
+    apart = ((trunk[:, :, None] - trunk[:, None]).norm(dim=-1) * both).amax((1, 2))
+    size = torch.where(apart > _LEAST_TRUNK * radius, apart, radius)[:, None, None]
+    return own / torch.where(size > 0, 2 * size, 1.0)

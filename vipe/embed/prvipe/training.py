@@ -2,11 +2,13 @@
 
 __all__ = ["PrVIPETraining", "PrVIPETrainingConfig", "train_prvipe"]
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vipe.embed.prvipe.losses import Weights, prvipe_losses
@@ -14,9 +16,13 @@ from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork
 from vipe.embed.validation import hit_at_1, two_views, validation_generator
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
+from vipe.training.draws import Draws
 from vipe.training.loop import History, Schedule, Stage
+from vipe.training.people import People
 from vipe.training.resume import ResumableTraining
 from vipe.training.views import ViewConfig, simulate_views
+
+_Views = tuple[Float[Tensor, "batch 13 2"], Bool[Tensor, "batch 13"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +36,18 @@ class PrVIPETrainingConfig(Schedule):
     - semi-hard negatives by the means, among the second views of the batch; batches of 256 pairs of views
     - about half of the views by random cameras
 
+    The paper's as settings, which `vipe.embed.presets.prvipe_paper` has:
+
+    - dropout 0.3 and the input centred between the hips (`PrVIPEConfig`); `seen` stays beside the coordinates
+    - weights averaged over steps, with decay 0.9999 (`averaging`)
+    - random cameras elevated and rolled by up to 30 degrees, 2 torso lengths from the pelvis (`views`)
+
     Not the paper's, so figures of this training are not the paper's method at its best:
 
     - optimizer and length: AdamW with warm-up and a cosine, for as many steps as V-VIPE's 2D encoder. The paper's is
       Adagrad at 0.02 for 5 million steps
-    - tuning: none. Learning rate, batch and views are those chosen for V-VIPE
-    - weights: those of the last step. The paper's are averaged over steps, with decay 0.9999
-    - input: centred on the seen joints' mean and divided by their RMS radius, with `seen` beside the coordinates. The
-      paper's is centred between the hips and divided by twice the greatest distance among shoulders and hips
-    - random cameras: V-VIPE's ranges (`ViewConfig`), with roll to 0.15 rad and the person's own proportions. The
-      paper's roll is up to 30 degrees, the camera 2 units from a pose of unit torso
-    - poses: as recorded, for all cameras. V-VIPE's random cameras see the universal skeleton (`universal`), which this
-      training does not have
-    - dropout: 0.3 in the paper and in `PrVIPEConfig`, but `vipe.embed.presets.prvipe_like` takes V-VIPE's: 0 in
-      `tiny`, 0.1 in `faithful` and `base`
+    - tuning: none. Learning rate and batch are those chosen for V-VIPE
+    - views that are not of random cameras are simulated as well. The paper's are detected in images
 
     Raises:
         VipeError: If a number is out of its range.
@@ -59,6 +63,13 @@ class PrVIPETrainingConfig(Schedule):
     prior_weight: float = 0.001
     match: float = 0.1  # kappa, torso lengths: poses nearer than this are no negatives of each other
     views: ViewConfig = field(default_factory=ViewConfig)
+    universal: bool = False
+    """Random cameras see poses on the universal skeleton (`vipe.training.people`), the rig's cameras the recorded
+    proportions, as for V-VIPE. If not, all cameras see the recorded proportions."""
+    mixed: bool = False
+    """Which second views are by random cameras is drawn anew, so a pose's two views may be of both kinds, as V-VIPE's
+    pairs are. If not, both are by the rig or both by random cameras."""
+    averaging: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     record_every: int = 50
     validate_every: int = 1000
@@ -82,10 +93,17 @@ class PrVIPETraining(ResumableTraining[PrVIPE, PrVIPEConfig, PrVIPETrainingConfi
     network_type = PrVIPENetwork
     config_type = PrVIPETrainingConfig
     model: PrVIPENetwork
+    legacy_values: ClassVar[Mapping[str, Any]] = {
+        "normalization": "radius",
+        "universal": False,
+        "mixed": False,
+        "averaging": 0.0,
+    }
 
     def prepare(self) -> None:
-        """Compute canonical poses and the rig's views."""
+        """Compute canonical poses, who stands before the cameras, and the rig's views."""
         self.canonical = canonicalize(self.poses).poses
+        self.people = People.of(self.poses, self.config.views.random_share if self.config.universal else 0.0)
         self.rig = self.config.views.rig_views(self.device)
 
     @property
@@ -96,19 +114,32 @@ class PrVIPETraining(ResumableTraining[PrVIPE, PrVIPEConfig, PrVIPETrainingConfi
 
     def card(self, history: History) -> str:
         """The model card."""
-        return _card(self.data, len(self.poses), self.config, self.seed, history[-1])
+        return _card(self.data, len(self.poses), self.model.config, self.config, self.seed, history[-1])
 
     def _batch(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Losses of one batch: two views of each pose."""
         config, device = self.config, self.device
         rows = torch.randint(len(self.poses), (config.batch,), generator=generator, device=device)
-        first, second = (simulate_views(self.poses[rows], self.rig, config.views, generator) for _ in range(2))
+        first, second = self._view(rows, generator), self._second(rows, generator)
         xy, seen = (torch.cat(parts) for parts in zip(first, second, strict=True))
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             mean, scale = self.model(xy, seen)
         noise = torch.randn(self.model.config.samples, *mean.shape, generator=generator, device=device)
         slope, offset = self.model.slope, self.model.offset
         return prvipe_losses(mean, scale, noise, self.canonical[rows], slope, offset, config.weights)
+
+    def _view(self, rows: Int[Tensor, " batch"], generator: torch.Generator) -> _Views:
+        """One view of each pose: by the rig first, then by random cameras."""
+        return simulate_views(self.people.batch(rows), self.rig, self.config.views, generator)
+
+    def _second(self, rows: Int[Tensor, " batch"], generator: torch.Generator) -> _Views:
+        """Another view of each pose; where `mixed`, the poses come before the cameras in another order."""
+        if not self.config.mixed:
+            return self._view(rows, generator)
+        order = Draws(self.poses, generator).uniform(len(rows)).argsort()
+        xy, seen = self._view(rows[order], generator)
+        back = order.argsort()
+        return xy[back], seen[back]
 
     def _validate(self) -> dict[str, float]:
         """Hit@1 of one view of each validation pose among another view of every validation pose, by the means."""
@@ -122,8 +153,17 @@ train_prvipe = PrVIPETraining.train
 """Train Pr-VIPE; see `vipe.training.resume.ResumableTraining.train`."""
 
 
-def _card(data: str, n: int, config: PrVIPETrainingConfig, seed: int, last: Mapping[str, Any]) -> str:
+def _card(
+    data: str, n: int, network: PrVIPEConfig, config: PrVIPETrainingConfig, seed: int, last: Mapping[str, Any]
+) -> str:
     where = f" ({data})" if data else ""
+    lacking = {
+        "averaged weights": config.averaging == 0,
+        "another input normalization": network.normalization != "trunk",
+        "more camera roll": config.views.roll < math.radians(30),
+        "detected keypoints": True,
+    }
+    theirs = ", ".join(name for name, lacks in lacking.items() if lacks)
     return f"""# Pr-VIPE
 
 A probabilistic view-invariant embedding of 2D keypoints (Sun et al. 2020), a baseline: it embeds no 3D poses.
@@ -131,7 +171,6 @@ A probabilistic view-invariant embedding of 2D keypoints (Sun et al. 2020), a ba
 - Trained on {n} poses{where}: {config.steps} steps of {config.batch} pairs of views, seed {seed}.
 - On validation poses: a view finds another view of its pose, or of one within 0.1 torso lengths, at Hit@1
   {last["val_view_hit1"]:.1%}.
-- Limits: not trained as the authors did, who have another optimizer, more steps, averaged weights, another input
-  normalization, more camera roll and detected keypoints.
+- Limits: not trained as the authors did, who have another optimizer, more steps, {theirs}.
   The licence of the weights follows from that of the data.
 """

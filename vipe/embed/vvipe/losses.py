@@ -4,6 +4,7 @@
 """
 
 __all__ = [
+    "TripletNegative",
     "Triplets",
     "Weights",
     "keypoint_losses",
@@ -17,12 +18,16 @@ __all__ = [
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vipe.training.losses import kl_to_standard_normal
+
+TripletNegative = Literal["farther", "apart"]
+"""What a negative must be, as for `mine`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,7 @@ class Weights:
     kl: float
     triplet: float
     gap: float = 0.1  # torso lengths, as for `mine`
+    negative: TripletNegative = "farther"  # likewise
     margin: float = 1.0  # of the embedding's distance, as for `triplet`
 
 
@@ -115,14 +121,17 @@ def pairwise_mpjpe(poses: Float[Tensor, "batch J 3"]) -> Float[Tensor, "batch ba
     return torch.cdist(by_joint, by_joint, compute_mode="donot_use_mm_for_euclid_dist").mean(0)
 
 
-def mine(distance: Float[Tensor, "batch batch"], gap: float = 0.1) -> Triplets:
+def mine(distance: Float[Tensor, "batch batch"], gap: float = 0.1, negative: TripletNegative = "farther") -> Triplets:
     """Choose each row's positive and negative by 3D distance (levy2024, sec. 3.2).
 
-    The positive is the nearest other row. The negative is the nearest row that is at least `gap` farther from the
-    anchor than the positive is.
+    The positive is the nearest other row. The negative is the nearest of the rows that are
 
-    The paper words the gap differently: positive and negative are "at least .1 apart from each other". Here the gap is
-    between their two distances to the anchor, since the loss compares these.
+    - "farther": at least `gap` farther from the anchor than the positive is. The loss compares these two distances.
+    - "apart": at least `gap` away from the positive. So the paper words it: positive and negative are "at least .1
+      apart from each other". Such a negative may be hardly farther from the anchor than the positive.
+
+    Every "farther" row is also "apart", by the triangle inequality. Where anchor and positive are one pose, as with two
+    views of it, the two rules are the same.
 
     A row is never its own positive. One pose in two views is, at distance 0, each other's positive. A row without a
     negative is not valid and counts in no mean; with fewer than three rows none is valid.
@@ -130,19 +139,24 @@ def mine(distance: Float[Tensor, "batch batch"], gap: float = 0.1) -> Triplets:
     Args:
         distance: 3D distance between every two rows, such as `pairwise_mpjpe` of canonical poses.
         gap: In the unit of `distance`; the paper's 0.1 is a tenth of the torso.
+        negative: The rule for negatives.
 
     >>> place = torch.tensor([0.0, 0.2, 0.25, 0.5])
     >>> triplets = mine((place[:, None] - place).abs())
     >>> triplets.positive.tolist(), triplets.negative.tolist()  # row 0: 0.25 is but 0.05 farther than 0.2
     ([1, 2, 1, 2], [3, 0, 0, 0])
+    >>> place = torch.tensor([0.0, 0.2, -0.25])  # 0.45 from each other, but only 0.05 between their distances to row 0
+    >>> [bool(mine((place[:, None] - place).abs(), negative=rule).valid[0]) for rule in ("farther", "apart")]
+    [False, True]
     """
     infinite = torch.inf
     others = distance.clone().fill_diagonal_(infinite)
     nearest, positive = others.min(dim=1)
-    far = torch.where(others >= nearest[:, None] + gap, others, infinite)
+    allowed = others >= nearest[:, None] + gap if negative == "farther" else distance[positive] >= gap
+    far = torch.where(allowed, others, infinite)
     far.scatter_(1, positive[:, None], infinite)  # with a gap of 0 the positive is no negative
-    beyond, negative = far.min(dim=1)
-    return Triplets(positive=positive, negative=negative, valid=torch.isfinite(beyond) & torch.isfinite(nearest))
+    beyond, chosen = far.min(dim=1)
+    return Triplets(positive=positive, negative=chosen, valid=torch.isfinite(beyond) & torch.isfinite(nearest))
 
 
 def triplet(embedding: Float[Tensor, "batch D"], triplets: Triplets, margin: float = 1.0) -> Float[Tensor, ""]:
@@ -165,7 +179,7 @@ def triplet(embedding: Float[Tensor, "batch D"], triplets: Triplets, margin: flo
 
 
 def _mined_triplet(embedding: Tensor, target: Tensor, weights: Weights) -> Tensor:
-    return triplet(embedding, mine(pairwise_mpjpe(target), weights.gap), weights.margin)
+    return triplet(embedding, mine(pairwise_mpjpe(target), weights.gap, weights.negative), weights.margin)
 
 
 def _weighted_sum(losses: Mapping[str, Tensor], weights: Weights) -> Tensor:

@@ -3,9 +3,10 @@
 __all__ = ["TrainingConfig", "VVIPETraining", "train_vvipe"]
 
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float, Float32
@@ -13,24 +14,22 @@ from torch import Tensor
 
 from vipe.embed.embedder import Embedder
 from vipe.embed.validation import hit_at_1, two_views, validation_generator
-from vipe.embed.vvipe.losses import Weights, keypoint_losses, reconstruction, reparametrize, vae_losses
+from vipe.embed.vvipe.losses import (
+    TripletNegative,
+    Weights,
+    keypoint_losses,
+    reconstruction,
+    reparametrize,
+    vae_losses,
+)
 from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
+from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
 from vipe.training.loop import History, Schedule, Stage
 from vipe.training.losses import mpjpe
+from vipe.training.people import People
 from vipe.training.resume import ResumableTraining
 from vipe.training.views import ViewConfig, simulate_views
-
-# Values of settings in trainings from before the settings existed. The origin leaves a setting out where it has this
-# value, so that those trainings are recognized and continue.
-_LEGACY_VALUES = {
-    "alignment": True,
-    "pretraining": True,
-    "paired": False,
-    "universal": False,
-    "variational": True,
-    "precision": "float32",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ class TrainingConfig(Schedule):
     91.1, but (c) 41.5 instead of 43.3.
 
     Ablations are settings, named in `vipe.embed.presets.ABLATIONS`: the paper's (`triplet_weight` 0, `alignment`,
-    `pretraining`) and two of ours (`variational`, `views.random_share` 0).
+    `pretraining`) and three of ours (`variational`, `views.random_share` 0, `universal`).
 
     Raises:
         VipeError: If a number is out of its range.
@@ -73,7 +72,11 @@ class TrainingConfig(Schedule):
     kl_weight: float = 2e-5
     triplet_weight: float = 1e-2
     margin: float = 1.0
-    gap: float = 0.1  # torso lengths: a negative is at least so much farther from the anchor than the positive (`mine`)
+    gap: float = 0.1  # torso lengths, of `triplet_negative`
+    triplet_negative: TripletNegative = "farther"
+    """A negative is at least `gap` farther from the anchor than the positive; or, as the paper words it, `gap` "apart"
+    from the positive (`mine`). The 2D encoder has hardly a difference where `paired`, since the positive is the
+    anchor's own pose."""
     views: ViewConfig = field(default_factory=ViewConfig)
     record_every: int = 50
     validate_every: int = 1000
@@ -87,15 +90,29 @@ class TrainingConfig(Schedule):
     """A batch holds half as many poses, each twice, as each other's positive. Where `views.random_share` is a half, one
     view is of the rig and one of a random camera. If not, every row is another draw of a pose."""
     universal: bool = True
-    """Random cameras see poses on the universal skeleton, scaled to the person's torso, since the paper rotates and
-    projects its ground truth, which has these bones (sec. 3.1, 4.4). The rig's cameras see the recorded proportions. If
-    not, all cameras do. Without random cameras (`views.random_share` 0) it has no effect."""
+    """A part of each batch, `universal_share`, is on the universal skeleton (`vipe.training.people`). If not, all
+    cameras see the person as recorded."""
+    universal_share: float | None = None
+    """The part, from the end of the batch. None: that of the random cameras, so that these see the universal skeleton
+    and the rig's cameras the recorded proportions."""
     variational: bool = True
     """If not, 3D encoder and decoder are a plain autoencoder: no sampling, no KL divergence."""
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         self.check(steps=("pose_steps", "keypoint_steps"), least=3, holds="a triplet")
+        if self.triplet_negative not in get_args(TripletNegative):
+            rules = " or ".join(get_args(TripletNegative))
+            raise VipeError(f"training: triplet_negative must be {rules}, got {self.triplet_negative!r}")
+        if not 0 <= (self.universal_share or 0) <= 1:
+            raise VipeError(f"training: universal_share must be 0 to 1, got {self.universal_share}")
+
+    @property
+    def on_universal(self) -> float:
+        """Share of each batch on the universal skeleton."""
+        if not self.universal:
+            return 0.0
+        return self.views.random_share if self.universal_share is None else self.universal_share
 
     @property
     def weights(self) -> Weights:
@@ -105,6 +122,7 @@ class TrainingConfig(Schedule):
             kl=self.kl_weight,
             triplet=self.triplet_weight,
             gap=self.gap,
+            negative=self.triplet_negative,
             margin=self.margin,
         )
 
@@ -116,17 +134,20 @@ class VVIPETraining(ResumableTraining[Embedder, VVIPEConfig, TrainingConfig]):
     network_type = VVIPE
     config_type = TrainingConfig
     model: VVIPE
-
-    @classmethod
-    def settings(cls, config: TrainingConfig) -> dict[str, Any]:
-        """The settings of the training as the origin holds them, without those at their legacy values."""
-        fields = super().settings(config)
-        return {name: value for name, value in fields.items() if (name, value) not in _LEGACY_VALUES.items()}
+    legacy_values: ClassVar[Mapping[str, Any]] = {
+        "alignment": True,
+        "pretraining": True,
+        "paired": False,
+        "universal": False,
+        "variational": True,
+        "precision": "float32",
+        "triplet_negative": "farther",
+    }
 
     def prepare(self) -> None:
-        """Compute targets, poses on the universal skeleton, and the rig's views."""
+        """Compute targets, who stands before the cameras, and the rig's views."""
         self.targets, self.validation_targets = self._targets(self.poses), self._targets(self.validation)
-        self.universal = _on_universal_skeleton(self.poses) if self.config.universal else self.poses
+        self.people = People.of(self.poses, self.config.on_universal)
         self.rig = self.config.views.rig_views(self.device)
 
     @property
@@ -179,16 +200,11 @@ class VVIPETraining(ResumableTraining[Embedder, VVIPEConfig, TrainingConfig]):
         if self.config.paired:
             rows = rows[: math.ceil(len(rows) / 2)].repeat(2)[: len(rows)]
         target = self.targets[rows]
-        xy, seen = simulate_views(self._people(rows), self.rig, self.config.views, generator)
+        xy, seen = simulate_views(self.people.batch(rows), self.rig, self.config.views, generator)
         with self._precision():
             embedding = self.model.keypoint_encoder(xy, seen).float()
             decoded = self.model.pose_decoder(embedding).float()
         return keypoint_losses(decoded, target, embedding, self.config.weights)
-
-    def _people(self, rows: Tensor) -> Float32[Tensor, "batch 17 3"]:
-        """The poses that `simulate_views` projects: those for the rig's cameras first, then for random cameras."""
-        by_rig = round((1 - self.config.views.random_share) * len(rows))
-        return torch.cat([self.poses[rows[:by_rig]], self.universal[rows[by_rig:]]])
 
     def _validate_poses(self) -> dict[str, float]:
         """Error of poses decoded from their own embedding."""
@@ -232,12 +248,6 @@ train_vvipe = VVIPETraining.train
 """Train V-VIPE; see `vipe.training.resume.ResumableTraining.train`."""
 
 
-def _on_universal_skeleton(poses: Float32[Tensor, "N 17 3"]) -> Float32[Tensor, "N 17 3"]:
-    """The poses in place and rotation as recorded, with the universal skeleton's bones scaled to the person's torso."""
-    canonical = canonicalize(poses)
-    return canonical.poses @ canonical.rotation * canonical.scale[:, None, None] + canonical.root[:, None]
-
-
 def _card(data: str, n: int, config: TrainingConfig, seed: int, history: History) -> str:
     last = {line["stage"]: line for line in history}
     keypoints = last["keypoints" if config.pretraining else "poses"]
@@ -248,6 +258,7 @@ def _card(data: str, n: int, config: TrainingConfig, seed: int, history: History
         "pretraining of the decoder": not config.pretraining,
         "variational sampling": not config.variational,
         "camera augmentation": config.views.random_share == 0,
+        "universal skeleton": config.on_universal == 0,
     }
     without = ", ".join(name for name, gone in left_out.items() if gone)
     return f"""# V-VIPE
