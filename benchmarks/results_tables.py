@@ -114,6 +114,8 @@ def from_report(report: dict[str, Any]) -> Table:
     """The figures of what `vipe evaluate search`, `retrieval` or `calibration` prints, as a table."""
     if "presence_auroc" in report:
         return from_calibration(report)
+    if "samples" in report["protocol"]:
+        return from_lifting(report)
     hits: dict[str, int | None] = {"queries": 0, "Hit@1": 1, "95%": 1, "Hit@10": 1, "Hit@20": 1}
     rows = []
     if "modes" in report["protocol"]:
@@ -149,6 +151,39 @@ def from_calibration(report: dict[str, Any]) -> Table:
     rows.append(["all together", "all", None, None, None, pooled["first"], None, None])
     columns = {"keypoints": None, "gallery": None, "queries": 0, "probability": 3, "right": 3, "ECE": 3}
     return columns | {"presence": 3, "present": 3}, rows
+
+
+def from_lifting(report: dict[str, Any]) -> Table:
+    """Errors in mm of each lifter under each condition, best of M beside calibration."""
+    columns: dict[str, int | None] = {"keypoints": None, "lifter": None, "single": 1, "95%": 1, "sample": 1}
+    rows = []
+    for lifter, conditions in report["results"].items():
+        for keypoints, score in conditions.items():
+            single, counts = score["single"]["predict"], [count for count in score["best"] if count != "1"]
+            columns |= {f"best of {count}": 1 for count in counts} | {"95% ": 1, "P-MPJPE, best": 1, "worst": 1}
+            columns |= {
+                "ECE": 3,
+                "area": 3,
+                "energy": 0,
+                "depth": 0,
+                "one skeleton": 1,
+                "one skeleton, best": 1,
+                "ms": 1,
+            }
+            best = [score["best"][count]["mean"] for count in counts]
+            last, universal = score["best"][counts[-1]], score["universal"]
+            row = [
+                keypoints,
+                lifter,
+                single["mean"],
+                [single["low"], single["high"]],
+                score["best"]["1"]["mean"],
+                *best,
+            ]
+            row += [[last["low"], last["high"]], score["best_aligned"][counts[-1]], score["worst"]]
+            row += [score["calibration"]["ece"], score["calibration"]["area"], score["energy"], score["spread"]["z"]]
+            rows.append([*row, universal["single"], universal[f"best of {counts[-1]}"], score["cost"]["ms_one"]])
+    return columns, sorted(rows, key=lambda row: report["protocol"]["conditions"].index(row[0]))
 
 
 def record(name: str, data: str | None, command: list[str]) -> None:

@@ -82,7 +82,8 @@ def test_rows_are_people(people):
 def test_too_few_keypoints_are_refused(people, seen):
     mask = people.mask.copy()
     mask[7] = np.arange(13) < seen
-    with pytest.raises(ShapeError, match=f"person 7 cannot be lifted: it has {seen} seen keypoints, expected 4 or more"):
+    message = f"person 7 cannot be lifted: it has {seen} seen keypoints, expected 4 or more"
+    with pytest.raises(ShapeError, match=message):
         Condition.of(replace(people, mask=mask))
 
 

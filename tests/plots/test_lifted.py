@@ -30,7 +30,7 @@ def lifted(rng):
     people = replace(people, mask=mask, image_id=("a", "<b>"))
     camera = (body @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=np.float32).T)[:, None]
     poses = camera + 0.01 * rng.normal(size=(2, 60, 17, 3))
-    poses[1, :, H36M17.index("left_wrist")] += 0.2 * rng.normal(size=(60, 3))
+    poses[1, :, H36M17.index("left_wrist")] += 0.2 * rng.normal(size=(60, 1)) * [1, 1, 0.5]
     poses[0, 40:, :, 2] += np.linspace(0, 1, 17)
     hypotheses = Hypotheses(poses=poses.astype(np.float32), log_weight=np.zeros((2, 60), dtype=np.float32))
     return LiftedPeople(people=people, hypotheses=hypotheses, prediction=camera[:, 0], modes=modes(hypotheses))
@@ -72,6 +72,10 @@ def test_a_keypoint_that_was_not_seen_has_the_largest_ellipse_and_no_bone(lifted
     wrist = COCO13.index("left_wrist")
     assert np.trace(ellipses[:, :2, 1:3], axis1=1, axis2=2).argmax() == wrist
     assert (ellipses[:, 2] == 0).all()
+    drawn = np.array(over["others"]["points"])[:, :2].reshape(-1, 13, 2)[:, wrist]
+    expected = np.cov(drawn.T)  # of 40 of 60 hypotheses
+    np.testing.assert_allclose(ellipses[wrist, :2, 1:3], expected, atol=0.5 * np.trace(expected))
+    assert np.sign(ellipses[wrist, 0, 2]) == np.sign(expected[0, 1])
     assert all(wrist not in bone[:2] for bone in over["bones"])
     assert any(wrist in bone[:2] for bone in over["others"]["bones"])
 

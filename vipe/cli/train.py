@@ -134,7 +134,7 @@ def lifter(
     out: Annotated[Path, Parameter(help="Folder of the trained lifter; an unfinished training there continues.")],
     preset: Annotated[
         Literal["tiny", "base"],
-        Parameter(help="`tiny`: seconds to a minute, to see that it works. `base`: 15 to 20 minutes of one core."),
+        Parameter(help="`tiny`: 10 to 40 s of a core, to see that it works. `base`: 15 to 20 minutes of a core."),
     ] = "tiny",
     steps: Annotated[
         int | None,

@@ -17,18 +17,24 @@ from vipe.lift.training import LifterTrainingConfig, train_lifter
 from vipe.training.loop import TrainingProgress
 
 PRESETS = ("tiny", "base")
-"""`tiny` takes seconds to a minute, and shows that all works; `base` takes 15 to 20 minutes of one core."""
+"""`tiny` takes 10 to 40 seconds of a core, and shows that all works; `base` takes 15 to 20 minutes of a core."""
 
 _TINY_STEPS = 800
 _TINY_WIDTH = {"width": 256}
 _TINY: dict[str, Mapping[str, Any]] = {  # sizes of networks that differ from the defaults of their kind
     "bone-flow": {"width": 256, "context": 128, "flow_width": 128, "couplings": 4},
     "cvae": {"width": 256, "latent": 64, "samples": 5},
+    "flow": {"width": 256, "blocks": 4, "hypotheses": 50, "critic_width": 256},
 }
 _BASE: dict[str, Mapping[str, Any]] = {
     "cvae": {"width": 512},
 }
-_BASE_STEPS = {"mdn": 9_000, "bone-flow": 16_000, "cvae": 3_000}  # in the time of 10,000 steps of the regression
+_BASE_STEPS = {
+    "mdn": 9_000,
+    "bone-flow": 16_000,
+    "cvae": 3_000,
+    "flow": 4_500,
+}  # in about the time of 10,000 steps of the regression
 
 
 def kinds() -> tuple[str, ...]:

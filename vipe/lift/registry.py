@@ -8,12 +8,15 @@ from vipe import pretrained
 from vipe.errors import ReadError
 from vipe.lift.bone_flow import BoneFlow
 from vipe.lift.cvae import CVAE
+from vipe.lift.flow.network import Flow
 from vipe.lift.lifter import SHELF, Lifter, TrainedLifter
 from vipe.lift.mdn import MDN
 from vipe.lift.network import LiftNetwork
 from vipe.lift.regression import Regression
 
-NETWORKS: dict[str, type[LiftNetwork]] = {network.kind: network for network in (Regression, MDN, CVAE, BoneFlow)}
+NETWORKS: dict[str, type[LiftNetwork]] = {
+    network.kind: network for network in (Regression, MDN, CVAE, Flow, BoneFlow)
+}
 """The network of each kind that is trained by gradient descent."""
 
 

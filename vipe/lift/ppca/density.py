@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from vipe.lift.ppca.inference import Observed, orthonormal
+from vipe.lift.ppca.inference import UNSEEN, Observed, orthonormal
 from vipe.lift.ppca.projection import PosePrior, Views, keypoint_image
 
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
@@ -90,25 +90,17 @@ def _likelihood(
     observed: Observed, images: Float64[Tensor, "rows M 26"]
 ) -> tuple[Float64[Tensor, "rows M 1"], Float64[Tensor, "rows M 1"], Float64[Tensor, " rows"]]:
     """The log density of keypoints given a pose, at any place, is -slope c^2 / 2 + lift c + constant in its size c."""
-    shown = observed.seen.to(images.dtype)
     root = torch.linalg.cholesky_ex(observed.noise)[0]
-
-    def white(image: Float64[Tensor, "rows n 26"]) -> Float64[Tensor, "rows n 26"]:
-        points = (image.unflatten(-1, (13, 2)) * shown[:, None, :, None])[..., None]
-        return torch.linalg.solve_triangular(root[:, None], points, upper=False).flatten(-3)
-
-    axes = torch.eye(2, dtype=images.dtype, device=images.device).repeat(1, 13).expand(len(images), 2, 26)
-    place, log_area = orthonormal(white(axes).mT)
-
-    def free(image: Float64[Tensor, "rows n 26"]) -> Float64[Tensor, "rows n 26"]:
-        found = white(image)
-        return found - (found @ place) @ place.mT
-
-    x, y = free(images), free(observed.xy[:, None])
-    count = shown.sum(-1)
-    log_volume = (root.diagonal(dim1=-2, dim2=-1).log().sum(-1) * shown).sum(-1) + log_area
-    constant = count.log() - log_volume - (count - 1) * math.log(2 * math.pi) - 0.5 * y.square().sum((-2, -1))
-    return x.square().sum(-1, keepdim=True), (x * y).sum(-1, keepdim=True), constant
+    directions = torch.eye(2, dtype=images.dtype, device=images.device).repeat(13, 1).expand(len(images), 26, 2)
+    place, area = orthonormal(torch.linalg.solve_triangular(root, directions, upper=False))
+    vectors = torch.cat([observed.xy[..., None], images.mT], dim=-1)
+    white = torch.linalg.solve_triangular(root, vectors, upper=False)
+    white = white - place @ (place.mT @ white)
+    y, x = white[..., :1], white[..., 1:]
+    count = observed.seen.to(images.dtype).sum(-1)
+    volume = root.diagonal(dim1=-2, dim2=-1).prod(-1) * area
+    constant = count.log() - (count - 1) * math.log(2 * math.pi) + (13 - count) * math.log(UNSEEN) - volume.log()
+    return x.square().sum(1)[..., None], (x * y).sum(1)[..., None], constant - 0.5 * y.square().sum((1, 2))
 
 
 def _whitening(

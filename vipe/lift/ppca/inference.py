@@ -1,6 +1,17 @@
 """What keypoints say about one aspect of a prior: exact Gaussian inference with place and size unknown (torch)."""
 
-__all__ = ["Fit", "Observed", "fit", "fitting_scale", "orthonormal", "posterior_draws", "posterior_mean"]
+__all__ = [
+    "UNSEEN",
+    "Fit",
+    "Observed",
+    "fit",
+    "fitting_scale",
+    "log_evidence",
+    "log_evidence_of_all",
+    "orthonormal",
+    "posterior_draws",
+    "posterior_mean",
+]
 
 import math
 from dataclasses import dataclass, fields
@@ -10,7 +21,14 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from vipe.arrays import blocks
 from vipe.lift.ppca.projection import Aspects, PosePrior, from_image, keypoint_image
+from vipe.training.draws import Draws
+
+UNSEEN = 1e10
+"""Variance of a keypoint that is not seen: it changes nothing but the last digits of float64."""
+
+_PAIRS = 320  # of a person and an aspect, compared at a time: their covariances take 1.7 MB
 
 
 @dataclass(frozen=True)
@@ -19,7 +37,22 @@ class Observed:
 
     xy: Float64[Tensor, "*batch 26"]  # 0 where not seen
     seen: Bool[Tensor, "*batch 13"]
-    noise: Float64[Tensor, "*batch 13 2 2"]
+    noise: Float64[Tensor, "*batch 26 26"]  # 0 between keypoints; `UNSEEN` times the identity where not seen
+
+    @classmethod
+    def of(
+        cls,
+        xy: Float64[Tensor, "*batch 13 2"],
+        seen: Bool[Tensor, "*batch 13"],
+        noise: Float64[Tensor, "*batch 13 2 2"],
+    ) -> "Observed":
+        """From each keypoint's covariance; what is not seen may have any value."""
+        shown = seen[..., None, None]
+        unseen = UNSEEN * torch.eye(2, dtype=noise.dtype, device=noise.device)
+        each = torch.where(shown, noise, unseen)
+        apart = torch.eye(13, dtype=noise.dtype, device=noise.device)
+        blocks = each[..., :, :, None, :] * apart[:, None, :, None]
+        return cls(torch.where(shown[..., 0], xy, 0.0).flatten(-2), seen, blocks.flatten(-2).flatten(-3, -2))
 
     def __getitem__(self, rows: Any) -> "Observed":
         return Observed(self.xy[rows], self.seen[rows], self.noise[rows])
@@ -30,114 +63,161 @@ class Observed:
 
 @dataclass(frozen=True)
 class Fit:
-    """Keypoints under aspects: y = scale (image + place) + error, with image ~ N(mean, covariance) and any place.
+    """Keypoints under aspects: y = scale image + place + error, with image ~ N(mean, covariance) and any place.
 
-    `scale` turns the prior's unit into RMS radii. It is the one that gives the mean the RMS radius of the keypoints;
-    the spread of sizes is part of the aspect's covariance. A whitened vector is one that has the identity as its
-    covariance, without its part along the two directions in which the place moves the keypoints.
+    `scale` turns the prior's unit into RMS radii: the mean, so scaled, has the RMS radius of the keypoints. The spread
+    of sizes around it is part of the aspect's covariance. A whitened vector has the identity as its covariance, and no
+    part along the two directions in which the place moves the keypoints.
     """
 
     scale: Float64[Tensor, "*batch"]
-    factor: Float64[Tensor, "*batch 26 26"]  # lower triangular root of the covariance of y / scale
-    place: Float64[Tensor, "*batch 26 2"]  # factor^-1 times the two directions, orthonormal
-    residual: Float64[Tensor, "*batch 26"]  # y / scale - mean, whitened
-    log_evidence: Float64[Tensor, "*batch"]  # log density of y in the 2 n - 2 dimensions around its centroid, nats
+    factor: Float64[Tensor, "*batch 26 26"]  # lower triangular root of the covariance of y
+    place: Float64[Tensor, "*batch 26 2"]  # factor^-1 times the two directions, made orthonormal
+    residual: Float64[Tensor, "*batch 26"]  # y - scale mean, whitened
 
     def __getitem__(self, rows: Any) -> "Fit":
         return Fit(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def whiten(self, columns: Float64[Tensor, "*batch 26 n"]) -> Float64[Tensor, "*batch 26 n"]:
-        """Whiten vectors of keypoints in the prior's unit."""
+        """Whiten vectors of keypoints in RMS radii."""
         white = torch.linalg.solve_triangular(self.factor, columns, upper=False)
-        return white - self.place @ (self.place.mT @ white)
+        whitened: Tensor = white - self.place @ (self.place.mT @ white)
+        return whitened
 
-    def pull(self, residual: Float64[Tensor, "*batch 26"]) -> Float64[Tensor, "*batch 26"]:
-        """The inverse covariance times vectors that were whitened: what the mean of a pose is drawn by."""
-        return torch.linalg.solve_triangular(self.factor.mT, residual[..., None], upper=True)[..., 0]
+    def pull(self, whitened: Float64[Tensor, "*batch 26 n"]) -> Float64[Tensor, "*batch 26 n"]:
+        """The transpose of `whiten`: the inverse covariance times the vectors before they were whitened."""
+        pulled: Tensor = torch.linalg.solve_triangular(self.factor.mT, whitened, upper=True)
+        return pulled
 
 
 def fit(aspects: Aspects, observed: Observed) -> Fit:
     """Compare keypoints with aspects; their batches broadcast.
 
-    The place is integrated out with a flat prior, so evidences compare if the same keypoints are seen.
-
     Args:
         aspects: What is expected.
         observed: At least two seen keypoints, with positive definite noise.
     """
-    batch = torch.broadcast_shapes(aspects.mean.shape[:-1], observed.xy.shape[:-1])
-    shown = observed.seen.to(aspects.mean.dtype)
-    count = shown.sum(-1)
-    scale = fitting_scale(aspects.mean, observed.seen)
-    covariance = aspects.covariance.expand(*batch, -1, -1).clone()
-    of_keypoints = covariance.unflatten(-1, (13, 2)).unflatten(-3, (13, 2)).diagonal(dim1=-4, dim2=-2)
-    of_keypoints += observed.noise.movedim(-3, -1) / scale.square()[..., None, None, None]
-    columns = covariance.new_zeros(*batch, 26, 3)
-    columns[..., 0::2, 1] = columns[..., 1::2, 2] = 1
-    columns[..., 0] = observed.xy / scale[..., None] - aspects.mean
-    if not bool(observed.seen.all()):  # what is not seen: of unit variance, and of no bearing on the rest
-        mask = shown.repeat_interleave(2, -1)
-        covariance *= mask[..., :, None] * mask[..., None, :]
-        covariance.diagonal(dim1=-2, dim2=-1).add_(1 - mask)
-        columns = columns * mask[..., None]
-    factor = torch.linalg.cholesky_ex(covariance)[0]
-    white = torch.linalg.solve_triangular(factor, columns, upper=False)
-    place, log_volume = orthonormal(white[..., 1:])
+    scale, factor, white = _white(aspects, observed)
+    place = orthonormal(white[..., 1:])[0]
     residual = white[..., :1] - place @ (place.mT @ white[..., :1])
-    free = 2 * (count - 1)
-    log_evidence = (
-        -0.5 * residual.square().sum((-2, -1))
-        - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        - log_volume
-        + count.log()  # from an integral over the place to one along the two directions of unit length
-        - free * (scale.log() + 0.5 * math.log(2 * math.pi))
-    )
-    return Fit(scale, factor, place, residual[..., 0], log_evidence)
+    return Fit(scale, factor, place, residual[..., 0])
 
 
-def fitting_scale(image: Float64[Tensor, "*#batch 26"], seen: Bool[Tensor, "*#batch 13"]) -> Float64[Tensor, "*batch"]:
-    """What an image is multiplied by to have the RMS radius 1 over the seen keypoints."""
-    points, weight = image.unflatten(-1, (13, 2)), seen.to(image.dtype)[..., None]
-    count = weight.sum((-2, -1))
-    centre = (points * weight).sum(-2, keepdim=True) / count[..., None, None]
-    return ((points - centre).square() * weight).sum((-2, -1)).div(count).rsqrt()
+def log_evidence(aspects: Aspects, observed: Observed) -> Float64[Tensor, "*batch"]:
+    """The log density of keypoints under aspects, in the 2 n - 2 dimensions around their centroid, nats.
+
+    Size and pose are integrated out, and the place with a flat prior. Arguments as of `fit`.
+    """
+    _, factor, white = _white(aspects, observed)
+    return _log_evidence(factor, white, observed.seen)
+
+
+def log_evidence_of_all(aspects: Aspects, observed: Observed) -> Float64[Tensor, "rows aspects"]:
+    """`log_evidence` of every row under every aspect, some pairs at a time.
+
+    Covariances are formed and factored in the same memory again and again: new memory would take half of the time.
+    """
+    rows, count = len(observed), len(aspects)
+    evidence = observed.xy.new_empty(rows, count)
+    most = max(1, _PAIRS // max(1, count)) * min(count, _PAIRS)
+    space = [observed.xy.new_empty(most, 26, size) for size in (26, 26, 3, 3)]
+    for some in blocks(count, _PAIRS):
+        part = aspects[some]
+        for people in blocks(rows, max(1, _PAIRS // count)):
+            row = observed[people, None]
+            scale = fitting_scale(part.mean, row.seen)
+            covariance, factor, columns, white = (
+                array[: scale.numel()].mT.view(*scale.shape, -1, 26).mT for array in space
+            )
+            torch.mul(part.covariance, scale.square()[..., None, None], out=covariance)
+            covariance += row.noise
+            torch.linalg.cholesky_ex(covariance, out=(factor, scale.new_empty(0, dtype=torch.int32)))
+            columns[..., 0] = row.xy - scale[..., None] * part.mean
+            columns[..., 1:] = _directions(row.xy)
+            torch.linalg.solve_triangular(factor, columns, upper=False, out=white)
+            evidence[people, some] = _log_evidence(factor, white, row.seen)
+    return evidence
 
 
 def posterior_mean(prior: PosePrior, aspects: Aspects, found: Fit) -> Float64[Tensor, "rows 16 3"]:
-    """The mean of the pose of each row: camera space, in the prior's unit; its size is that of the image."""
-    mean = prior.mean[aspects.component] @ aspects.rotation.mT
-    return mean + _moved(prior, aspects, found.pull(found.residual))
+    """The mean of the pose of each row, of the size that it has in the image: camera space, RMS radii."""
+    mean = found.scale[:, None, None] * (prior.mean[aspects.component] @ aspects.rotation.mT)
+    return mean + regression(prior, aspects, found, found.pull(found.residual[..., None])[..., 0])
 
 
 def posterior_draws(
     prior: PosePrior, aspects: Aspects, found: Fit, observed: Observed, generator: torch.Generator
 ) -> Float64[Tensor, "rows 16 3"]:
-    """A pose of each row, drawn from the exact posterior; unit and space as of `posterior_mean`.
+    """A pose for each row, drawn from the exact posterior; size and space as of `posterior_mean`.
 
-    A pose and keypoints with errors are drawn from the prior, and the pose is then moved by the regression on what
-    the drawn keypoints differ by from the true ones (Matheron's rule). So no covariance of poses is factored.
+    A pose and keypoints with errors are drawn from the prior; the pose is then moved by the regression on what the
+    drawn keypoints differ by from the true ones (Matheron's rule). No covariance of poses is factored.
     """
-    drawn = prior.draw(aspects.component, generator) @ aspects.rotation.mT
-    root = torch.linalg.cholesky_ex(observed.noise)[0] / found.scale[:, None, None, None]
-    errors = torch.randn(*root.shape[:-1], 1, generator=generator, device=root.device, dtype=root.dtype)
-    difference = observed.xy / found.scale[:, None] - keypoint_image(drawn) - (root @ errors).flatten(1)
-    difference = difference * observed.seen.repeat_interleave(2, -1)
-    return drawn + _moved(prior, aspects, found.pull(found.whiten(difference[..., None])[..., 0]))
+    drawn = found.scale[:, None, None] * (prior.draw(aspects.component, generator) @ aspects.rotation.mT)
+    errors = Draws(drawn, generator).normal(len(drawn), 26, 1)
+    errors = torch.linalg.cholesky_ex(observed.noise)[0] @ errors
+    difference = observed.xy - keypoint_image(drawn) - errors[..., 0]
+    pulled = found.pull(found.whiten(difference[..., None]))
+    return drawn + regression(prior, aspects, found, pulled[..., 0])
 
 
-def _moved(prior: PosePrior, aspects: Aspects, image: Float64[Tensor, "rows 26"]) -> Float64[Tensor, "rows 16 3"]:
+def regression(
+    prior: PosePrior, aspects: Aspects, found: Fit, image: Float64[Tensor, "rows 26"]
+) -> Float64[Tensor, "rows 16 3"]:
     """The covariance of pose and image times an image."""
     turned = from_image(image) @ aspects.rotation  # to the space of the prior
-    return prior.times_covariance(aspects.component, turned) @ aspects.rotation.mT
+    moved = prior.times_covariance(aspects.component, turned) @ aspects.rotation.mT
+    return found.scale.square()[:, None, None] * moved
+
+
+def fitting_scale(image: Float64[Tensor, "*#batch 26"], seen: Bool[Tensor, "*#batch 13"]) -> Float64[Tensor, "*batch"]:
+    """What an image is multiplied by to have the RMS radius 1 over the seen keypoints."""
+    x, y, weight = image[..., 0::2], image[..., 1::2], seen.to(image.dtype)
+    count = weight.sum(-1)
+    squares = (x.square() * weight).sum(-1) + (y.square() * weight).sum(-1)
+    outside = ((x * weight).sum(-1).square() + (y * weight).sum(-1).square()) / count
+    return ((squares - outside) / count).rsqrt()
 
 
 def orthonormal(
     pair: Float64[Tensor, "*batch 26 2"],
 ) -> tuple[Float64[Tensor, "*batch 26 2"], Float64[Tensor, "*batch"]]:
-    """Two vectors made orthonormal (Gram and Schmidt), and the log of the area that they spanned."""
+    """Two vectors made orthonormal (Gram and Schmidt), and the area that they spanned."""
     first, second = pair.unbind(-1)
     length = first.norm(dim=-1, keepdim=True)
     first = first / length
     second = second - first * (first * second).sum(-1, keepdim=True)
     height = second.norm(dim=-1, keepdim=True)
-    return torch.stack([first, second / height], -1), (length * height).log()[..., 0]
+    return torch.stack([first, second / height], -1), (length * height)[..., 0]
+
+
+def _white(
+    aspects: Aspects, observed: Observed
+) -> tuple[Float64[Tensor, "*batch"], Float64[Tensor, "*batch 26 26"], Float64[Tensor, "*batch 26 3"]]:
+    """Scale, root of the covariance, and its inverse times residual and the directions of the place."""
+    scale = fitting_scale(aspects.mean, observed.seen)
+    covariance = aspects.covariance * scale.square()[..., None, None] + observed.noise
+    factor = torch.linalg.cholesky_ex(covariance)[0]
+    residual = observed.xy - scale[..., None] * aspects.mean
+    columns = torch.cat([residual[..., None], _directions(residual).expand(*residual.shape, 2)], dim=-1)
+    return scale, factor, torch.linalg.solve_triangular(factor, columns, upper=False)
+
+
+def _directions(like: Float64[Tensor, "*batch"]) -> Float64[Tensor, "26 2"]:
+    """How an image changes with its place."""
+    return torch.eye(2, dtype=like.dtype, device=like.device).repeat(13, 1)
+
+
+def _log_evidence(
+    factor: Float64[Tensor, "*batch 26 26"], white: Float64[Tensor, "*batch 26 3"], seen: Bool[Tensor, "*#batch 13"]
+) -> Float64[Tensor, "*batch"]:
+    gram = white.mT @ white
+    rr, rx, ry, xx, xy, yy = (gram[..., i, j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)))
+    area = xx * yy - xy * xy
+    squared = rr - (yy * rx * rx - 2 * xy * rx * ry + xx * ry * ry) / area
+    count = seen.to(gram.dtype).sum(-1)
+    volume = factor.diagonal(dim1=-2, dim2=-1).prod(-1) * area.sqrt()
+    # The integral over the place is along (1, 1, ...), of length sqrt(count) for x and for y.
+    constant = count.log() - (count - 1) * math.log(2 * math.pi) + (13 - count) * math.log(UNSEEN)
+    evidence: Tensor = constant - 0.5 * squared - volume.log()
+    return evidence

@@ -21,7 +21,7 @@ from vipe.lift.condition import NOMINAL_NOISE, Condition
 from vipe.lift.lifter import of_unit_torso
 from vipe.lift.network import JOINTS, LiftNetwork, Samples
 from vipe.lift.ppca.density import log_joint
-from vipe.lift.ppca.inference import Observed, fit, fitting_scale, posterior_draws, posterior_mean
+from vipe.lift.ppca.inference import Observed, fit, fitting_scale, log_evidence_of_all, posterior_draws, posterior_mean
 from vipe.lift.ppca.pattern import PatternMaps
 from vipe.lift.ppca.projection import Aspects, PosePrior, Views
 from vipe.lift.ppca.refinement import refined
@@ -29,7 +29,6 @@ from vipe.skeletons.working import COCO13
 
 _FREE = 3 * (JOINTS - 1)
 _MOST_ASPECTS = 65_536  # each takes 6 kB
-_PAIRS = 640  # of a person and an aspect, compared at a time: their covariances take 3 MB
 _DRAWS = 4096  # at a time: 22 MB
 _SHARED = 8  # people with the same seen keypoints from which on maps of their own are made
 _KEPT = 8  # maps of patterns kept
@@ -81,8 +80,8 @@ class PPCAConfig:
         aspects = self.components * len(self.tilt) * len(self.roll) * self.angles
         if aspects > _MOST_ASPECTS:
             raise VipeError(
-                f"ppca: components x tilts x rolls x angles must be at most {_MOST_ASPECTS}, got {aspects}; a tilt that "
-                "is known needs one number"
+                f"ppca: components x tilts x rolls x angles must be at most {_MOST_ASPECTS}, got {aspects}; a "
+                "tilt that is known needs one number"
             )
 
 
@@ -172,9 +171,7 @@ class PPCANetwork(LiftNetwork):
         eye = torch.eye(2, dtype=torch.float64, device=condition.xy.device)
         nominal = self.config.nominal_noise**2 * eye
         noise = torch.where(condition.known[:, None, None, None], condition.covariance.double(), nominal)
-        noise = torch.where(condition.seen[..., None, None], noise, 0.0) + self.config.misfit**2 * eye
-        xy = torch.where(condition.seen[..., None], condition.xy, 0.0).double()
-        return Observed(xy.flatten(1), condition.seen, noise)
+        return Observed.of(condition.xy.double(), condition.seen, noise + self.config.misfit**2 * eye)
 
     def _groups(self, condition: Condition) -> Iterator[tuple[Int64[Tensor, " rows"], PatternMaps | None]]:
         """Rows that share maps, with these, and at the end all other rows."""
@@ -209,13 +206,7 @@ class PPCANetwork(LiftNetwork):
         aspects, prior = self.geometry.aspects, self.geometry.log_prior
         if maps is not None:
             return prior + maps.log_evidence(condition.xy)
-        evidence = condition.xy.new_empty(len(condition), len(aspects), dtype=torch.float64)
-        observed = self.observe(condition)
-        for rows in blocks(len(condition), max(1, _PAIRS // len(aspects))):
-            people = observed[rows, None]
-            for some in blocks(len(aspects), _PAIRS):
-                evidence[rows, some] = fit(aspects[some], people).log_evidence
-        return prior + evidence
+        return prior + log_evidence_of_all(aspects, self.observe(condition))
 
     def _best(self, evidence: Float64[Tensor, "batch aspects"], observed: Observed) -> Aspects:
         """The aspect of greatest evidence of each row."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from vipe.geometry.cameras import look_at
 from vipe.geometry.rotations import axis_angle
 from vipe.skeletons.working import COCO13_IN_H36M17
+from vipe.training.draws import Draws
 
 _FREE = [joint - 1 for joint in COCO13_IN_H36M17]  # the keypoints among the 16 joints that are not the pelvis
 
@@ -65,9 +66,9 @@ class PosePrior:
 
     def draw(self, component: Int64[Tensor, " rows"], generator: torch.Generator) -> Float64[Tensor, "rows 16 3"]:
         """A pose of each row's component."""
-        kind = {"generator": generator, "device": self.mean.device, "dtype": self.mean.dtype}
-        latent = torch.randn(len(component), self.factors.shape[1], **kind)
-        drawn = torch.randn(len(component), *self.mean.shape[1:], **kind) * self.noise.sqrt()[component, None, None]
+        draw = Draws(self.mean, generator)
+        latent = draw.normal(len(component), self.factors.shape[1])
+        drawn = draw.normal(len(component), *self.mean.shape[1:]) * self.noise.sqrt()[component, None, None]
         drawn += self.mean[component]
         for k, factors in enumerate(self.factors.flatten(2)):
             mine = component == k
@@ -114,13 +115,14 @@ class Aspects:
 
 def keypoint_image(poses: Float[Tensor, "*batch 16 3"]) -> Float[Tensor, "*batch 26"]:
     """The image of the 13 keypoints of poses in camera space, without the pelvis."""
-    return poses[..., _FREE, :2].flatten(-2)
+    image: Tensor = poses[..., _FREE, :2].flatten(-2)
+    return image
 
 
 def from_image(image: Float[Tensor, "*batch 26"]) -> Float[Tensor, "*batch 16 3"]:
     """The transpose of `keypoint_image`: image coordinates at their joints, 0 elsewhere."""
     poses = image.new_zeros(*image.shape[:-1], 16, 3)
-    poses[..., _FREE, :2] = image.unflatten(-1, (-1, 2))
+    poses[..., _FREE, :2] = torch.stack([image[..., 0::2], image[..., 1::2]], dim=-1)
     return poses
 
 

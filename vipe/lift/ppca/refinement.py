@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from vipe.geometry.rotations import axis_angle
-from vipe.lift.ppca.inference import Observed, fit
+from vipe.lift.ppca.inference import Observed, log_evidence
 from vipe.lift.ppca.projection import Aspects, PosePrior, Views
 
 _PEAKS = 4  # of the grid, from which the search starts: a coarse grid may rank them wrongly
@@ -51,7 +51,7 @@ def refined(
         return Aspects.of(prior, component.flatten(), rotation.flatten(0, 1)).view(*heading.shape)
 
     def value(heading: Float64[Tensor, "batch peaks"]) -> Float64[Tensor, "batch peaks"]:
-        return weight + fit(at(heading), people).log_evidence
+        return weight + log_evidence(at(heading), people)
 
     start = views.heading[best.indices % count]
     low, high = start - 2 * math.pi / count, start + 2 * math.pi / count
