@@ -144,8 +144,7 @@ def test_a_video_becomes_one_motion(lift, folder, run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--lifter", "default"], "no trained model 'default'"),
-        (["--lifter", "nowhere"], "no trained model 'nowhere': no such folder"),
+        (["--lifter", "nowhere"], "no trained model 'nowhere': no such folder; by name there is default"),
         (["--track"], "--track and --fps go together"),
         (["--fps", "25"], "--track and --fps go together"),
         (["--track", "--fps", "0"], "fps above 0"),

@@ -1,4 +1,4 @@
-"""People to lift, and small untrained lifters of every kind."""
+"""People to lift, and small lifters of every kind: untrained networks, and a prior fitted to a few poses."""
 
 from dataclasses import fields
 
@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from vipe.lift.lifter import TrainedLifter
+from vipe.lift.ppca import AlignmentConfig, MixtureOfPPCA, align_poses
+from vipe.lift.ppca.lifter import PPCAConfig, PPCALifter
 from vipe.lift.registry import NETWORKS
 from vipe.simulate import View, simulate_keypoints
 from vipe.simulate.detector import MISSING_2
@@ -31,9 +33,23 @@ def untrained(kind, seed=3):
     return TrainedLifter(model, card="# A test", origin={"seed": seed})
 
 
-@pytest.fixture(scope="session", params=sorted(NETWORKS))
+@pytest.fixture(scope="session")
+def prior(bent):
+    """A mixture of two Gaussians, fitted to aligned poses of people whose bones are bent."""
+    poses = bent(400, seed=2)
+    alignment = align_poses(poses, AlignmentConfig(components=4, mirror=False, passes=3))
+    return MixtureOfPPCA(2, 6, random_state=0).fit(alignment.align(poses)[:, 1:].reshape(-1, 48))
+
+
+@pytest.fixture(scope="session")
+def ppca(prior):
+    """The closed-form lifter of that prior."""
+    return PPCALifter.fit(prior, PPCAConfig(angles=24, tilt=(0.0, 0.3)), card="# A test", origin={"seed": 0})
+
+
+@pytest.fixture(scope="session", params=sorted([*NETWORKS, "ppca"]))
 def lifter(request):
-    return untrained(request.param)
+    return request.getfixturevalue("ppca") if request.param == "ppca" else untrained(request.param)
 
 
 @pytest.fixture

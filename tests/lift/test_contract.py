@@ -111,7 +111,7 @@ def test_saved_and_loaded_it_says_the_same(lifter, people, tmp_path):
 
 
 def test_rounded_it_takes_half_the_space_and_says_almost_the_same(lifter, people, tmp_path):
-    if not isinstance(lifter, TrainedLifter):
+    if lifter.kind == "ppca":
         return
     lifter.save(tmp_path / "whole")
     lifter.rounded().save(tmp_path / "half")
@@ -198,9 +198,10 @@ def test_a_folder_of_something_else_is_refused(lifter, embedder, tmp_path):
     lifter.save(tmp_path / "model")
     config = tmp_path / "model" / "config.json"
     header = json.loads(config.read_text())
+    number = "width" if "width" in header["config"] else "angles"
     for changed, message in (
         ({"config": {**header["config"], "unheard": 1}}, "unknown setting 'unheard'"),
-        ({"config": {**header["config"], "width": "wide"}}, "config.json: config:"),
+        ({"config": {**header["config"], number: "wide"}}, "config.json: config:"),
     ):
         config.write_text(json.dumps({**header, **changed}))
         with pytest.raises(ReadError, match=message):
@@ -208,7 +209,7 @@ def test_a_folder_of_something_else_is_refused(lifter, embedder, tmp_path):
 
 
 def test_every_kind_is_loaded_by_its_name(lifter, tmp_path):
-    assert NETWORKS[lifter.kind].kind == lifter.kind
+    assert lifter.kind == "ppca" or NETWORKS[lifter.kind].kind == lifter.kind
     lifter.save(tmp_path / "model")
     assert isinstance(TrainedLifter.from_pretrained(tmp_path / "model"), TrainedLifter)
     with pytest.raises(ReadError, match="no trained model 'nowhere'"):

@@ -12,11 +12,11 @@ from vipe.lift.flow.network import Flow
 from vipe.lift.lifter import SHELF, Lifter, TrainedLifter
 from vipe.lift.mdn import MDN
 from vipe.lift.network import LiftNetwork
+from vipe.lift.ppca.lifter import PPCALifter
+from vipe.lift.ppca.network import PPCANetwork
 from vipe.lift.regression import Regression
 
-NETWORKS: dict[str, type[LiftNetwork]] = {
-    network.kind: network for network in (Regression, MDN, CVAE, Flow, BoneFlow)
-}
+NETWORKS: dict[str, type[LiftNetwork]] = {network.kind: network for network in (Regression, MDN, CVAE, Flow, BoneFlow)}
 """The network of each kind that is trained by gradient descent."""
 
 
@@ -29,7 +29,10 @@ def load_lifter(source: str | Path, *, device: str = "cpu") -> Lifter:
     """
     pretrained.check_device(device)
     trained = pretrained.load(source, shelf=SHELF)
+    if trained.kind == PPCANetwork.kind:
+        return PPCALifter.of(trained, PPCANetwork, device)
     if trained.kind not in NETWORKS:
         file = trained.where / "config.json"
-        raise ReadError(f"{file}: is a {trained.kind!r}; lifters are {', '.join(sorted(NETWORKS))}")
+        kinds = ", ".join(sorted([*NETWORKS, PPCANetwork.kind]))
+        raise ReadError(f"{file}: is a {trained.kind!r}; lifters are {kinds}")
     return TrainedLifter.of(trained, NETWORKS[trained.kind], device)

@@ -1,6 +1,6 @@
 """The one training of all lifters: augmented poses in random views, each network's own losses (torch; numpy in)."""
 
-__all__ = ["LifterTraining", "LifterTrainingConfig", "train_lifter"]
+__all__ = ["LifterTraining", "LifterTrainingConfig", "train_lifter", "validation_figures"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -107,19 +107,23 @@ From 13 keypoints of one person to 3D poses in camera space.
         return part.losses(self.draw(generator), generator)
 
     def _validate(self) -> dict[str, float]:
-        """Errors in mm: of the single pose, of a random sample, of the best of some samples; and the energy score."""
-        truth, condition = self.held_out.poses, self.held_out.condition
-        millimetres = 1000 * REFERENCE_TORSO
-        metrics = {"val_mpjpe": float(mpjpe(self.model.predict(condition), truth)) * millimetres}
-        samples = self.model.sample(condition, _SAMPLES, torch.Generator(self.device).manual_seed(0)).poses
-        error = (samples - truth[:, None]).norm(dim=-1).mean(-1)
-        metrics["val_random"] = float(error[:, 0].mean()) * millimetres
-        metrics["val_best"] = float(error.amin(1).mean()) * millimetres
-        flat = samples.flatten(2)
-        apart = torch.cdist(flat, flat).sum((1, 2)) / (_SAMPLES * (_SAMPLES - 1))
-        score = (flat - truth.flatten(1)[:, None]).norm(dim=-1).mean(1) - apart / 2
-        metrics["val_energy"] = float(score.mean()) * millimetres
-        return metrics
+        return validation_figures(self.model, self.held_out)
+
+
+def validation_figures(model: LiftNetwork, views: LiftViews) -> dict[str, float]:
+    """Errors in mm: of the single pose, of a random sample, of the best of some samples; and the energy score."""
+    truth, condition = views.poses, views.condition
+    millimetres = 1000 * REFERENCE_TORSO
+    metrics = {"val_mpjpe": float(mpjpe(model.predict(condition), truth)) * millimetres}
+    samples = model.sample(condition, _SAMPLES, torch.Generator(truth.device).manual_seed(0)).poses
+    error = (samples - truth[:, None]).norm(dim=-1).mean(-1)
+    metrics["val_random"] = float(error[:, 0].mean()) * millimetres
+    metrics["val_best"] = float(error.amin(1).mean()) * millimetres
+    flat = samples.flatten(2)
+    apart = torch.cdist(flat, flat).sum((1, 2)) / (_SAMPLES * (_SAMPLES - 1))
+    score = (flat - truth.flatten(1)[:, None]).norm(dim=-1).mean(1) - apart / 2
+    metrics["val_energy"] = float(score.mean()) * millimetres
+    return metrics
 
 
 def train_lifter(

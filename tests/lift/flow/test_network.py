@@ -203,7 +203,6 @@ def test_best_of_two_modes_keeps_both(two_modes):
     drawn = two_modes.sample(condition, 200, seeded()).poses
     error = (drawn[:, :, None] - worlds.modes()).norm(dim=-1).mean(-1)
     near = error < 0.35 * (worlds.modes()[0] - worlds.modes()[1]).norm(dim=-1).mean()
-    print(near.float().mean((0, 1)), error.amin(1).mean(0), error.amin(-1).mean())
     share = near.float().mean((0, 1))
     assert share.min() > 0.25
     assert share.sum() > 0.6

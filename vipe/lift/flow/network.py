@@ -40,15 +40,15 @@ class FlowConfig:
 
     The defaults are the paper's, but for these:
 
-    - Weights of losses. All losses are means over numbers, so their weights depend on the units. Poses are torso lengths
-      of 0.49 m here, not metres: `exact_weight` and `best_weight` are 4 times 0.49, `realism_weight` is 1 times 0.49,
-      since the critic's slope is 1 per unit of the poses. Covariances are squared RMS radii of 0.5 m, not square
+    - Weights of losses. All losses are means over numbers, so their weights depend on the units. Poses are torso
+      lengths of 0.49 m here, not metres: `exact_weight` and `best_weight` are 4 times 0.49, `realism_weight` is 1 times
+      0.49, since the critic's slope is 1 per unit of the poses. Covariances are squared RMS radii of 0.5 m, not square
       metres: `spread_weight` is 750 times 0.25. Keypoints have an RMS radius of 1, not a standard deviation of 1, which
       is smaller by the root of 2: `keypoint_weight` is the root of 2.
     - `hypotheses` of each row cost most of a step. On a CPU 20 of them, with `best` 3, leave a step time for as many
       rows as the other lifters have.
-    - `encoder_blocks` adds residual blocks of martinez2017 to the encoder of the condition; 0 is the paper's two layers,
-      with batch normalization. The condition is encoded once for all hypotheses, so the blocks cost little.
+    - `encoder_blocks` adds residual blocks of martinez2017 to the encoder of the condition; 0 is the paper's two
+      layers, with batch normalization. The condition is encoded once for all hypotheses, so the blocks cost little.
 
     For the paper's table 4: `conditioned` is False for the row without condition; `spread_weight`, `realism_weight` or
     `best_weight` is 0 for those without L_HM, L_gen and L_MB; `best` is 1, 10 or 50.
@@ -100,16 +100,17 @@ class FlowConfig:
 class Flow(LiftNetwork):
     """x <-> (y, z) of wehrbein2021: 48 coordinates of a pose, 26 of its keypoints, and 22 latent numbers.
 
-    The map from left to right is learned with supervision: the keypoints of a pose are known. The other way is its exact
-    inverse, and draws poses for given keypoints with z ~ N(0, I); `predict` takes z = 0. The paper has 16 keypoints, so
-    its z has 16 numbers. Keypoints are those detected, 0 where a joint is not seen; the condition tells one zero from
-    the other. What the paper reads from heatmaps, a place and a covariance for each joint, is the `Condition` here.
+    The map from left to right is learned with supervision: the keypoints of a pose are known. The other way is its
+    exact inverse, and draws poses for given keypoints with z ~ N(0, I); `predict` takes z = 0. The paper has 16
+    keypoints, so its z has 16 numbers. Keypoints are those detected, 0 where a joint is not seen; the condition tells
+    one zero from the other. What the paper reads from heatmaps, a place and a covariance for each joint, is the
+    `Condition` here.
 
     There is no density: with y given, all poses of the model lie on a surface of 22 dimensions, and z follows N(0, I)
     only as far as the MMD could teach it. The paper, too, does not train by likelihood.
 
-    Two of the numbers are arranged for a good start and change nothing else: an untrained flow (the identity) takes each
-    keypoint's y from the x and y of its joint, and z in units of 0.3 torso lengths from the other coordinates.
+    Two of the numbers are arranged for a good start and change nothing else: an untrained flow (the identity) takes
+    each keypoint's y from the x and y of its joint, and z in units of 0.3 torso lengths from the other coordinates.
 
     Each step changes either the critic, `critic_steps` times as often, or flow and encoder, as drawn from the
     generator. The paper draws anew for each, too, in a fixed order. Its optimizer is Adam with a momentum of 0.5, a
@@ -167,9 +168,9 @@ class Flow(LiftNetwork):
         """The six losses of the flow, and "loss", their weighted sum (wehrbein2021, eq. 9).
 
         Returns:
-            "loss" and its parts: "keypoints" (L_2D), "mmd", "exact" (L_det: the pose from its own latent and the detected
-            keypoints), "best" (L_MB), and if they have a weight "spread" (L_HM) and "realism" (L_gen). Lengths are torso
-            lengths, "keypoints" RMS radii, "spread" squared RMS radii.
+            "loss" and its parts: "keypoints" (L_2D), "mmd", "exact" (L_det: the pose from its own latent and the
+            detected keypoints), "best" (L_MB), and if they have a weight "spread" (L_HM) and "realism" (L_gen). Lengths
+            are torso lengths, "keypoints" RMS radii, "spread" squared RMS radii.
         """
         config, condition, truth = self.config, views.condition, views.poses
         context, xy = self._encode(condition), _flat(condition)

@@ -89,6 +89,13 @@ class Fit:
         pulled: Tensor = torch.linalg.solve_triangular(self.factor.mT, whitened, upper=True)
         return pulled
 
+    def locate(self, residual: Float64[Tensor, "*batch 26"]) -> Float64[Tensor, "*batch 2"]:
+        """The place: by how much keypoints, of which the scaled mean was subtracted, are moved; RMS radii."""
+        columns = torch.cat([residual[..., None], _directions(residual).expand(*residual.shape, 2)], dim=-1)
+        along = self.place.mT @ torch.linalg.solve_triangular(self.factor, columns, upper=False)
+        place: Tensor = torch.linalg.solve_triangular(along[..., 1:], along[..., :1], upper=True)[..., 0]
+        return place
+
 
 def fit(aspects: Aspects, observed: Observed) -> Fit:
     """Compare keypoints with aspects; their batches broadcast.
@@ -120,17 +127,17 @@ def log_evidence_of_all(aspects: Aspects, observed: Observed) -> Float64[Tensor,
     rows, count = len(observed), len(aspects)
     evidence = observed.xy.new_empty(rows, count)
     most = max(1, _PAIRS // max(1, count)) * min(count, _PAIRS)
-    space = [observed.xy.new_empty(most, 26, size) for size in (26, 26, 3, 3)]
+    space = [observed.xy.new_empty(most, size, 26) for size in (26, 26, 3, 3)]
     for some in blocks(count, _PAIRS):
         part = aspects[some]
         for people in blocks(rows, max(1, _PAIRS // count)):
             row = observed[people, None]
             scale = fitting_scale(part.mean, row.seen)
             covariance, factor, columns, white = (
-                array[: scale.numel()].mT.view(*scale.shape, -1, 26).mT for array in space
+                array[: scale.numel()].view(*scale.shape, -1, 26).mT for array in space
             )
-            torch.mul(part.covariance, scale.square()[..., None, None], out=covariance)
-            covariance += row.noise
+            torch.mul(part.covariance.mT, scale.square()[..., None, None], out=covariance)
+            covariance += row.noise.mT
             torch.linalg.cholesky_ex(covariance, out=(factor, scale.new_empty(0, dtype=torch.int32)))
             columns[..., 0] = row.xy - scale[..., None] * part.mean
             columns[..., 1:] = _directions(row.xy)

@@ -166,6 +166,10 @@ class PPCANetwork(LiftNetwork):
             evidence[rows] = self._log_evidence(condition[rows], maps)
         return evidence
 
+    def best(self, condition: Condition) -> Aspects:
+        """The aspect of greatest evidence of each row."""
+        return self._best(self.log_evidence(condition), self.observe(condition))
+
     def observe(self, condition: Condition) -> Observed:
         """Keypoints with the covariances that they are compared with."""
         eye = torch.eye(2, dtype=torch.float64, device=condition.xy.device)

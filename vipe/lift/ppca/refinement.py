@@ -37,7 +37,7 @@ def refined(
         Tome et al. 2017, sec. 5.3: 20 angles and refinement find what 10,000 angles find.
     """
     count = len(views.heading)
-    circles = evidence.unflatten(1, (-1, count))
+    circles = evidence.view(len(evidence), -1, count)
     peak = (circles >= circles.roll(1, -1)) & (circles >= circles.roll(-1, -1))
     best = torch.where(peak, circles, -torch.inf).flatten(1).topk(min(_PEAKS, evidence.shape[1]), dim=1)
     side = best.indices // count
