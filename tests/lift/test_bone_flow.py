@@ -181,6 +181,7 @@ def swung():
     return fit(BoneFlow.untrained(SMALL, seed=0), swinging, steps=600)
 
 
+@pytest.mark.slow
 def test_in_a_linear_gaussian_world_it_finds_the_posterior_and_is_calibrated(swung):
     held_out = swinging(200, torch.Generator().manual_seed(9))
     mean, covariance = swing_posterior(held_out.condition)
@@ -205,6 +206,7 @@ def test_in_a_linear_gaussian_world_it_finds_the_posterior_and_is_calibrated(swu
     assert (torch.stack([(rank <= q).float().mean() for q in levels]) - levels).abs().mean() < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("off", [0.7, 1.3])
 def test_calibration_finds_by_how_much_the_samples_spread_too_much_or_too_little(swung, off):
     network = copy.deepcopy(swung)
@@ -218,6 +220,7 @@ def test_calibration_finds_by_how_much_the_samples_spread_too_much_or_too_little
     assert network.temperature.mean() == pytest.approx(off, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_temperature_is_part_of_the_density_and_of_the_folder(swung, tmp_path):
     network = copy.deepcopy(swung)
     network.temperature.copy_(torch.linspace(0.7, 1.3, 16))
@@ -229,6 +232,7 @@ def test_the_temperature_is_part_of_the_density_and_of_the_folder(swung, tmp_pat
     assert torch.equal(again.temperature, network.temperature)
 
 
+@pytest.mark.slow
 def test_of_two_poses_with_equal_keypoints_it_gives_both(generator):
     flipped = bimodal
     network = fit(BoneFlow.untrained(SMALL, seed=0), flipped, steps=500)
@@ -240,6 +244,7 @@ def test_of_two_poses_with_equal_keypoints_it_gives_both(generator):
     assert (near[0] | near[1]).float().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_mirrored_person_gets_mirrored_hypotheses_as_far_as_it_has_learned():
     def both(batch, generator):
         half = swinging(batch // 2, generator)

@@ -198,6 +198,7 @@ def test_losses_without_weight_are_not_computed(changed, gone, generator):
     assert gone not in small(**changed).flow_losses(worlds.linear_gaussian(4, generator), generator)
 
 
+@pytest.mark.slow
 def test_best_of_two_modes_keeps_both(two_modes):
     condition = worlds.bimodal(40, seeded()).condition
     drawn = two_modes.sample(condition, 200, seeded()).poses

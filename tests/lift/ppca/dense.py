@@ -32,7 +32,12 @@ class Dense:
         around = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
         camera = np.array([[0, 1, 0], [st, 0, -ct], [-ct, 0, -st]])  # of a camera on +x at this elevation
         turn = np.kron(np.eye(16), camera @ around)
-        rows = [3 * (joint - 1) + axis for joint, known in zip(COCO13_IN_H36M17, seen, strict=True) if known for axis in (0, 1)]
+        rows = [
+            3 * (joint - 1) + axis
+            for joint, known in zip(COCO13_IN_H36M17, seen, strict=True)
+            if known
+            for axis in (0, 1)
+        ]
         image = np.eye(48)[rows]
         seen_mean = (image @ turn @ mean).reshape(-1, 2)
         scale = 1 / np.sqrt(np.square(seen_mean - seen_mean.mean(0)).sum(1).mean())

@@ -29,7 +29,7 @@ def test_the_integral_over_sizes_is_that_of_quadrature(beta):
 
 
 def test_the_density_is_that_of_the_written_out_mixture_integrated_over_sizes(ppca, people):
-    """Two components, two tilts, three headings: each a Gaussian in 48 dimensions, integrated along the ray by steps."""
+    """Two components, two tilts, three headings: Gaussians of 48 dimensions, summed along each ray."""
     tiny = ppca.adjusted(angles=3, tilt=(0.0, 0.4))
     condition = Condition.of(people[:1])
     observed = tiny.model.observe(condition)

@@ -80,14 +80,14 @@ def test_moving_all_keypoints_changes_nothing_but_the_place(aspect, person):
     here, there = observed(person), observed((xy + step, seen, noise))
     torch.testing.assert_close(log_evidence(aspect, there), log_evidence(aspect, here))
     one, two = fit(aspect, here), fit(aspect, there)
-    torch.testing.assert_close(two.residual, one.residual)
+    torch.testing.assert_close(two.residual, one.residual, atol=1e-4, rtol=0)  # of unseen ones, in units of 10^5
     places = [found.locate(seen.xy - found.scale[:, None] * aspect.mean) for found, seen in ((one, here), (two, there))]
     torch.testing.assert_close(places[1] - places[0], step[None], atol=1e-7, rtol=0)
 
 
 def test_all_pairs_in_blocks_are_each_pair_alone(ppca, person, rng, monkeypatch):
     aspects = ppca.model.geometry.aspects[torch.arange(0, 96, 5)]
-    xy, seen, noise = person
+    _, seen, noise = person
     some = Observed.of(torch.from_numpy(rng.normal(size=(5, 13, 2))), seen.expand(5, 13), noise.expand(5, 13, 2, 2))
     pairs = torch.stack([log_evidence(aspects, some[row, None]) for row in range(5)])
     for size in (3, 20, 45, 1000):  # less than the aspects, all of one person, of two, of all people

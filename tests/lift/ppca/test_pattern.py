@@ -55,7 +55,9 @@ def test_many_who_share_a_pattern_get_the_poses_that_each_gets_alone(ppca, peopl
     together = fresh.model.predict(condition)
     assert len(fresh.model._maps) == 1
     alone = ppca.adjusted().model
-    torch.testing.assert_close(together, torch.cat([alone.predict(condition[i : i + 1]) for i in range(12)]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        together, torch.cat([alone.predict(condition[i : i + 1]) for i in range(12)]), atol=1e-5, rtol=0
+    )
     assert not alone._maps
 
 

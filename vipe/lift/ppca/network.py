@@ -123,7 +123,7 @@ class PPCANetwork(LiftNetwork):
             some = condition[rows]
             evidence = self._log_evidence(some, maps)
             if maps is not None and not self.config.refine:
-                poses[rows] = maps.mean(some.xy, evidence.argmax(1))
+                poses[rows] = maps.mean(some.xy.float(), evidence.argmax(1)).to(poses.dtype)
                 continue
             observed = self.observe(some)
             aspects = self._best(evidence, observed)
@@ -209,7 +209,7 @@ class PPCANetwork(LiftNetwork):
         """As `log_evidence`, of rows that share maps or of any rows."""
         aspects, prior = self.geometry.aspects, self.geometry.log_prior
         if maps is not None:
-            return prior + maps.log_evidence(condition.xy)
+            return prior + maps.log_evidence(condition.xy.float())
         return prior + log_evidence_of_all(aspects, self.observe(condition))
 
     def _best(self, evidence: Float64[Tensor, "batch aspects"], observed: Observed) -> Aspects:
