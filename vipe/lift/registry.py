@@ -14,9 +14,12 @@ from vipe.lift.mdn import MDN
 from vipe.lift.network import LiftNetwork
 from vipe.lift.ppca.lifter import PPCALifter
 from vipe.lift.ppca.network import PPCANetwork
+from vipe.lift.propose.network import ProPose
 from vipe.lift.regression import Regression
 
-NETWORKS: dict[str, type[LiftNetwork]] = {network.kind: network for network in (Regression, MDN, CVAE, Flow, BoneFlow)}
+NETWORKS: dict[str, type[LiftNetwork]] = {
+    network.kind: network for network in (Regression, MDN, CVAE, Flow, ProPose, BoneFlow)
+}
 """The network of each kind that is trained by gradient descent."""
 
 

@@ -102,6 +102,8 @@ class PPCALifter(TrainedLifter):
         """
         if poses.shape[-2:] != (17, 3):
             raise ShapeError(f"poses must end in (17, 3), got shape {poses.shape}")
+        if not poses.size:
+            return np.zeros(poses.shape[:-2])
         joints = normalized(poses.reshape(-1, 17, 3))[:, 1:]
         views = self.model.geometry.views
         cameras = np.eye(3)[None] if world else views.camera.cpu().numpy()
