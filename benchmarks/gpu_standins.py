@@ -31,7 +31,7 @@ class _Meta:
 
 
 class _Decoder:
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any = None, **settings: Any) -> None:
         pass
 
     def __class_getitem__(cls, kind: Any) -> Any:
@@ -49,6 +49,10 @@ def _convert(settings: dict[str, Any], kind: Any) -> Any:
     return kind(**settings)
 
 
+def _field(default: Any = None, **settings: Any) -> Any:  # noqa: ARG001
+    return default
+
+
 def _jaxtyping() -> ModuleType:
     module = ModuleType("jaxtyping")
     for name in ("Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Integer", "Shaped", "UInt8"):
@@ -63,7 +67,8 @@ def _msgspec() -> ModuleType:
     module.json, module.convert = decoding, _convert
     module.Struct, module.Meta = _Struct, _Meta
     module.Raw, module.UnsetType, module.UNSET = bytes, type(None), None
-    module.ValidationError, module.DecodeError = _ValidationError, ValueError
+    module.ValidationError, module.DecodeError, module.MsgspecError = _ValidationError, ValueError, ValueError
+    module.field = _field
     return module
 
 

@@ -19,6 +19,26 @@ def test_a_clip_knows_its_length_and_cannot_be_changed(rng):
         clip.positions[0] = 0
 
 
+def test_the_array_of_the_caller_stays_theirs(rng):
+    positions = rng.normal(size=(2, 17, 3)).astype(np.float32)
+    clip = make(positions)
+    before = positions.copy()
+    positions[0] = 1
+    np.testing.assert_array_equal(clip.positions, before)
+    assert type(make(positions, fps=np.float64(120)).fps) is float
+
+
+@pytest.mark.refusal
+def test_lists_and_tensors_are_taken_where_arrays_are(rng):
+    import torch
+
+    positions = rng.normal(size=(2, 17, 3)).astype(np.float32)
+    for given in (positions.tolist(), torch.from_numpy(positions.copy()), torch.tensor(positions, requires_grad=True)):
+        np.testing.assert_array_equal(make(given).positions, positions)
+    with pytest.raises(ShapeError, match="rows differ in length"):
+        make([[[1.0]], [[1.0], [2.0]]])
+
+
 def test_converting_keeps_everything_but_the_joints(rng):
     clip = make(rng.normal(size=(3, 17, 3)))
     query = clip.to(load("coco13"))

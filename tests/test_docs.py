@@ -246,7 +246,9 @@ def _commands(group, path=()):
     for name in group:
         if not name.startswith("-"):
             command = group[name]
-            yield from [((*path, name), command)] if command.default_command else _commands(command, (*path, name))
+            if command.default_command:
+                yield (*path, name), command
+            yield from _commands(command, (*path, name))
 
 
 def _options(command):

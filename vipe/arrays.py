@@ -1,6 +1,6 @@
 """Arrays as every module names them, and what is done to rows everywhere: blocks of them, and some of them (numpy)."""
 
-__all__ = ["Array", "blocks", "take_columns", "take_rows"]
+__all__ = ["Array", "as_array", "blocks", "take_columns", "take_rows"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
@@ -12,6 +12,22 @@ Array = np.ndarray[Any, np.dtype[Any]]
 """Any numpy array; shapes and kinds stand beside it: `Float32[Array, "N 3"]`."""
 
 _D = TypeVar("_D")
+
+
+def as_array(values: Any) -> Array:
+    """An array of what a user hands over: an array as it is, a list, or a tensor on any device.
+
+    Raises:
+        ValueError: If the rows of a list differ in length.
+
+    >>> import torch
+    >>> as_array(torch.ones(2, dtype=torch.bfloat16)).dtype, as_array([[1.5], [2.0]]).shape
+    (dtype('float32'), (2, 1))
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = (values.float() if values.is_floating_point() else values).numpy()
+    return np.asarray(values)
 
 
 def blocks(count: int, size: int) -> Iterator[slice]:

@@ -1,12 +1,28 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and the lock of a folder that several processes change."""
 
-__all__ = ["atomic_write", "check_writable"]
+__all__ = ["atomic_write", "check_writable", "locked"]
 
+import ctypes
+import errno
+import importlib
+import importlib.util
+import os
+import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+# Not on every system: without it there are no locks, and what a kill leaves is not recognized.
+fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
+
+_HERE = -100  # AT_FDCWD
+_NO_REPLACE, _EXCHANGE = 1, 2  # flags of renameat2
+_UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+_OLD = "replaced"  # what was at a path, for the moment between two renames
 
 
 @contextmanager
@@ -14,32 +30,39 @@ def atomic_write(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Give a temporary path to write a file or folder to, and rename it to `path` at the end.
 
     On any error, an interrupt included, the temporary file or folder is removed, and so are the parents that were made
-    for it. What was at `path` is removed only after the new one took its place.
+    for it. What was at `path` is removed only after the new one took its place; where the system can exchange two
+    folders at once, `path` is never empty in between. A killed process leaves a hidden folder beside `path`: the next
+    write to the same path removes it, and puts back what was being replaced.
 
     Args:
-        path: Where the result appears; parents are made.
+        path: Where the result appears; parents are made. A link is followed.
         replace: Replace what is at `path`, instead of refusing.
 
     Yields:
-        The temporary path, in the same folder; nothing is at it yet.
+        The temporary path, of the same name in a hidden folder beside `path`; nothing is at it yet.
 
     Raises:
-        FileExistsError: If something is at `path` at the end, without `replace`.
+        FileExistsError: If something is at `path` at the end, without `replace`, or something that is neither a file
+            nor a folder, such as a device.
         OSError: If the disk refuses.
     """
-    path = path.absolute()
+    path = Path(os.path.realpath(path))
+    _refuse_special(path)
     made = [folder for folder in path.parents if not folder.exists()]
-    beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        if path.exists() and not replace:  # a rename would take the place of an empty folder
-            raise FileExistsError("it appeared while it was being written; nothing was changed, try again")
-        _rename(beside, path)
+        _clear(path)
+        with _hidden(path) as room:
+            beside = room / path.name
+            yield beside
+            _refuse_special(path)
+            if replace:
+                _replace(beside, path)
+            else:
+                _appear(beside, path)
     finally:
-        _remove(beside)
         for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
+            with suppress(OSError):  # somebody else uses it, or it never was made
                 folder.rmdir()
 
 
@@ -57,26 +80,108 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
         raise _Tried
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; another process that wants it waits. It ends with the process that holds it.
+
+    The lock binds only those that ask for it. Systems without POSIX locks have none: there nobody waits.
+
+    Raises:
+        OSError: If there is no such folder.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 class _Tried(Exception):
     """Ends a trial, so that nothing appears."""
 
 
-def _rename(beside: Path, path: Path) -> None:
-    if not (path.is_dir() and beside.is_dir()):
+def _refuse_special(path: Path) -> None:
+    """A rename would take the place of a device, a pipe or a socket without a word."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FileExistsError("is neither a file nor a folder, and is left alone")
+
+
+@contextmanager
+def _hidden(path: Path) -> Iterator[Path]:
+    """A new hidden folder beside a path, locked while it is used; it is removed at the end."""
+    while True:
+        room = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        room.mkdir()
+        try:
+            with locked(room):
+                if room.exists():  # nobody cleared it away before it was locked
+                    yield room
+                    return
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+def _clear(path: Path) -> None:
+    """Remove what killed processes left of earlier writes to a path."""
+    rooms = re.compile(rf"\.{re.escape(path.name)}-[0-9a-f]{{8}}")
+    for room in [entry for entry in path.parent.iterdir() if rooms.fullmatch(entry.name)]:
+        if fcntl is None or not room.is_dir() or room.is_symlink():
+            continue
+        with suppress(OSError):  # somebody else removed it, or it is not ours
+            handle = os.open(room, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its process lives
+                if (room / _OLD).exists() and not path.exists():
+                    (room / _OLD).rename(path)
+                shutil.rmtree(room, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+def _appear(beside: Path, path: Path) -> None:
+    """Rename to a path at which nothing is, or raise; never replaces anything."""
+    taken = FileExistsError("it appeared while it was being written; nothing was changed, try again")
+    try:
+        if _rename(beside, path, _NO_REPLACE):
+            return
+        if beside.is_dir():
+            path.mkdir()  # claims the path: a rename takes the place of an empty folder
+            beside.replace(path)
+        else:
+            os.link(beside, path)
+    except FileExistsError as error:
+        raise taken from error
+
+
+def _replace(beside: Path, path: Path) -> None:
+    """Rename to a path; what is there goes into the hidden folder."""
+    if not path.exists() or (path.is_file() and beside.is_file()):
         beside.replace(path)
         return
-    old = beside.with_name(f"{beside.name}-old")  # a folder cannot be renamed onto one that holds something
-    path.replace(old)
+    if _rename(beside, path, _EXCHANGE):
+        return
+    old = beside.with_name(_OLD)
+    path.replace(old)  # a folder cannot be renamed onto one that holds something
     try:
         beside.replace(path)
     except OSError:
         old.replace(path)
         raise
-    _remove(old)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _rename(source: Path, target: Path, flag: int) -> bool:
+    """`renameat2` of Linux, which can refuse to replace and can exchange; False where there is no such call."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if call is None:
+        return False
+    if call(_HERE, os.fsencode(source), _HERE, os.fsencode(target), flag) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNSUPPORTED:
+        return False
+    raise OSError(code, os.strerror(code), str(target))

@@ -31,6 +31,7 @@ from vipe.evaluate.study import Archive, Progress, Study, recorded_poses
 from vipe.index import PoseIndex
 from vipe.plots.answers import Answer, RankedPose, save_answers
 from vipe.readers import read
+from vipe.regular_file import read_regular
 from vipe.retrieve import Mode, affine_camera
 from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints
@@ -208,7 +209,7 @@ def _claim(file: Path, config: DemoConfig) -> None:
         raise StoreError(f"{file.parent}: holds something that is no demo; choose another --out")
     if file.exists():
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = json.loads(read_regular(file))
         except ValueError as error:
             raise StoreError(f"{file}: not JSON ({error}); delete the folder or choose another --out") from error
         if found != wanted:

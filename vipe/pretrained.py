@@ -1,6 +1,6 @@
 """A trained model as a folder: config.json (its kind and sizes), weights.safetensors, card.md (for readers)."""
 
-__all__ = ["FORMAT", "Trained", "check_device", "load", "names", "save"]
+__all__ = ["FORMAT", "MOST_WEIGHTS", "Trained", "check_device", "load", "names", "save"]
 
 import hashlib
 import json
@@ -18,8 +18,14 @@ from torch import Tensor, nn
 
 from vipe.atomic_write import atomic_write
 from vipe.errors import ReadError, VipeError
+from vipe.regular_file import read_regular
 
 FORMAT = 1  # of the folder; the content of `config` belongs to each kind
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+MOST_WEIGHTS = 16 << 30
+"""Bytes of a file of weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +65,14 @@ class Trained:
             if tensor.shape != expected[name].shape:
                 shapes = f"{tuple(tensor.shape)}; its config.json asks for {tuple(expected[name].shape)}"
                 raise ReadError(f"{file}: tensor {name!r} has shape {shapes}")
-            if tensor.is_floating_point() != expected[name].is_floating_point():
-                raise ReadError(f"{file}: tensor {name!r} is {tensor.dtype}, expected {expected[name].dtype}")
-            if not torch.isfinite(tensor).all():
-                raise ReadError(f"{file}: tensor {name!r} has values that are not finite")
+            wanted = expected[name].dtype
+            if tensor.dtype not in (_FLOATS if wanted.is_floating_point else (wanted,)):
+                raise ReadError(f"{file}: tensor {name!r} is {tensor.dtype}, expected {wanted}")
         # Copies, so that the module shares no memory with this object.
         tensors = {name: tensor.to(expected[name].dtype, copy=True) for name, tensor in self.tensors.items()}
+        for name, tensor in tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise ReadError(f"{file}: tensor {name!r} has values that are not finite, or not in float32")
         module.load_state_dict(tensors, assign=True)
 
 
@@ -165,8 +173,10 @@ def load(source: str | Path, *, shelf: str = "") -> Trained:
 
 def _smallest(tensor: Tensor) -> Tensor:
     """As float16 where that changes no number."""
-    half = tensor.half() if tensor.dtype == torch.float32 else tensor
-    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
+    if tensor.dtype != torch.float32:
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.float(), tensor) else tensor
 
 
 def _digest(data: bytes) -> str:
@@ -187,7 +197,7 @@ def _find(source: str | Path, shelf: str) -> Path:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_regular(file, MOST_WEIGHTS)
     except FileNotFoundError as error:
         names = sorted(entry.name for entry in file.parent.iterdir())
         there = ", ".join(names[:8]) or "nothing"

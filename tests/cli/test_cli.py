@@ -1,5 +1,8 @@
 import json
+import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 
@@ -7,7 +10,7 @@ import pytest
 from cyclopts import App
 
 from vipe.cli.app import app
-from vipe.cli.output import emit, table
+from vipe.cli.output import emit, printable, table
 
 
 def commands(group=app, words=("vipe",)):
@@ -16,10 +19,9 @@ def commands(group=app, words=("vipe",)):
         if name.startswith("-"):
             continue
         child = group[name]
-        if child.default_command is None:
-            yield from commands(child, (*words, name))
-        else:
+        if child.default_command is not None:
             yield " ".join((*words, name)), child
+        yield from commands(child, (*words, name))
 
 
 COMMANDS = dict(commands())
@@ -224,6 +226,60 @@ def test_a_number_that_json_does_not_have_is_never_printed(capsys):
     with pytest.raises(ValueError, match="JSON"):
         emit({"mean": float("nan")}, as_json=True)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_request_to_end_leaves_as_little_as_an_interrupt(tmp_path, name):
+    code = f"""
+import os, signal, sys
+from vipe.store import PoseStore
+from vipe.simulate import motion
+def synthesize(**settings):
+    os.kill(os.getpid(), signal.{name})
+    yield from ()
+motion.synthesize = synthesize
+from vipe.cli.app import main
+main(["synth", "--out", {str(tmp_path / "store")!r}])
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 128 + getattr(signal, name)
+    assert process.stderr.startswith("vipe: interrupted; nothing is half-written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_wait_for_each_other_without_spinning():
+    """Beside other processes a query took minutes; libraries read the setting when they are loaded."""
+    code = """
+import os
+from vipe.cli.app import main
+main(["skeletons"])
+print(os.environ["OMP_WAIT_POLICY"])
+"""
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        environment |= {"OMP_WAIT_POLICY": given} if given else {}
+        command = [sys.executable, "-c", code]
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert process.stdout.splitlines()[-1] == expected
+
+
+def test_a_closed_standard_output_is_one_line():
+    code = "from vipe.cli.app import main; main(['skeletons'])"
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} >&-"
+    process = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert process.returncode == 2
+    assert process.stderr == "vipe: standard output is closed; open it, or send it to a file\n"
+
+
+def test_what_steers_a_terminal_is_printed_as_text(capsys, run):
+    evil = "walk\x1b[2J\x07\u202e\x9b\ud800"
+    shown = r"walk\x1b[2J\x07\u202e\x9b\ud800"
+    assert printable(evil) == shown
+    assert printable("Größe 走\t1\n") == "Größe 走\t1\n"
+    emit({}, evil, table([evil], [[evil]]), as_json=False)
+    assert capsys.readouterr().out.count(shown) == 3
+    code, out, err = run("store", "info", "\x1b[31mred")
+    assert (code, out, "\x1b" in err, r"\x1b[31mred" in err) == (2, "", False, True)
 
 
 def test_skeletons_are_listed(run):

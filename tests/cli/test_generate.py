@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import vipe
 from vipe import PoseStore, canonicalize
 from vipe.cli.app import main
 from vipe.embed import Embedder
@@ -84,10 +85,30 @@ def test_a_v_vipe_generates_from_its_own_prior(store, clips, run, tmp_path):
     assert run("generate", "--store", store, "--out", tmp_path / "new", *options)[0] == 0
 
 
+def test_each_new_clip_is_written_as_a_motion_file(store, clips, run, tmp_path):
+    options = ("--clip", clips[0], "--count", 2, "--export", tmp_path / "files" / "a_{clip}.bvh")
+    code, out, _ = run("generate", "--store", store, "--out", tmp_path / "new", *options, "--json")
+    assert code == 0
+    files = [tmp_path / "files" / f"a_noise-{number}.bvh" for number in (1, 2)]
+    assert json.loads(out)["files"] == [str(file) for file in files]
+    for number, file in enumerate(files, start=1):
+        (read,) = vipe.read(file)
+        made = PoseStore.open(tmp_path / "new").poses({"clip": f"noise-{number}"})
+        np.testing.assert_allclose(read.positions, made, atol=1e-3)
+    way = ("--mode", "between", "--clip", clips[0], "--to-frame", 5, "--export", tmp_path / "way.glb")
+    code, out, _ = run("generate", "--store", store, "--out", tmp_path / "way", *way, "--names", "mixamo")
+    assert code == 0
+    assert f"files: {tmp_path / 'way.glb'}" in out
+    assert b"mixamorig:LeftForeArm" in (tmp_path / "way.glb").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ([], "give --clip and --frame"),
+        (["--clip", "{clip}", "--export", "a.bvh"], "name it such as a_{clip}.bvh"),
+        (["--clip", "{clip}", "--export", "a.fbx"], "ends in .fbx"),
+        (["--clip", "{clip}", "--names", "mixamo"], "--names mixamo belongs to --export of"),
         (["--clip", "nobody"], "has no clip 'nobody'"),
         (["--clip", "{clip}", "--frame", "100000"], "has no row of frame 100000; the nearest is"),
         (["--clip", "{clip}", "--mode", "samples", "--alpha", "0.1"], "--alpha belongs to --mode noise"),

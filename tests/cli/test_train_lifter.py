@@ -49,6 +49,28 @@ def test_a_lifter_is_trained_and_lifts(folder, run, tmp_path):
     assert "tiny regression in" in out and "validation, mm: single pose off" in out
 
 
+def test_the_closed_form_is_fitted_and_lifts(folder, run, tmp_path):
+    options = ("--kind", "ppca", "--out", tmp_path / "m", "--split", folder / "clips.csv", "--json")
+    code, out, err = run("train", "lifter", folder / "store", *options)
+    said = json.loads(out)
+    assert (code, said["kind"], said["preset"]) == (0, "ppca", "tiny")
+    assert {"val_mpjpe", "val_best", "val_random", "val_energy"} <= set(said["validation"])
+    assert "alignment" in err and "mixture" in err  # its progress
+    assert (tmp_path / "m" / "history.png").is_file()
+    assert vipe.Lifter.from_pretrained(tmp_path / "m").kind == "ppca"
+
+
+def test_an_interrupted_fit_leaves_nothing(folder, run, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vipe.lift.ppca.training.validation_figures", interrupt)
+    code, out, err = run("train", "lifter", folder / "store", "--kind", "ppca", "--out", tmp_path / "m")
+    assert (code, out) == (130, "")
+    assert "interrupted" in err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("table", [True, False], ids=["clips of a table", "every tenth clip"])
 def test_a_training_gets_no_clip_to_validate_on_that_it_trains_on(folder, run, tmp_path, caught, table):
     split = ("--split", folder / "clips.csv") if table else ()
@@ -75,6 +97,7 @@ def test_options_reach_the_training(folder, run, tmp_path, caught):
         (["--kind", "nothing"], "kinds are regression"),
         (["--kind", "mdn", "--preset", "huge"], "huge"),
         (["--kind", "mdn", "--steps", "0"], "--steps"),
+        (["--kind", "ppca", "--steps", "5"], "takes no steps"),
         (["--kind", "mdn", "--split", "{folder}/clips.csv", "--val", "{folder}/store"], "give one of them"),
         (["--kind", "mdn", "--split", "nowhere.csv"], "nowhere.csv"),
         (["--kind", "mdn", "--val", "nowhere"], "nowhere"),

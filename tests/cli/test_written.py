@@ -22,7 +22,8 @@ PICTURES = {
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder.png").mkdir()
+    for ending in ("png", "html"):
+        (tmp_path / f"folder.{ending}").mkdir()
     (tmp_path / "file").write_text("mine")
     return tmp_path
 
@@ -36,21 +37,24 @@ def one_line(run, arguments):
 @pytest.mark.parametrize("command", [*PAGES, *PICTURES])
 def test_a_place_that_cannot_be_written_is_told_first(run, here, command):
     asked = {**PAGES, **PICTURES}[command]
-    what = "page" if command in PAGES else "picture"
-    assert f"folder.png: is a folder, expected a file for the {what}" in one_line(run, [*asked, "folder.png"])
-    assert f"file/a.png: the {what} cannot be written" in one_line(run, [*asked, "file/a.png"])
-    assert sorted(entry.name for entry in here.iterdir()) == ["file", "folder.png"]
+    what, ending = ("page", "html") if command in PAGES else ("picture", "png")
+    told = one_line(run, [*asked, f"folder.{ending}"])
+    assert f"folder.{ending}: is a folder, expected a file for the {what}" in told
+    assert f"file/a.{ending}: the {what} cannot be written" in one_line(run, [*asked, f"file/a.{ending}"])
+    assert sorted(entry.name for entry in here.iterdir()) == ["file", "folder.html", "folder.png"]
     assert (here / "file").read_text() == "mine"
 
 
 @pytest.mark.parametrize("command", [*PAGES, *PICTURES])
 def test_a_place_that_can_be_written_is_left_as_it_is(run, here, command):
     asked = {**PAGES, **PICTURES}[command]
-    (here / "old.png").write_text("old")
-    for place in ("old.png", "new/new/a.png"):
+    ending = "html" if command in PAGES else "png"
+    (here / f"old.{ending}").write_text("old")
+    for place in (f"old.{ending}", f"new/new/a.{ending}"):
         assert "nowhere" in one_line(run, [*asked, place])
-    assert sorted(entry.name for entry in here.iterdir()) == ["file", "folder.png", "old.png"]
-    assert (here / "old.png").read_text() == "old"
+    there = sorted(["file", "folder.html", "folder.png", f"old.{ending}"])
+    assert sorted(entry.name for entry in here.iterdir()) == there
+    assert (here / f"old.{ending}").read_text() == "old"
 
 
 @pytest.mark.parametrize("name", ["picture", "picture.html"])

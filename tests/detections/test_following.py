@@ -1,6 +1,7 @@
 """Tracks: people who cross, vanish and come back keep their numbers."""
 
 from dataclasses import replace
+from time import process_time
 
 import numpy as np
 import pytest
@@ -62,6 +63,10 @@ def test_a_tracker_is_believed_and_nobody_is_nobody(video):
         (("0003", "0001", "2"), [3, 1, 2]),
         (("b", "a", "b"), [0, 1, 0]),
         ((5, "a", 5), [0, 1, 0]),
+        (("10.jpg", "9.jpg", "14.jpg"), [10, 9, 14]),
+        (("walk3.jp2", "walk1.jp2", "walk3.jp2"), [3, 1, 3]),
+        (("cam01.0003", "cam01.0001", "cam01.0003"), [3, 1, 3]),
+        (("left_7.png", "right_7.png", "left_8.png"), [0, 1, 2]),
     ],
 )
 def test_frames_are_numbers_of_images_or_their_order(rng, ids, expected):
@@ -100,6 +105,30 @@ def test_photos_are_no_video(rng):
         follow(sizes)
     told = replace(sizes, track=np.array([0, 0, 1]))
     assert follow(told).tolist() == [0, 0, 1]
+
+
+def test_each_video_is_followed_apart(video):
+    people, who = video
+    both = Keypoints.concat([replace(people, video=np.full(len(people), number)) for number in (0, 1)])
+    track = follow(both)
+    assert sorted(set(track)) == [0, 1, 2, 3, 4, 5]
+    for number in (0, 1):
+        for one in range(3):
+            assert len(set(track[(both.video == number) & (np.tile(who, 2) == one)])) == 1
+    told = follow(replace(both, track=np.tile(who, 2)))
+    assert len(set(told)) == 6
+
+
+def test_following_takes_time_in_line_with_the_frames(rng):
+    body = rng.normal(300, 50, size=(13, 2))
+    seconds = []
+    for count in (1000, 4000):
+        people = replace(Keypoints.of(body + np.zeros((count, 1, 1))), frame=np.arange(count) * 20 // 15)
+        start = process_time()
+        assert set(follow(people)) == {0}
+        assert pieces(follow(people), people.frame / 30, 1.0).max() > 0
+        seconds.append(process_time() - start)
+    assert seconds[1] < 10 * seconds[0] + 0.1
 
 
 def test_one_frame_is_a_video_too(rng):

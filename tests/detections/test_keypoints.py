@@ -41,8 +41,9 @@ def test_a_detectors_array_of_another_skeleton_is_brought_to_coco13():
     ("shape", "advice"),
     [
         ((8, 17, 2), r"xy has 17 joints, coco13 has 13; if they are those of coco17 or .* skeleton='coco17'\)"),
-        ((8, 25, 2), r"if they are those of openpose25, give Keypoints.of\(xy, skeleton='openpose25'\)"),
-        ((8, 133, 2), r"give the skeleton whose joints they are, with a conversion to coco13"),
+        ((8, 25, 2), r"if they are those of openpose25 or openpose25b, give Keypoints.of\(xy, skeleton='openpose25'\)"),
+        ((8, 133, 2), r"if they are those of coco133, give"),
+        ((8, 134, 2), r"give the skeleton whose joints they are, with a conversion to coco13"),
         ((8, 17, 3), r"got shape \(8, 17, 3\); x, y and score\? give .*array\[..., 2\] >= 0.2, skeleton='coco17'\)"),
         ((8, 13, 3), r"x, y and score\? give Keypoints.of\(array\[..., :2\], array\[..., 2\] >= 0.2\)$"),
         ((17, 2), r"is it one person\? give array\[None\]"),
@@ -192,3 +193,48 @@ def test_lists_serve_as_arrays_and_people_are_named_in_one_line():
     people = Keypoints.of([[[1.0, 2.0]] * 13], [[True] * 12 + [False]])
     assert repr(people) == "Keypoints(1 person on coco13, 12 joints visible)"
     np.testing.assert_array_equal(people.xy[0, 3], [1, 2])
+
+
+def test_what_was_not_found_is_not_seen_in_arrays_either(rng):
+    xy = rng.uniform(1, 400, (2, 13, 2))
+    xy[0, 3] = 0
+    xy[1, 5] = -1
+    people = Keypoints.of(xy, np.ones((2, 13), dtype=bool), confidence=np.ones((2, 13)))
+    assert np.argwhere(~people.mask).tolist() == [[0, 3], [1, 5]]
+    xy[0, 7] = np.nan
+    assert np.argwhere(~Keypoints.of(xy).mask).tolist() == [[0, 3], [0, 7], [1, 5]]
+
+
+@pytest.mark.parametrize("kind", ["list", "tensor", "half", "graph"])
+def test_lists_and_tensors_are_taken_where_arrays_are(rng, kind):
+    import torch
+
+    xy = np.round(rng.uniform(1, 400, (2, 17, 2)), 1)
+    score = rng.uniform(0.3, 1, (2, 17))
+    make = {
+        "list": lambda array: array.tolist(),
+        "tensor": torch.tensor,
+        "half": lambda array: torch.tensor(array) if array.dtype == bool else torch.tensor(array).to(torch.bfloat16),
+        "graph": lambda array: torch.tensor(array) if array.dtype == bool else torch.tensor(array, requires_grad=True),
+    }[kind]
+    people = Keypoints.of(make(xy), make(score >= 0.2), confidence=make(score), skeleton="coco17")
+    expected = Keypoints.of(xy, score >= 0.2, confidence=score, skeleton="coco17")
+    np.testing.assert_allclose(people.xy, expected.xy, rtol=1e-2 if kind == "half" else 1e-6)
+    np.testing.assert_array_equal(people.mask, expected.mask)
+
+
+def test_shares_of_an_image_need_its_size(rng):
+    shares = rng.uniform(0.1, 0.9, (2, 13, 2))
+    with pytest.raises(ShapeError, match=r"all coordinates lie within 0 to 1: .* image_size=\(width, height\)"):
+        Keypoints.of(shares)
+    people = Keypoints.of(shares, image_size=(640, 480))
+    np.testing.assert_allclose(people.xy, shares * [640, 480], rtol=1e-5)
+    assert people.image_size.tolist() == [[640, 480]] * 2
+
+
+@pytest.mark.refusal
+def test_lists_that_are_no_arrays_are_refused():
+    with pytest.raises(ShapeError, match="xy is no array: its rows differ in length"):
+        Keypoints.of([[[1, 2]], [[1, 2], [3, 4]]])
+    with pytest.raises(ShapeError, match="xy must be numbers, got <U1"):
+        Keypoints.of([[["a", "b"]]])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from vipe.errors import ReadError
 from vipe.evaluate import pose_distance
 from vipe.evaluate.leave_out import CLIP, NOTHING
 from vipe.evaluate.splits import hashed_splits, read_splits
@@ -74,6 +75,30 @@ def test_distances_are_of_each_result_to_its_query(archive):
 def test_a_table_names_the_split_of_each_clip(tmp_path):
     (tmp_path / "clips.csv").write_text("dataset,clip,split\nx,walk,train\nx,run,val\n")
     assert read_splits(tmp_path / "clips.csv") == {"walk": "train", "run": "val"}
+
+
+def test_a_table_from_a_spreadsheet_is_read(tmp_path):
+    (tmp_path / "clips.csv").write_bytes(b'\xef\xbb\xbfclip,split\r\n"a, b",train\r\n')
+    assert read_splits(tmp_path / "clips.csv") == {"a, b": "train"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"clip;split\nwalk;train\n", "has no column clip, split"),
+        (b"", "has no column clip, split"),
+        ("clip,split\nwalk,train\n".encode("utf-16"), r"is not UTF-8 \(byte 0\); save it as CSV in UTF-8"),
+        (b"clip,split\nw\xe4lk,train\n", r"is not UTF-8 \(byte 12\)"),
+        (b"clip,split\nwalk\n", "clips.csv:2: has no clip or no split"),
+        (b"clip,split\nwalk,train\nwalk,test\n", "clips.csv:3: clip 'walk' is in 'train' and in 'test'"),
+        (b"clip,split\n" + b"x" * 200_000 + b",train\n", "is no CSV table: field larger"),
+    ],
+    ids=["semicolons", "empty", "utf-16", "latin-1", "short row", "twice", "long field"],
+)
+def test_a_table_that_is_none_is_refused_in_one_line(tmp_path, content, message):
+    (tmp_path / "clips.csv").write_bytes(content)
+    with pytest.raises(ReadError, match=message):
+        read_splits(tmp_path / "clips.csv")
 
 
 def test_without_a_table_most_clips_train_and_some_measure():

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from vipe.geometry import REFERENCE_LENGTHS, REFERENCE_TORSO, bone_lengths, canonicalize_array
-from vipe.geometry.upright import REFERENCE_HEIGHT, upright_pose
+from vipe.geometry.upright import REFERENCE_HEIGHT, stature, upright_pose
 from vipe.skeletons.working import H36M17
 
 
@@ -28,3 +28,13 @@ def test_both_sides_are_mirror_images():
 def test_its_height_is_that_of_the_table_of_millimetres():
     crown_to_ankle = (454 + 443 + 233 + 257 + 160 + 135) / 1000  # the head's bones by their heights
     assert pytest.approx(crown_to_ankle / (1 - 0.039), rel=1e-4) == REFERENCE_HEIGHT
+
+
+def test_a_stature_is_that_of_the_upright_body_and_grows_with_its_bones():
+    lengths = REFERENCE_TORSO * np.array(REFERENCE_LENGTHS)
+    upright = upright_pose()[:, 2]
+    assert stature(lengths) == pytest.approx((upright.max() - upright.min()) / (1 - 0.039), rel=1e-6)
+    assert stature(np.stack([lengths, 2 * lengths])) == pytest.approx([REFERENCE_HEIGHT, 2 * REFERENCE_HEIGHT])
+    one_leg = lengths.copy()
+    one_leg[H36M17.joints.index("left_knee") - 1] += 0.1
+    assert stature(one_leg) == pytest.approx(REFERENCE_HEIGHT + 0.05 / (1 - 0.039))

@@ -1,10 +1,12 @@
 import hashlib
 import json
+import os
 import re
 import shutil
 
 import faiss
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -361,6 +363,71 @@ def test_a_faiss_file_of_another_kind_is_refused(folder):
     files = json.loads((folder / "manifest.json").read_text())["files"]
     rechecksum(folder, files={**files, "index.faiss": {"bytes": 19, "sha256": hashlib.sha256(data).hexdigest()}})
     with pytest.raises(IndexFormatError, match=r"index\.faiss: this FAISS \(.*\) cannot read it"):
+        PoseIndex.open(folder)
+
+
+def sign(folder, name):
+    """Give a file that was altered its new size and checksum, as somebody who means harm would."""
+    data = (folder / name).read_bytes()
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    rechecksum(folder, files={**files, name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}})
+
+
+@pytest.mark.parametrize(
+    ("alter", "message"),
+    [
+        (lambda vectors: vectors.astype(np.float64), "holds float64, expected float32"),
+        (lambda vectors: np.asfortranarray(vectors), "holds float32, expected float32 by rows"),
+        (lambda vectors: vectors[:-1], r"holds \(poses, dim\) \(89, 8\), its manifest has \(90, 8\)"),
+        (lambda vectors: np.where(np.arange(90)[:, None] == 7, np.nan, vectors).astype(np.float32), "not finite"),
+        (lambda vectors: vectors[::-1].copy(), "holds other embeddings than embeddings.npy"),
+        (lambda vectors: np.array([{}]), "is no array of numbers"),
+    ],
+    ids=["dtype", "order", "rows", "nan", "values", "objects"],
+)
+def test_embeddings_that_were_altered_and_signed_anew_are_refused(folder, alter, message):
+    vectors = np.load(folder / "embeddings.npy")
+    np.save(folder / "embeddings.npy", alter(vectors))
+    sign(folder, "embeddings.npy")
+    with pytest.raises(IndexFormatError, match=message):
+        PoseIndex.open(folder)
+
+
+def _with(table, name, values):
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(name), values)
+
+
+@pytest.mark.parametrize(
+    ("alter", "message"),
+    [
+        (lambda table: table.slice(1), "has 89 rows, its manifest has 90 poses"),
+        (lambda table: table.drop_columns(["time"]), "has columns id int64, .*; expected id int64"),
+        (lambda table: _with(table, "clip", pa.nulls(90, pa.string())), "column clip has rows without a value"),
+        (lambda table: _with(table, "time", pa.array([np.inf] * 90)), "times that are not finite"),
+        (lambda table: _with(table, "pose", pa.nulls(90, pa.list_(pa.float32(), 51))), "missing or not finite"),
+        (
+            lambda table: _with(table, "pose", pa.array([[np.nan] * 51] * 90, pa.list_(pa.float32(), 51))),
+            "missing or not finite",
+        ),
+    ],
+    ids=["rows", "columns", "no clip", "endless time", "no pose", "nan"],
+)
+def test_a_frame_table_that_was_altered_and_signed_anew_is_refused(folder, alter, message):
+    pq.write_table(alter(pq.read_table(folder / "frames.parquet")), folder / "frames.parquet")
+    sign(folder, "frames.parquet")
+    with pytest.raises(IndexFormatError, match=rf"frames\.parquet: .*{message}"):
+        use_all(PoseIndex.open(folder))
+
+
+def use_all(index):
+    return index.labels, index.canonical
+
+
+def test_a_pipe_in_place_of_the_manifest_is_refused_without_waiting(folder):
+    (folder / "manifest.json").unlink()
+    os.mkfifo(folder / "manifest.json")
+    with pytest.raises(IndexFormatError, match="is a pipe, a device or a socket"):
         PoseIndex.open(folder)
 
 

@@ -44,7 +44,9 @@ def prior(bent):
 @pytest.fixture(scope="session")
 def ppca(prior):
     """The closed-form lifter of that prior."""
-    return PPCALifter.fit(prior, PPCAConfig(angles=24, tilt=(0.0, 0.3)), card="# A test", origin={"seed": 0})
+    return PPCALifter.fit(
+        prior, PPCAConfig(angles=24, tilt=(0.0, 0.3), roll=(0.0,)), card="# A test", origin={"seed": 0}
+    )
 
 
 @pytest.fixture(scope="session", params=sorted([*NETWORKS, "ppca"]))

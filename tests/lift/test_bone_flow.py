@@ -269,3 +269,13 @@ def test_a_pose_turned_as_a_whole_keeps_its_density_of_lengths(untrained, views,
     rotation = random_rotation(1, generator=generator, dtype=torch.float32)
     assert (untrained.log_prob(views.condition, poses @ rotation.mT) - said).abs().max() > 1
     assert np.isfinite(said.numpy()).all()
+
+
+def test_a_sample_past_the_opposite_direction_has_the_density_of_where_it_ends(untrained, views):
+    """The shorter way there is the other one: the density must be that of `log_prob`."""
+    with torch.no_grad():
+        wide = copy.deepcopy(untrained)
+        wide.temperature.fill_(12.0)
+        found = wide.sample(views.condition, 40, torch.Generator().manual_seed(0))
+        said = wide.log_prob(views.condition, found.poses)
+    torch.testing.assert_close(said, found.log_density, atol=5e-2, rtol=1e-3)

@@ -183,6 +183,8 @@ def test_what_cannot_be_lifted_is_refused_in_one_line(lifter, people):
         lifter.predict(replace(people, mask=few))
     with pytest.raises(VipeError, match="n must be at least 1, got 0"):
         lifter.sample(people, 0, seeded())
+    with pytest.raises(VipeError, match=r"generator must be a torch\.Generator, got Generator"):
+        lifter.sample(people, 4, np.random.default_rng(0))
     with pytest.raises((SkeletonError, ShapeError)):
         lifter.predict(replace(people, skeleton=load("h36m17")))
     if lifter.has_density:

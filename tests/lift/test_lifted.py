@@ -10,10 +10,12 @@ import torch
 import vipe
 from vipe.errors import VipeError
 from vipe.geometry import REFERENCE_TORSO, bone_lengths
+from vipe.geometry.upright import stature
 from vipe.lift import Hypotheses, Lifter
 from vipe.lift.condition import Condition, skip_reasons
 from vipe.lift.files import check_place, save_people, save_tracks
-from vipe.lift.lifted import height_scale, lift_people, lift_tracks, to_world
+from vipe.lift.lifted import check_height, lift_people, lift_tracks, to_world
+from vipe.lift.track import body_lengths
 from vipe.simulate import View, simulate_keypoints
 from vipe.skeletons.working import COCO13, H36M17
 
@@ -122,19 +124,19 @@ def test_joints_that_were_not_seen_are_named(standing_in_camera, two):
     assert [person["not_seen"] for person in lifted.to_json()] == [[], ["left_wrist"]]
 
 
-def test_a_height_scales_all_lengths(lifted):
-    scale = height_scale(1.925)
-    assert scale == pytest.approx(1.1, rel=1e-3)
-    usual, tall = lifted.to_json()[1], lifted.to_json(scale)[1]
+def test_people_of_a_known_height_are_as_tall_by_their_own_bones(lifted):
+    usual, tall = lifted.to_json()[1], lifted.of_height(1.925).to_json()[1]
+    scale = np.linalg.norm(tall["prediction"][10]) / np.linalg.norm(usual["prediction"][10])
     np.testing.assert_allclose(tall["prediction"], scale * np.array(usual["prediction"]), atol=2e-4)
+    np.testing.assert_allclose(tall["modes"][0]["pose"], scale * np.array(usual["modes"][0]["pose"]), atol=2e-4)
     assert tall["spread_mm"]["head"] == pytest.approx(scale * usual["spread_mm"]["head"], abs=0.2)
-    assert height_scale(None) == 1
+    assert stature(body_lengths(lifted.of_height(1.925).hypotheses[1:])) == pytest.approx(1.925, rel=1e-4)
 
 
 @pytest.mark.parametrize("height", [0.0, -1.7, 175.0, float("nan")])
 def test_a_height_of_nobody_is_refused(height):
     with pytest.raises(VipeError, match=r"height must be 0\.3 to 3 metres"):
-        height_scale(height)
+        check_height(height)
 
 
 def test_a_person_who_cannot_be_lifted_has_a_reason(two):
@@ -171,10 +173,13 @@ def test_nobody_has_no_tracks(standing_in_camera, video):
 
 
 def test_tracks_as_json_are_plain(tracks):
-    (_, second) = json.loads(json.dumps([track.to_json(2.0) for track in tracks]))
+    (_, second) = json.loads(json.dumps([track.of_height(2.0).to_json() for track in tracks]))
     assert (second["track"], second["fps"], second["seen"]) == (5, FPS, [True, True, False, True])
-    np.testing.assert_allclose(second["poses"], 2 * to_world(tracks[1].poses), atol=1e-4)
-    assert second["spread_mm"]["head"] == pytest.approx(2000 * tracks[1].spread[10], abs=0.1)
+    tall = tracks[1].of_height(2.0)
+    np.testing.assert_allclose(second["poses"], to_world(tall.poses), atol=1e-4)
+    assert second["spread_mm"]["head"] == pytest.approx(1000 * tall.spread[10], abs=0.1)
+    assert stature(bones_of(tall.poses)[0]) == pytest.approx(2.0, rel=1e-4)
+    assert tall.spread[10] / tracks[1].spread[10] == pytest.approx(tall.poses[0, 10, 1] / tracks[1].poses[0, 10, 1])
 
 
 def test_a_folder_holds_everything(lifted, tmp_path):
@@ -198,29 +203,31 @@ def test_a_folder_holds_everything(lifted, tmp_path):
 def test_bvh_of_a_person_is_the_pose_and_then_the_modes_on_one_body(lifted, tmp_path):
     one = replace(lifted, people=lifted.people[1:], hypotheses=lifted.hypotheses[1:], prediction=lifted.prediction[1:])
     one = replace(one, modes=lifted.modes[1:])
-    save_people(tmp_path / "one.bvh", one, {}, 1.1)
+    save_people(tmp_path / "one.bvh", one.of_height(1.9), {})
     (clip,) = vipe.read(tmp_path / "one.bvh")
     assert (len(clip), clip.fps) == (3, 1.0)
-    expected = 1.1 * to_world(np.concatenate([one.prediction, one.modes[0].poses]))
+    tall = one.of_height(1.9)
+    expected = to_world(np.concatenate([tall.prediction, tall.modes[0].poses]))
     np.testing.assert_allclose(clip.positions, expected, atol=0.08)
     lengths = bones_of(clip.positions)
     np.testing.assert_allclose(lengths, lengths[:1].repeat(3, axis=0), atol=1e-5)
 
 
 def test_files_of_tracks_are_read_again(tracks, tmp_path):
-    save_tracks(tmp_path / "out", tracks, {"tracks": []}, 1.2)
+    tall = [track.of_height(2.0) for track in tracks]
+    save_tracks(tmp_path / "out", tall, {"tracks": []})
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *("lifted.json", "lifted.npz", "track_004.bvh", "track_005.bvh")
     ]
     (clip,) = vipe.read(tmp_path / "out" / "track_005.bvh")
     assert clip.fps == FPS
-    np.testing.assert_allclose(clip.positions, 1.2 * to_world(tracks[1].poses), atol=1e-5)
+    np.testing.assert_allclose(clip.positions, to_world(tall[1].poses), atol=1e-5)
     arrays = np.load(tmp_path / "out" / "lifted.npz", allow_pickle=False)
     assert arrays["track"].tolist() == [4] * 4 + [5] * 4
     assert arrays["frame"].tolist() == [2, 3, 4, 5] * 2
     assert arrays["seen"].tolist() == [True] * 6 + [False, True]
     assert arrays["fps"] == FPS
-    np.testing.assert_allclose(arrays["poses"][4:], 1.2 * to_world(tracks[1].poses), atol=1e-6)
+    np.testing.assert_allclose(arrays["poses"][4:], to_world(tall[1].poses), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.npz", "a.NPZ"])

@@ -303,8 +303,8 @@ def test_wild_latents_stay_where_the_decoder_has_been(views):
 # Worlds with known answers
 
 
-def trained(world, steps=300):
-    return worlds.fit(untrained(noise=0.1), world, steps, rate=8e-3)
+def trained(world):
+    return worlds.fit(untrained(noise=0.1, first_phase=0.4), world, steps=300, batch=64, rate=8e-3)
 
 
 @pytest.fixture(scope="module")

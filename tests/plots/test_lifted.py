@@ -81,13 +81,13 @@ def test_a_keypoint_that_was_not_seen_has_the_largest_ellipse_and_no_bone(lifted
 
 
 def test_spread_is_a_bar_for_each_joint_but_the_pelvis(lifted, tmp_path):
-    save_people_page(tmp_path / "p.html", lifted, scale=2.0)
+    save_people_page(tmp_path / "p.html", lifted)
     page = (tmp_path / "p.html").read_text()
     bars = re.findall(r'<div>([a-z ]+)</div><span style="width: (\d+)%"></span><div>(\d+)</div>', page)
     assert len(bars) == 2 * 16
     second = {name: (int(width), int(figure)) for name, width, figure in bars[16:]}
     assert second["left wrist"][0] == 100
-    expected = 2000 * lifted.spread()[1, H36M17.index("left_wrist")]
+    expected = 1000 * lifted.spread()[1, H36M17.index("left_wrist")]
     assert second["left wrist"][1] == pytest.approx(expected, abs=1)
     assert second["right wrist"][0] < 20
 
@@ -132,12 +132,12 @@ def test_tracks_are_drawn_frame_by_frame(tmp_path):
     seen[29] = False
     spread = np.full(17, 0.05)
     track = LiftedTrack(number=3, fps=10.0, frame=np.arange(5, 35), seen=seen, poses=poses, spread=spread)
-    save_tracks_page(tmp_path / "p.html", [track], scale=2.0, left_out=[("a person 1", "too dark")])
+    save_tracks_page(tmp_path / "p.html", [track], left_out=[("a person 1", "too dark")])
     page = (tmp_path / "p.html").read_text()
     assert page.count("<canvas data-figure") == 12
     assert ("frame 5<" in page, "frame 34<" in page, "frame 35<" in page) == (True, True, False)
     assert page.count("not seen: between its neighbours") == 1
-    assert "3.00 s, seen in 29 frames; joints spread by 100 mm." in page
+    assert "3.00 s, seen in 29 frames; joints spread by 50 mm." in page
     assert "Not lifted: too dark." in page
 
 

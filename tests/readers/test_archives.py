@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vipe.errors import ReadError
+from vipe.errors import ArgumentError, ReadError
 from vipe.readers import Limits, read
 
 COMPRESS = {
@@ -247,7 +247,7 @@ def test_an_odd_name_cannot_garble_the_report(tmp_path, name):
 def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(ReadError, match=r"none: no such file or folder"):
         list(read(tmp_path / "none"))
-    with pytest.raises(ReadError, match=r"no motion file, expected one that ends in .bvh or .amc, or an archive"):
+    with pytest.raises(ReadError, match=r"no motion file, expected one that ends in .bvh, .amc, .* or an archive"):
         list(read(tmp_path))
     (tmp_path / "a.txt").write_bytes(b"HIERARCHY")
     for path in (tmp_path, tmp_path / "a.txt", pack(tmp_path / "walks.zip", {"a.txt": b""})):
@@ -274,3 +274,73 @@ def test_a_bad_file_stops_the_run_or_is_reported_and_skipped(tmp_path, walk_bvh)
     assert [clip.name for clip in read(tmp_path, skip_bad=True, on_skip=skipped.append)] == ["a", "c"]
     assert len(skipped) == 1
     assert [clip.name for clip in read(tmp_path, skip_bad=True)] == ["a", "c"]
+
+
+def test_a_tar_that_claims_more_than_there_is_ends_at_once(tmp_path):
+    """tarfile would go on to skip 2^80 bytes, a block at a time."""
+    info = tarfile.TarInfo("walk.bvh")
+    info.size = 2**80
+    (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(ReadError, match="it ends before what its headers claim"):
+        list(read(tmp_path / "a.tar"))
+    assert list(read(tmp_path / "a.tar", skip_bad=True, on_skip=lambda _: None)) == []
+
+
+@pytest.mark.parametrize("entries", [2, 10**9])
+def test_a_sparse_file_in_a_tar_is_refused(tmp_path, entries):
+    """Two kilobytes would become as many gigabytes as it likes; or a list of places without an end."""
+    content = f"{entries}\n0\n0\n{1 << 40}\n0\n".encode().ljust(512, b"\0")
+    info = tarfile.TarInfo("GNUSparseFile.0/walk.bvh")
+    info.size = len(content)
+    real = str(1 << 40)
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": real}
+    info.pax_headers["GNU.sparse.name"] = "walk.bvh"
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(content))
+    with pytest.raises(ReadError, match="is a sparse file" if entries == 2 else "broken or cut"):
+        list(read(tmp_path / "a.tar"))
+
+
+def test_each_bomb_of_an_archive_is_met_by_one_budget(tmp_path):
+    """Passed over, the next one must not be unpacked anew."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in "abc":
+            archive.writestr(f"{name}.bvh", bytes(1 << 24))
+    skipped = []
+    limits = Limits(ratio_from=1 << 22)
+    assert list(read(tmp_path / "a.zip", limits=limits, skip_bad=True, on_skip=skipped.append)) == []
+    assert all("archive bomb" in str(error) for error in skipped)
+
+
+@pytest.mark.parametrize("suffix", [None, ".zip", ".tar.xz"])
+def test_several_workers_give_the_same_clips_in_the_same_order(tmp_path, walk_bvh, suffix):
+    files = {f"walks/{number:02d}.bvh": walk_bvh.replace(b"0.1", b"0.%d" % (number + 1)) for number in range(20)}
+    if suffix:
+        pack(tmp_path / f"walks{suffix}", files)
+    else:
+        (tmp_path / "walks").mkdir()
+        for name, data in files.items():
+            (tmp_path / name).write_bytes(data)
+    one, several = (list(read(tmp_path, workers=workers)) for workers in (1, 3))
+    assert [clip.name for clip in several] == [clip.name for clip in one] == [f"{number:02d}" for number in range(20)]
+    for a, b in zip(one, several, strict=True):
+        assert a.fps == b.fps
+        np.testing.assert_array_equal(a.positions, b.positions)
+
+
+def test_with_several_workers_bad_files_are_met_in_their_place(tmp_path, walk_bvh):
+    for name, data in (("a", walk_bvh), ("b", b"HIERARCHY nonsense"), ("c", walk_bvh), ("d", b"")):
+        (tmp_path / f"{name}.bvh").write_bytes(data)
+    skipped = []
+    clips = read(tmp_path, workers=2, skip_bad=True, on_skip=skipped.append)
+    assert [clip.name for clip in clips] == ["a", "c"]
+    assert [str(error).partition(".bvh")[0] for error in skipped] == ["b", "d"]
+    first = read(tmp_path, workers=2)
+    assert next(first).name == "a"
+    with pytest.raises(ReadError, match=r"b\.bvh"):
+        next(first)
+
+
+def test_no_worker_is_refused(tmp_path):
+    with pytest.raises(ArgumentError, match="workers must be at least 1, got 0"):
+        list(read(tmp_path, workers=0))

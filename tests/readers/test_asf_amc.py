@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from vipe.errors import ReadError
 from vipe.readers import asf_amc
+from vipe.readers import read as read_path
 from vipe.readers.asf import read_bones
 from vipe.skeletons import Site, Skeleton
 
@@ -140,7 +141,7 @@ def test_the_way_it_is_written_does_not_matter(leg_amc, leg_asf, leg, change):
         (b"femur 0 0 0", b"root 0 0 0 0 0 0", r"^01_01.amc:6: bone 'root' is listed twice"),
         (b"1\nroot", b"one\nroot", r"^01_01.amc:4: found 'one', expected the number of the first frame"),
         (b"1\nroot", b"root", r"^01_01.amc:4: found 'root 1 2 3 0 0 0', expected the number of the first frame"),
-        (b"2\nroot", b"3\nroot", r"^01_01.amc:8: frame '3' follows frame 1, expected 2"),
+        (b"2\nroot", b"1\nroot", r"^01_01.amc:8: frame '1' follows frame 1, expected 2"),
         (b"tibia 90\n", b"", r"frame 2 has 2 of 3 bones, 'tibia' is missing; was the file cut\?"),
         (b"tibia 90\n", b"tibia\n", r"^01_01.amc:11: bone 'tibia' has '', expected 1 finite numbers"),
         (b"tibia 90", b"tibia nan", r"^01_01.amc:11: bone 'tibia' has 'nan', expected 1 finite"),
@@ -223,3 +224,41 @@ def test_an_unknown_skeleton_names_the_nearest(leg_amc, leg_asf):
         ReadError, match=r"^01_01.amc: unknown skeleton with joints root, femur, tibia, foot; the nearest"
     ):
         read(leg_amc, leg_asf)
+
+
+def test_gaps_between_frames_make_pieces(leg_asf, leg_amc, leg):
+    bones = read_bones(io.BytesIO(leg_asf), "01.asf")
+    whole = asf_amc.read(io.BytesIO(leg_amc), "01_01.amc", [leg], bones=bones)
+    gap = leg_amc.replace(b"\n2\nroot", b"\n7\nroot")
+    first, second = asf_amc.read_all(io.BytesIO(gap), "01_01.amc", [leg], bones=bones)
+    assert (first.name, second.name) == ("01_01.amc#1", "01_01.amc#7")
+    np.testing.assert_array_equal(np.concatenate([first.positions, second.positions]), whole.positions)
+    assert any("gaps between its frames: one clip for each of 2 pieces" in note for note in first.notes)
+
+
+def test_the_rate_is_assumed_and_told_or_stated(leg_asf, leg_amc, leg):
+    bones = read_bones(io.BytesIO(leg_asf), "01.asf")
+    assumed = asf_amc.read(io.BytesIO(leg_amc), "01_01.amc", [leg], bones=bones)
+    assert (assumed.fps, len(assumed.notes)) == (120, 1)
+    stated = asf_amc.read(io.BytesIO(leg_amc), "01_01.amc", [leg], bones=bones, fps=60.0)
+    assert (stated.fps, stated.notes) == (60, ())
+
+
+@pytest.mark.parametrize(
+    ("bones", "clip"),
+    [
+        ("HDM_bd.asf", "HDM_bd_01-01_01_120.amc"),
+        ("01.asf", "trials/01_01.amc"),
+        ("x/01.ASF", "x/01_01.amc"),
+        ("01_01.asf", "01_01.amc"),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True], ids=["folder", "file"])
+def test_bones_are_named_for_the_beginning_of_the_clip_or_lie_above(
+    tmp_path, leg_asf, leg_amc, leg, bones, clip, alone
+):
+    for name, data in ((bones, leg_asf), (clip, leg_amc), ("0.asf", b"broken"), ("HDM_b.asf", b"broken")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    (found,) = read_path(tmp_path / clip if alone else tmp_path, skeletons=[leg])
+    assert len(found) == 2

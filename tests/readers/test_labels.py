@@ -121,11 +121,11 @@ def test_of_many_bones_those_of_the_subject_are_taken(tmp_path, leg_amc, leg_asf
 
 def test_an_amc_without_bones_says_what_it_looked_for(tmp_path, leg_amc, leg_asf, leg):
     (tmp_path / "03_01.amc").write_bytes(leg_amc)
-    with pytest.raises(ReadError, match=r"^03_01.amc: no .asf files beside it, expected 03.asf or only one"):
+    with pytest.raises(ReadError, match=r"^03_01.amc: no .asf files beside it or one folder up, expected 03.asf"):
         list(read(tmp_path))
     (tmp_path / "01.asf").write_bytes(leg_asf)
     (tmp_path / "02.asf").write_bytes(leg_asf)
-    with pytest.raises(ReadError, match=r"^03_01.amc: 2 .asf files beside it, expected 03.asf or only one"):
+    with pytest.raises(ReadError, match=r"^03_01.amc: 2 .asf files beside it or one folder up, expected 03.asf"):
         list(read(tmp_path))
 
 

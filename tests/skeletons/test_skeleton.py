@@ -34,7 +34,8 @@ def stick(tmp_path):
 @pytest.mark.parametrize("name", known())
 def test_every_table_is_a_tree_whose_mirror_is_an_involution(name):
     skeleton = load(name)
-    assert sum(parent < 0 for parent in skeleton.parents) == 1
+    roots = sum(parent < 0 for parent in skeleton.parents)
+    assert roots == 1 or "unit" in skeleton.unstated  # keypoints and markers may hang on nothing
     assert all(parent < child for child, parent in enumerate(skeleton.parents))
     mirrored = np.array(skeleton.mirrored)
     np.testing.assert_array_equal(mirrored[mirrored], np.arange(len(skeleton)))
@@ -81,7 +82,9 @@ def test_top_of_head_cannot_be_derived_from_coco():
 def test_a_skeleton_is_told_from_its_joint_names(name):
     skeleton = load(name)
     sites = {site.name for site in skeleton.sites}
-    assert detect([joint for joint in skeleton.joints if joint not in sites]).name == name
+    names = [joint for joint in skeleton.joints if joint not in sites]
+    found = load(detect(names).name)
+    assert found.name == name or set(found.joints) == set(skeleton.joints)  # the same names in another order
 
 
 def test_joints_a_table_does_not_know_are_ignored_and_unused_ones_may_be_absent():
@@ -120,9 +123,9 @@ def test_positions_of_another_skeleton_are_refused():
     ("change", "message"),
     [
         (("root = 0.25", "root = 0.5"), "sum to 1.25"),
-        (("unit = 0.01", "units = 0.01"), "unknown units; a table has joints, mirror, name"),
+        (("unit = 0.01", "units = 0.01"), "unknown units; a table has far_ends, joints, mirror, name"),
         (('"crown"\njoint', '"root"\njoint'), "listed twice: root"),
-        (('up = "y"', 'up = "x"'), "up must be 'y' or 'z'"),
+        (('up = "y"', 'up = "w"'), "up must be 'y' or 'z'"),
         (('parent = "root" }, { name = "right', 'parent = "nobody" }, { name = "right'), "not a skeleton table"),
         (('["left_tip", "right_tip"]]', '["left_tip", "tail"]]'), "not listed: tail"),
         (("[to.h36m17]", "[to.h36m17"), "not a skeleton table"),
@@ -138,7 +141,7 @@ def test_a_table_that_contradicts_itself_is_refused(tmp_path, change, message):
 
 
 def test_a_name_that_is_neither_known_nor_a_file_lists_the_known_ones():
-    with pytest.raises(SkeletonError, match="known are bandai, cc_base, cmu_asf"):
+    with pytest.raises(SkeletonError, match="known are aic14, bandai, cc_base, cmu_asf"):
         load("mixamo")
 
 

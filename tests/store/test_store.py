@@ -1,6 +1,8 @@
 """The store: what goes in comes out, in order; nothing is left of what fails; anybody's Arrow reads it."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -219,13 +221,15 @@ def test_a_failed_append_leaves_the_store_as_it_was(bad, store, make_clip, conte
 
 
 def test_a_part_that_appeared_meanwhile_is_not_overwritten(store, make_clip):
+    theirs = store.path / "part-00001.parquet"  # of somebody who asks for no lock
+
     def clips():
         yield make_clip("jump")
-        store.append([make_clip("hop")])
+        shutil.copy(store.path / "part-00000.parquet", theirs)
 
     with pytest.raises(StoreError, match="appeared while"):
         store.append(clips())
-    assert [clip["clip"] for clip in PoseStore.open(store.path).clips()][3:] == ["hop"]
+    assert theirs.read_bytes() == (store.path / "part-00000.parquet").read_bytes()
 
 
 # Names
@@ -324,9 +328,9 @@ def test_clips_without_a_conversion_are_left_out_and_reported_when_asked(tmp_pat
     assert len(skipped) == 2
 
 
-@pytest.mark.parametrize("fps", [0.0, -10.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("fps", [0.0, -10.0, 1e-300, 1e6, float("nan"), float("inf")])
 def test_refuses_rates_that_are_none(fps, tmp_path, some_clips):
-    with pytest.raises(StoreError, match="positive number of frames"):
+    with pytest.raises(StoreError, match=r"target rate must be 0\.0001 to 100000"):
         PoseStore.create(tmp_path / "s", some_clips(), fps=fps)
 
 
@@ -471,3 +475,39 @@ def test_a_path_or_a_single_clip_is_no_source(tmp_path):
     with pytest.raises(ArgumentError, match=r"got a single Clip; give a list: \[clip\]"):
         PoseStore.create(tmp_path / "store", clip)
     assert not (tmp_path / "store").exists()
+
+
+# Several who write
+
+
+APPEND = """
+import sys
+import numpy as np
+from vipe.clips import Clip
+from vipe.skeletons import load
+from vipe.store import PoseStore
+positions = 0.3 * np.random.default_rng(int(sys.argv[2])).standard_normal((12, 17, 3), dtype=np.float32)
+clip = Clip(name=f"clip{sys.argv[2]}", skeleton=load("h36m17"), positions=positions, fps=30.0)
+PoseStore.open(sys.argv[1]).append([clip])
+"""
+
+
+def test_what_several_append_at_once_is_all_there(store):
+    several = [subprocess.Popen([sys.executable, "-c", APPEND, str(store.path), str(number)]) for number in range(3)]
+    assert [one.wait() for one in several] == [0, 0, 0]
+    assert {clip["clip"] for clip in PoseStore.open(store.path).clips()} >= {"clip0", "clip1", "clip2"}
+    assert PoseStore.open(store.path).summary["parts"] == 4
+
+
+def test_parts_past_the_hundred_thousandth_are_in_order_and_can_be_appended_to(store, make_clip):
+    (store.path / "part-00000.parquet").rename(store.path / "part-99999.parquet")
+    for name in ("hop", "jump"):
+        PoseStore.open(store.path).append([make_clip(name, seed=len(name))])
+    assert [clip["clip"] for clip in PoseStore.open(store.path).clips()] == ["walk", "run", "sit", "hop", "jump"]
+
+
+def test_a_foreign_parquet_file_among_the_parts_is_named(store, make_clip):
+    (store.path / "part-zz.parquet").write_bytes((store.path / "part-00000.parquet").read_bytes())
+    for use in (lambda: PoseStore.open(store.path), lambda: store.append([make_clip("hop")])):
+        with pytest.raises(StoreError, match=r"part-zz\.parquet: is no part of this store"):
+            use()

@@ -2,17 +2,22 @@
 
 __all__ = ["app", "main"]
 
+import errno
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, Token, convert
 from rich.console import Console
 
 from vipe import __version__
-from vipe.cli import archive, demo, evaluate, generate, index, lift, query, train
+from vipe.cli import archive, demo, evaluate, generate, index, lift, query, show, suggest, train
+from vipe.cli.output import printable
 from vipe.errors import VipeError
 
 
@@ -35,13 +40,19 @@ app = App(
 app.command(demo.demo)
 app.command(archive.synth)
 app.command(archive.ingest)
+app.command(show.show)
 app.command(query.query)
 app.command(lift.lift)
 app.command(generate.generate)
-app.command(archive.skeletons)
+
+bodies = App(name="skeletons", help="List skeletons, or propose one for a file.")
+bodies.default(archive.skeletons)
+bodies.command(suggest.suggest)
+app.command(bodies)
 
 store = App(name="store", help="Look into a store of poses.")
 store.command(archive.info)
+store.command(archive.outliers)
 app.command(store)
 
 training = App(name="train", help="Train a model on a store of poses.")
@@ -66,13 +77,20 @@ app.command(evaluation)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 for success, 2 for wrong input, 130 if interrupted, 141 if the output was closed.
 
-    Wrong input gives one line on standard error; `--debug` adds the traceback.
+    Wrong input gives one line on standard error; `--debug` adds the traceback. A request to end (SIGTERM, SIGHUP) is
+    an interrupt that exits with 128 plus the signal's number.
     """
+    # Read when torch and FAISS are loaded, which no command has done yet. By default their threads wait for each other
+    # by spinning: on a busy machine a query then takes minutes in place of seconds.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
     try:
-        app(tokens, exit_on_error=False, print_error=False, result_action="return_none", error_console=_STDERR)
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "standard output is closed; open it, or send it to a file")
+        with _ends_as_interrupts():
+            app(tokens, exit_on_error=False, print_error=False, result_action="return_none", error_console=_STDERR)
     except BrokenPipeError:
         # The reader of the output closed it (`| head`). Without this, Python prints an error when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,12 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (VipeError, CycloptsError, OSError) as error:
         if debug:
             traceback.print_exc()
-        _STDERR.print(f"vipe: {_one_line(error)}", markup=False, highlight=False, soft_wrap=True)
+        _STDERR.print(printable(f"vipe: {_one_line(error)}"), markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         kept = _KEPT.get("".join(tokens[:1]), _NOTHING_KEPT)
         _STDERR.print(f"vipe: interrupted; {kept}", soft_wrap=True)
-        sys.exit(130)
+        sys.exit(128 + (stop.number if isinstance(stop, _Ended) else signal.SIGINT))
 
 
 _STDERR = Console(stderr=True)
@@ -95,6 +113,36 @@ _KEPT = {  # by the first word of the command, where more is kept
     "generate": "nothing is half-written: the new store is whole, or not there",
     "train": "its last checkpoint is kept, if it came to one: run it again to go on from there",
 }
+
+
+class _Ended(KeyboardInterrupt):
+    """A request to end, by another signal than that of Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def _ends_as_interrupts() -> Iterator[None]:
+    """Answer requests to end as interrupts, so that nothing half-written stays; as before at the end of the block."""
+
+    def end(number: int, frame: object) -> NoReturn:  # noqa: ARG001
+        raise _Ended(number)
+
+    # A signal that is ignored stays so, as under nohup.
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    main_thread = threading.current_thread() is threading.main_thread()  # only there signals can be answered
+    numbers = [getattr(signal, name) for name in names if main_thread]
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        for number, action in before.items():
+            if action == signal.SIG_DFL:
+                signal.signal(number, end)
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
 def _one_line(error: Exception) -> str:

@@ -1,21 +1,24 @@
 """Commands that make a store of poses and list its content."""
 
-__all__ = ["info", "ingest", "skeletons", "synth"]
+__all__ = ["info", "ingest", "outliers", "skeletons", "synth"]
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from vipe.cli.output import Json, Seed, counted, emit, listed, progress, table
 
 if TYPE_CHECKING:
     from vipe.clips import Clip
-    from vipe.store import PassedOver
+    from vipe.lift.ppca.outliers import Outlier
+    from vipe.store import Note, PassedOver
 
 Out = Annotated[Path, Parameter(help="Folder of the new store.")]
+_SHOWN = 20  # outliers, notes or rigs on a screen
 Fps = Annotated[float | None, Parameter(help="Keep at most this many frames a second; all if not given.")]
 
 
@@ -78,15 +81,34 @@ def ingest(
     ] = False,
     skip_bad: Annotated[bool, Parameter(negative="", help="Report and pass over files that cannot be read.")] = False,
     skeleton: Annotated[tuple[Path, ...], Parameter(help="Table of a skeleton of your own (.toml).")] = (),
+    source_fps: Annotated[
+        float | None, Parameter(help="Frames a second of the files, instead of what they state; AMC states nothing.")
+    ] = None,
+    unit: Annotated[
+        float | None,
+        Parameter(help="Metres per unit of BVH files, markers and arrays; found from the body if not given."),
+    ] = None,
+    up: Annotated[
+        Literal["x", "y", "z", "-x", "-y", "-z"] | None,
+        Parameter(help="Up axis of BVH files, markers and arrays; found from the body if not given."),
+    ] = None,
+    guess: Annotated[
+        bool, Parameter(negative="", help="Read BVH files of unknown joint names as `skeletons suggest` proposes.")
+    ] = False,
+    array_skeleton: Annotated[
+        str, Parameter(help="Skeleton of arrays without names of joints (.npy, .npz), such as `h36m17`, or a .toml.")
+    ] = "",
+    body_models: Annotated[Path | None, Parameter(help="Folder of SMPL body models, which AMASS needs.")] = None,
     licence: Annotated[str, Parameter(help="Licence of the motion, written to the store.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Read motion capture (BVH, ASF/AMC; files, folders or archives) into a store.
+    """Read motion capture (BVH, ASF/AMC, C3D, TRC, glTF, arrays and tables; files, folders or archives) into a store.
 
     Parameters
     ----------
     path
-        A .bvh or .amc file, a folder, a .zip, .tar, .tar.gz, .tar.xz or .tar.zst.
+        A file that ends in .bvh, .amc, .c3d, .trc, .glb, .gltf, .npz, .npy, .csv, .parquet, .mat or .cdf, a
+        folder, a .zip, .tar, .tar.gz, .tar.xz or .tar.zst.
     """
     from vipe.errors import StoreError, VipeError
     from vipe.skeletons import load
@@ -98,7 +120,20 @@ def ingest(
     skipped: list[VipeError] = []
     on_skip = skipped.append if skip_bad else None
     tables = [load(str(one)) for one in skeleton]
-    sources = read_sources(path, *more, skip_bad=skip_bad, skeletons=tables, on_skip=on_skip)
+    sources = read_sources(
+        path,
+        *more,
+        skip_bad=skip_bad,
+        skeletons=tables,
+        on_skip=on_skip,
+        source_fps=source_fps,
+        unit=unit,
+        up=up,
+        guess=guess,
+        array_skeleton=array_skeleton or None,
+        body_models=body_models,
+        workers=os.cpu_count() or 1,
+    )
     counts = {"clips": 0, "frames": 0}
     with progress() as advance:
 
@@ -107,11 +142,11 @@ def ingest(
             counts["frames"] += len(clip)
             advance("clips", counts["clips"], None, counted(counts["frames"], "frame"))
 
-        before = 0
+        before, known = 0, dict[str, int]()
         try:
             if append:
                 store = PoseStore.open(out)
-                before = len(store)
+                before, known = len(store), {note.text: note.clips for note in store.notes}
                 store = store.append(*sources, fps=fps, on_clip=on_clip, on_skip=on_skip, keep_identical=keep_identical)
             else:
                 store = PoseStore.create(
@@ -129,14 +164,22 @@ def ingest(
             files = "the only file was" if len(skipped) == 1 else f"all {len(skipped):,} files were"
             raise StoreError(f"{out}: nothing to store: {files} skipped; {skipped[0]}") from error
     identical = store.passed_over
+    notes = [note._replace(clips=note.clips - known.get(note.text, 0)) for note in store.notes]
+    notes = [note for note in notes if note.clips]
     result = {
         **counts,
         "rows": len(store) - before,
         "seconds": round(time.perf_counter() - start, 3),
         "skipped": [str(error) for error in skipped],
         "identical": [clip._asdict() for clip in identical],
+        "notes": [note._asdict() for note in notes],
+        "rigs": store.rigs,
     }
     lines = [f"skipped: {error}" for error in skipped]
+    lines += [_note(note) for note in notes[:_SHOWN]]
+    if len(notes) > _SHOWN:
+        lines.append(f"note: {len(notes) - _SHOWN} more; --json lists them")
+    lines += [_rig(rig) for rig in store.rigs[:_SHOWN]]
     if identical:
         one = len(identical) == 1
         lines.append(
@@ -160,8 +203,73 @@ def info(store: Path, /, *, as_json: Json = False) -> None:
     """
     from vipe.store import PoseStore
 
-    summary = PoseStore.open(store).summary
-    emit(summary, "\n".join(f"{name:<10} {value}" for name, value in summary.items()), as_json=as_json)
+    opened = PoseStore.open(store)
+    summary, notes = opened.summary, opened.notes
+    lines = [f"{name:<10} {value}" for name, value in summary.items()]
+    lines += [_rig(rig) for rig in opened.rigs] + [_note(note) for note in notes]
+    emit(
+        summary | {"rigs": opened.rigs, "notes": [note._asdict() for note in notes]}, "\n".join(lines), as_json=as_json
+    )
+
+
+def outliers(
+    store: Path,
+    /,
+    *,
+    prior: Annotated[
+        str | None, Parameter(help="Folder of a lifter of kind `ppca`; else one is fitted to poses of the store.")
+    ] = None,
+    most: Annotated[int, Parameter(help="Frames listed, the worst.", validator=validators.Number(gte=1))] = 1000,
+    picture: Annotated[Path | None, Parameter(help="Draw the worst frames in this file (.png).")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """List the frames of a store that cannot be: limbs exchanged left for right, a joint that slipped.
+
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    """
+    from vipe.lift.ppca.lifter import PPCALifter
+    from vipe.lift.ppca.outliers import OutlierConfig, find_outliers, prior_of_store
+    from vipe.plots.outliers import save_outliers
+    from vipe.plots.writing import check_picture
+    from vipe.store import PoseStore
+
+    start = time.perf_counter()
+    if picture is not None:
+        check_picture(picture)
+    opened = PoseStore.open(store)
+    given = None if prior is None else PPCALifter.from_pretrained(prior)
+    with progress() as advance:
+        if given is None:
+            given = prior_of_store(
+                opened, seed=seed, progress=lambda stage, step, steps, _: advance(stage, step, steps)
+            )
+        assert isinstance(given, PPCALifter)
+        answer = find_outliers(opened, given, config=OutlierConfig(most=most), progress=advance)
+    if picture is not None:
+        save_outliers(picture, answer.found)
+    result = {
+        "rows": answer.rows,
+        "impossible": answer.count,
+        "usual_log_likelihood": round(answer.usual, 3),
+        "least_log_likelihood": round(answer.least, 3),
+        "frames": [_told(one) for one in answer.found],
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+    lines = [
+        f"{store}: {counted(answer.count, 'frame')} of {answer.rows:,} cannot be, {result['seconds']:.1f} s",
+        *([f"picture: {picture}"] if picture is not None and answer.found else []),
+    ]
+    rows = [
+        [one.clip, str(one.frame), f"{one.time:.2f}", one.reason, f"{one.excess:.0f}"] for one in answer.found[:_SHOWN]
+    ]
+    shown: list[Any] = [table(["clip", "frame", "time", "reason", "nats"], rows)] if rows else []
+    if len(answer.found) > _SHOWN:
+        shown.append(f"the {_SHOWN} worst are shown; --json lists {len(answer.found):,}")
+    emit(result, *lines, *shown, as_json=as_json)
 
 
 def skeletons(*, as_json: Json = False) -> None:
@@ -175,6 +283,32 @@ def skeletons(*, as_json: Json = False) -> None:
     ]
     result = {name: {"joints": one.joints, "converts_to": list(one.conversions)} for name, one in found.items()}
     emit(result, table(["skeleton", "joints", "unit", "converts to"], rows), as_json=as_json)
+
+
+def _told(one: "Outlier") -> dict[str, object]:
+    """An outlier for JSON."""
+    from vipe.skeletons.working import H36M17
+
+    numbers = {name: round(getattr(one, name), 3) for name in ("time", "log_likelihood", "excess")}
+    joints = [H36M17.joints[joint] for joint in one.joints]
+    return {"clip": one.clip, "frame": one.frame, "row": one.row, "reason": one.reason, "joints": joints, **numbers}
+
+
+def _rig(rig: Mapping[str, Any]) -> str:
+    """A rig and the lengths of its bodies, in one line."""
+    from vipe.store.bodies import BONES
+
+    size = f"height {rig['height']:.2f} m"
+    if rig["tallest"] - rig["shortest"] > 0.01:
+        size += f" ({rig['shortest']:.2f} to {rig['tallest']:.2f})"
+    bones = ", ".join(f"{bone} {rig[bone]:.2f}" for bone in BONES[1:])
+    return f"rig {rig['rig']}: {counted(rig['clips'], 'clip')}, {size}, {bones}"
+
+
+def _note(note: "Note") -> str:
+    """A note, and the clips that it is of."""
+    others = f" and {counted(note.clips - 1, 'more clip')}" if note.clips > 1 else ""
+    return f"note: {note.text} ({note.first}{others})" if note.first else f"note: {note.clips:,} {note.text}"
 
 
 def _stored_as(clip: "PassedOver") -> str:

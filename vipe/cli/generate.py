@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.generated import GeneratedPoses, ReferencePoses, check, draw, pose_table, summary
-from vipe.cli.output import Json, Seed, counted, emit
+from vipe.cli.generated import (
+    GeneratedPoses,
+    ReferencePoses,
+    check,
+    check_export,
+    draw,
+    export_clips,
+    pose_table,
+    summary,
+)
+from vipe.cli.output import Json, Seed, counted, emit, listed
+from vipe.cli.show import Names
 
 if TYPE_CHECKING:
     from vipe import Embedder, PoseStore
@@ -60,6 +70,14 @@ def generate(
     ] = True,
     embedder: Annotated[str, Parameter(help="Folder or name of a learned embedding.")] = "default",
     page: Annotated[Path | None, Parameter(help="Also draw the poses as one HTML page.")] = None,
+    export: Annotated[
+        Path | None,
+        Parameter(
+            help="Also write each clip of the new store as a motion file: .bvh, .glb, .gltf, .npz, .parquet, or COCO "
+            "keypoints as .json. `{clip}` in the name stands for the clip's name, where there are several."
+        ),
+    ] = None,
+    names: Names = "h36m17",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -79,6 +97,7 @@ def generate(
         from vipe.plots.writing import check_page
 
         check_page(page)
+    check_export(export, names, several=mode != "between" and count != 1)
     opened = PoseStore.open(store)
     if out.exists():
         raise VipeError(f"{out}: exists already; delete it, or choose another path")
@@ -93,16 +112,19 @@ def generate(
     entries, checks = check(made, given, recorded, limits)
     origin = "" if clip is None else f"{clip} frame {frame}"
     PoseStore.create(out, made.clips(origin), licence=opened.summary["licence"])
+    files = [] if export is None else export_clips(export, made.clips(origin), names)
     result = {
         "out": str(out),
         "mode": mode,
         "embedder": model.fingerprint,
         "seconds": round(time.perf_counter() - start, 3),
         "checks": checks,
+        "files": files,
         "poses": entries,
     }
+    written = [f"files: {listed(files)}"] if files else []
     last = f"{out}: {counted(len(entries), 'pose')} in {result['seconds']:.1f} s" + (f"; page: {page}" if page else "")
-    emit(result, pose_table(entries), *summary(checks), last, as_json=as_json)
+    emit(result, pose_table(entries), *summary(checks), *written, last, as_json=as_json)
     if page is not None:
         draw(page, made, given, [origin, f"{to_clip or clip} frame {to_frame}"], entries, checks)
 

@@ -1,6 +1,15 @@
 """Reports of generated poses: checks, table, summary, page."""
 
-__all__ = ["GeneratedPoses", "ReferencePoses", "check", "draw", "pose_table", "summary"]
+__all__ = [
+    "GeneratedPoses",
+    "ReferencePoses",
+    "check",
+    "check_export",
+    "draw",
+    "export_clips",
+    "pose_table",
+    "summary",
+]
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vipe.cli.output import counted, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rich.table import Table
 
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _COMPARED = 100  # recorded poses that are checked like generated ones
+_CLIP = "{clip}"  # in the name of a file: the name of a clip
 _FPS = 10.0  # of the clips written, whose frames are the steps of a group
 
 
@@ -172,6 +182,46 @@ def draw(
         intro=". ".join(line[0].upper() + line[1:] for line in summary(checks))
         + ". Distances are in torso lengths. Blue is the person's left, orange the right.",
     )
+
+
+def check_export(export: Path | None, names: str, *, several: bool) -> None:
+    """Refuse files that could not be written, before any work.
+
+    Args:
+        export: Where to; `{clip}` in its name stands for that of a clip.
+        names: Of the joints.
+        several: Whether there are several clips.
+
+    Raises:
+        VipeError: If the ending is unknown, several clips would go to one file, or names are given for no rig.
+    """
+    from vipe.errors import VipeError
+    from vipe.writers import RIG_FORMATS, check_place
+
+    if names != "h36m17" and (export is None or export.suffix.lower() not in RIG_FORMATS):
+        raise VipeError(f"--names {names} belongs to --export of {', '.join(RIG_FORMATS)}")
+    if export is None:
+        return
+    check_place(_file_of(export, "clip"))
+    if several and _CLIP not in export.name:
+        better = export.with_name(f"{export.stem}_{_CLIP}{export.suffix}")
+        raise VipeError(f"{export}: a file holds one clip, and there are several; name it such as {better}")
+
+
+def export_clips(export: Path, clips: "Iterable[Clip]", names: str) -> list[str]:
+    """Write a file for each clip; the files."""
+    from vipe.writers import write
+
+    files = []
+    for clip in clips:
+        file = _file_of(export, clip.name)
+        write(file, clip, names=names)
+        files.append(str(file))
+    return files
+
+
+def _file_of(export: Path, clip: str) -> Path:
+    return export.with_name(export.name.replace(_CLIP, clip))
 
 
 def _recorded_nearest(recorded: ReferencePoses) -> "Array":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, validators
 
 from vipe.cli.output import Json, Seed, counted, emit, listed, table
+from vipe.cli.people import KEYPOINTS, ImageSize, MinConfidence, SkeletonName, read_people
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,7 +24,7 @@ _WIDE = 40  # columns of the reason why a person is left out
 
 
 def lift(
-    keypoints: Annotated[Path, Parameter(help="COCO annotations or results, or OpenPose, as JSON.")],
+    keypoints: Annotated[Path, Parameter(help=KEYPOINTS)],
     *,
     lifter: Annotated[str, Parameter(help="Folder or name of a trained lifter.")] = "default",
     samples: Annotated[
@@ -32,7 +33,7 @@ def lift(
     height: Annotated[
         float | None,
         Parameter(
-            help="Of the person, ground to crown, in metres: scales all lengths. Default: 1.75 m, the reference."
+            help="Of each person, ground to crown, in metres. Without it each has the torso of the reference body."
         ),
     ] = None,
     track: Annotated[
@@ -40,6 +41,9 @@ def lift(
         Parameter(negative="", help="The file is a video: follow people over its frames; one smooth motion of each."),
     ] = False,
     fps: Annotated[float | None, Parameter(help="Frames a second of that video.")] = None,
+    min_confidence: MinConfidence = 0.2,
+    skeleton: SkeletonName = None,
+    image_size: ImageSize = None,
     out: Annotated[
         Path | None,
         Parameter(help="Folder for all files, or one that ends in .bvh (one person or track), .npz or .json."),
@@ -60,62 +64,67 @@ def lift(
     import numpy as np
     import torch
 
-    from vipe import Lifter, read_keypoints
+    from vipe import Lifter
     from vipe.lift.condition import skip_reasons
     from vipe.lift.files import check_place
-    from vipe.lift.lifted import height_scale, lift_people, lift_tracks
+    from vipe.lift.lifted import check_height, lift_people, lift_tracks
 
-    scale = height_scale(height)
+    if height is not None:
+        check_height(height)
     if out is not None:
         check_place(out)
     empty: list[str | int] = []
-    people = read_keypoints(keypoints, on_empty=empty.append)
+    people = read_people(keypoints, min_confidence, skeleton, image_size, empty)
     model = Lifter.from_pretrained(lifter)
     start = time.perf_counter()
     reasons = skip_reasons(people)
     skipped = _skipped(people, reasons)
     liftable = people[np.array([reason is None for reason in reasons], dtype=bool)]
     generator = torch.Generator().manual_seed(seed)
-    result: dict[str, Any] = {"lifter": model.kind, "samples": samples, "height": height}
+    result: dict[str, Any] = {"lifter": lifter, "kind": model.kind, "samples": samples, "height": height}
     lifted: LiftedPeople | tuple[LiftedTrack, ...]
     if fps is None:
         lifted = lift_people(model, liftable, samples, generator)
-        answers = iter(lifted.to_json(scale))
+        lifted = lifted if height is None else lifted.of_height(height)
+        answers = iter(lifted.to_json())
         result["people"] = [skipped[row] if row in skipped else next(answers) for row in range(len(people))]
         shown, done = _people_table(result["people"]), counted(len(people), "person", "people")
     else:
         lifted = lift_tracks(model, liftable, samples, generator, fps)
-        result["tracks"], result["people"] = [one.to_json(scale) for one in lifted], list(skipped.values())
+        lifted = lifted if height is None else tuple(track.of_height(height) for track in lifted)
+        result["tracks"], result["people"] = [one.to_json() for one in lifted], list(skipped.values())
         shown, done = _track_table(result["tracks"], result["people"]), counted(len(lifted), "track")
-    result |= {"without_people": empty, "seconds": round(time.perf_counter() - start, 6)}
+    result |= {
+        "without_people": empty,
+        "remarks": list(people.remarks),
+        "seconds": round(time.perf_counter() - start, 6),
+    }
     if out is not None:
-        _save(out, lifted, result, scale)
+        _save(out, lifted, result)
     places = "".join(f"; {what}: {place}" for what, place in (("files", out), ("page", page)) if place is not None)
     nobody = [f"nobody in {counted(len(empty), 'image')}: {listed(empty)}"] if empty else []
     # The answers come before the page: one that cannot be written must not take them away.
-    emit(result, shown, *nobody, f"{done} in {result['seconds']:.2f} s{places}", as_json=as_json)
+    emit(result, shown, *nobody, *people.remarks, f"{done} in {result['seconds']:.2f} s{places}", as_json=as_json)
     if page is not None:
-        _draw(page, lifted, scale, [(_who(one), one["skipped"]) for one in skipped.values()])
+        _draw(page, lifted, [(_who(one), one["skipped"]) for one in skipped.values()])
 
 
-def _save(out: Path, lifted: "LiftedPeople | tuple[LiftedTrack, ...]", result: dict[str, Any], scale: float) -> None:
+def _save(out: Path, lifted: "LiftedPeople | tuple[LiftedTrack, ...]", result: dict[str, Any]) -> None:
     from vipe.lift.files import save_people, save_tracks
 
     if isinstance(lifted, tuple):
-        save_tracks(out, lifted, result, scale)
+        save_tracks(out, lifted, result)
     else:
-        save_people(out, lifted, result, scale)
+        save_people(out, lifted, result)
 
 
-def _draw(
-    page: Path, lifted: "LiftedPeople | tuple[LiftedTrack, ...]", scale: float, left_out: list[tuple[str, str]]
-) -> None:
+def _draw(page: Path, lifted: "LiftedPeople | tuple[LiftedTrack, ...]", left_out: list[tuple[str, str]]) -> None:
     from vipe.plots.lifted import save_people_page, save_tracks_page
 
     if isinstance(lifted, tuple):
-        save_tracks_page(page, lifted, scale, left_out)
+        save_tracks_page(page, lifted, left_out)
     else:
-        save_people_page(page, lifted, scale, left_out)
+        save_people_page(page, lifted, left_out)
 
 
 def _skipped(people: "Keypoints", reasons: tuple[str | None, ...]) -> dict[int, dict[str, Any]]:

@@ -1,9 +1,10 @@
 """Output of commands: one JSON object or a few lines on standard output, progress on standard error."""
 
-__all__ = ["Json", "Seed", "counted", "emit", "listed", "progress", "table"]
+__all__ = ["Json", "Seed", "counted", "emit", "listed", "printable", "progress", "table"]
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
@@ -17,6 +18,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSO
 Seed = Annotated[int, Parameter(help="Same seed, same result.", validator=validators.Number(gte=0))]
 _WIDE = 200
 _LISTED = 5
+_STEERING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # controls, directions, halves of characters, no characters
 
 
 @runtime_checkable
@@ -43,7 +45,24 @@ def emit(result: Mapping[str, Any], *shown: "str | Table", as_json: bool) -> Non
     if not console.is_terminal:
         console.width = _WIDE  # a pipe has no width, and rich would fold at 80 columns
     for part in shown:
-        console.print(part, soft_wrap=isinstance(part, str))
+        if isinstance(part, str):
+            console.print(printable(part), soft_wrap=True)
+        else:
+            console.print(part)
+
+
+def printable(text: str) -> str:
+    r"""Text without the characters that steer a terminal or turn its writing around; each as an escape sequence.
+
+    Names of clips, images and files come from outside. Line ends and tabs stay.
+
+    Example:
+        >>> printable("walk" + chr(27) + "[2J")
+        'walk\\x1b[2J'
+    """
+    return "".join(
+        one if one in "\n\t" or unicodedata.category(one) not in _STEERING else ascii(one)[1:-1] for one in text
+    )
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
@@ -75,9 +94,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, narrow: bool = 
 
     laid = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=narrow)
     for number, name in enumerate(head):
-        laid.add_column(name, justify="right" if number else "left", overflow="fold")
+        laid.add_column(printable(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        laid.add_row(*map(Text, row))
+        laid.add_row(*(Text(printable(cell)) for cell in row))
     return laid
 
 
@@ -121,8 +140,9 @@ def progress() -> Iterator[Advance]:
     def advance(task: str, done: int | float, total: int | float | None = None, note: str = "") -> None:
         if not ids:
             bars.start()  # only now, so that a command that fails at once prints one line and nothing else
+        note = printable(note)
         if task not in ids:
-            ids[task] = bars.add_task(task, total=total, note=note)
+            ids[task] = bars.add_task(printable(task), total=total, note=note)
         bars.update(ids[task], completed=done, total=total, note=note)
 
     try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from vipe.cli.output import Json, counted, emit, listed, table
+from vipe.cli.people import KEYPOINTS, ImageSize, MinConfidence, SkeletonName, read_people
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def query(
     index: Path,
     /,
-    keypoints: Annotated[Path, Parameter(help="COCO annotations or results, or OpenPose, as JSON.")],
+    keypoints: Annotated[Path, Parameter(help=KEYPOINTS)],
     *,
     k: Annotated[int, Parameter(help="How many moments a person.")] = 10,
     mode: Annotated[
@@ -57,6 +58,9 @@ def query(
         bool,
         Parameter(negative="", help="The images of the file show one moment from several cameras."),
     ] = False,
+    min_confidence: MinConfidence = 0.2,
+    skeleton: SkeletonName = None,
+    image_size: ImageSize = None,
     page: Annotated[Path | None, Parameter(help="Also draw the answers as one HTML page.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -67,8 +71,9 @@ def query(
     index
         Folder of the index.
     """
-    from vipe import PoseIndex, read_keypoints
+    from vipe import PoseIndex
     from vipe.errors import VipeError
+    from vipe.retrieve.doubts import doubts
     from vipe.retrieve.query import query as search
 
     if page is not None:
@@ -76,7 +81,8 @@ def query(
 
         check_page(page)
     empty: list[str | int] = []
-    people = read_keypoints(keypoints, on_empty=empty.append)
+    people = read_people(keypoints, min_confidence, skeleton, image_size, empty)
+    remarks = list(people.remarks)
     opened = PoseIndex.open(index)
     start = time.perf_counter()
     limits: dict[str, Any] = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
@@ -94,13 +100,15 @@ def query(
         hits, images = search(opened, people, k, mode=mode, **limits), []
     if explain and hits.contributions is None:
         raise VipeError(f"--explain needs mode full, got {mode}")
+    if not images:
+        remarks += doubts(opened, people, hits)
     seconds = time.perf_counter() - start
     answers: list[dict[str, Any]] = hits.to_json(people, explain=explain)["queries"]
     asked = counted(len(answers), "query", "queries") if images else counted(len(answers), "person", "people")
     last = f"{asked} in {seconds:.2f} s" + (f"; page: {page}" if page else "")
     # The answers come first: a page that cannot be written must not take them away.
-    result = {"queries": answers, "without_people": empty, "seconds": round(seconds, 6)}
-    emit(result, _table(answers), *_nobody(empty), *_order(answers), last, as_json=as_json)
+    result = {"queries": answers, "without_people": empty, "remarks": remarks, "seconds": round(seconds, 6)}
+    emit(result, _table(answers), *_nobody(empty), *_order(answers), *remarks, last, as_json=as_json)
     if page is not None:
         from vipe.plots.answers import save_query_page
 
@@ -140,7 +148,11 @@ def _of_views(
 
 def _each(people: "Keypoints", group: "Array") -> "list[Keypoints]":
     """The people of each group, in ascending order of the groups' numbers."""
-    return [people[group == number] for number in sorted(set(group.tolist()))]
+    import numpy as np
+
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order])) + 1
+    return [people[rows] for rows in np.split(order, starts)] if len(order) else []
 
 
 def _apart(people: "Keypoints", groups: "Callable[[Array], Array]") -> "Array":

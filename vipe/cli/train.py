@@ -129,17 +129,22 @@ def lifter(
     *,
     kind: Annotated[
         str,
-        Parameter(help="`regression`, `mdn`, `bone-flow`, or another one: a wrong name lists those that there are."),
+        Parameter(
+            help="`regression`, `mdn`, `bone-flow`, `ppca`, or another one: a wrong name lists those that there are."
+        ),
     ],
     out: Annotated[Path, Parameter(help="Folder of the trained lifter; an unfinished training there continues.")],
     preset: Annotated[
         Literal["tiny", "base"],
-        Parameter(help="`tiny`: 10 to 40 s of a core, to see that it works. `base`: 15 to 20 minutes of a core."),
+        Parameter(
+            help="`tiny`: 10 to 40 s of a core, to see that it works. `base`: 15 to 20 minutes; `ppca`: 1 minute."
+        ),
     ] = "tiny",
     steps: Annotated[
         int | None,
         Parameter(
-            help="Of the training, all its stages together. Default: the preset's.", validator=validators.Number(gte=1)
+            help="Of the training, all its stages together; `ppca` takes none. Default: the preset's.",
+            validator=validators.Number(gte=1),
         ),
     ] = None,
     split: _Split = None,

@@ -1,4 +1,4 @@
-"""2D keypoints of people in images; one detector's file format a module."""
+"""2D keypoints of people in images; one form of file a module."""
 
 from vipe.detections.coco_results import write as write_coco_results
 from vipe.detections.files import read_keypoints

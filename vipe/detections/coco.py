@@ -1,220 +1,241 @@
-"""COCO keypoint annotations: people labelled by hand."""
+"""COCO keypoint annotations: people labelled by hand, as COCO, CVAT, coco-annotator, Halpe and Human-Art write them."""
 
-__all__ = ["OCCLUDED_CONFIDENCE", "read"]
+__all__ = ["read"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 from vipe.arrays import Array
+from vipe.detections.as_queries import MAX_PIXEL
 from vipe.detections.decode import decode
-from vipe.detections.keypoints import Keypoints
-from vipe.detections.rows import (
-    MAX_PIXEL,
-    MIN_CONFIDENCE,
-    Id,
-    Track,
-    check_confidence,
-    count_people,
-    given_tracks,
-    to_coco13,
-    triples,
-    without_repeats,
-)
+from vipe.detections.joint_names import joint_places, skeleton_named
+from vipe.detections.people import Id, NoPerson, People, tracks
+from vipe.detections.points import parse_points
+from vipe.detections.records import UNSET, Text, track_of
 from vipe.errors import ReadError
-from vipe.skeletons import Skeleton, load
+from vipe.skeletons import Skeleton
 from vipe.skeletons.working import COCO13
 
-OCCLUDED_CONFIDENCE = 0.5  # v = 1: the annotator guessed where the joint is behind something
-_VISIBLE_CONFIDENCE = np.array([0.0, OCCLUDED_CONFIDENCE, 1.0])  # by v
+_AnyId = int | float | str
 
 
 class _Image(msgspec.Struct, gc=False):
-    id: Id
+    id: _AnyId
     width: float | None = None
     height: float | None = None
 
 
 class _Category(msgspec.Struct, gc=False):
-    id: Id
-    name: str = ""
+    id: _AnyId
+    name: str | None = ""
     keypoints: list[str] | None = None
 
 
+class _Attributes(msgspec.Struct, gc=False):
+    track_id: Text = UNSET  # of CVAT, for videos
+
+
 class _Annotation(msgspec.Struct, gc=False):
-    image_id: Id
-    id: Id | None = None
-    category_id: Id | None = None
-    track_id: Track | None = None
-    keypoints: list[float] | None = None
-    iscrowd: int | bool = 0
+    image_id: _AnyId | None = None
+    image_name: _AnyId | None = None
+    file_name: _AnyId | None = None
+    id: _AnyId | None = None
+    category_id: _AnyId | None = None
+    track_id: Text = UNSET
+    attributes: _Attributes | None = None
+    keypoints: Text = UNSET
+    score: float | None = None
+    iscrowd: int | float | bool | None = 0
 
 
 class _AnnotationFile(msgspec.Struct, gc=False):
     annotations: list[_Annotation]
-    images: list[_Image] = []
-    categories: list[_Category] = []
+    images: list[_Image] | None = None
+    categories: list[_Category] | None = None
 
 
 _ANNOTATIONS = msgspec.json.Decoder(_AnnotationFile)
+_CROWD = "a crowd region, not one person"
 
 
-def read(
-    data: bytes,
-    name: str,
-    *,
-    min_confidence: float = MIN_CONFIDENCE,
-    on_empty: Callable[[Id], None] | None = None,
-) -> Keypoints:
+def read(data: bytes | msgspec.Raw, name: str) -> list[People]:
     """Read COCO annotation JSON: `{"images", "annotations", "categories"}`, (x, y, v) a keypoint.
 
-    v = 2 (visible) is confidence 1, v = 1 (occluded) is `OCCLUDED_CONFIDENCE`, v = 0 is not seen. The annotation's
-    category names the joints; a file without categories has COCO's 17. Annotations of a category without keypoints are
-    ignored. Every person stays a row, in file order. Three kinds of rows have nothing seen, and a note with the reason:
-    people without keypoints, crowds (`iscrowd`, a region of many people), and people with the same keypoints as an
-    earlier one of the image.
+    The annotation's category names the joints, in any spelling; where names are numbers, or there are none, the number
+    of joints says whose they are. Annotations of a category without keypoints are ignored. Every person stays a row, in
+    file order; crowds (`iscrowd`, a region of many people) have a note. In a file of predictions, where each annotation
+    has a score, the third number may be a score too.
 
     Args:
-        data: The file's bytes.
+        data: JSON.
         name: What to call it in errors.
-        min_confidence: Joints below are not seen. Above `OCCLUDED_CONFIDENCE` only visible joints remain.
-        on_empty: Called with the id of each listed image without a person, in order.
+
+    Returns:
+        The people of each category with keypoints.
 
     Raises:
         ReadError: If it is not such a file, holds no person, a person is broken, or two people of one image have the
             same id; names the annotation.
     """
-    check_confidence(min_confidence)
     file = decode(data, _ANNOTATIONS, name)
-    bodies = {category.id: _body(category, name) for category in file.categories}
-    people = [(i, row) for i, row in enumerate(file.annotations) if _is_person(row, bodies, name, i)]
+    categories = {_plain(category.id): category for category in file.categories or []}
+    bodies = {key: _body(category, name) for key, category in categories.items() if category.keypoints}
+    named = categories if bodies else {}  # some tools leave the names out
+    people = [(i, row) for i, row in enumerate(file.annotations) if _is_person(row, named, name, i)]
     if not people:
-        raise ReadError(
+        raise NoPerson(
             f"{name}: no person in it: none of its {len(file.annotations)} annotations has keypoints; "
             "give COCO's keypoint annotations (person_keypoints_*.json) or a detector's results"
         )
     _refuse_ids_given_twice(people, name)
-    image_ids = [annotation.image_id for _, annotation in people]
-    if on_empty is not None:
-        with_people = {str(image_id) for image_id in image_ids}
-        for image in file.images:
-            if str(image.id) not in with_people:
-                on_empty(image.id)
-    sizes, person = _sizes(file.images, image_ids, name), count_people(image_ids)
+    images = [_image(row, name, i) for i, row in people]
+    sizes = _sizes(file.images or [], images, name)
     groups: dict[Id, list[int]] = {}
     for row, (_, annotation) in enumerate(people):
         category = annotation.category_id
-        groups.setdefault(0 if category is None or not bodies else category, []).append(row)
-    parts = []
+        groups.setdefault(0 if category is None or not named else _plain(category), []).append(row)
+    with_people = {str(image) for image in images}
+    empty = tuple(_plain(image.id) for image in file.images or [] if str(_plain(image.id)) not in with_people)
+    parts: list[People] = []
     for category, rows in groups.items():
-        body = bodies.get(category) or load("coco17")
-        table, labelled = _marked([people[row] for row in rows], body, name)
+        some = [people[row] for row in rows]
+        part = _of_category(some, named.get(category), bodies.get(category), name)
         parts.append(
-            to_coco13(
-                table,
-                labelled & (table[..., 2] >= min_confidence),
-                body,
-                [image_ids[row] for row in rows],
-                "no body keypoint is labelled" + (" visible" if min_confidence > OCCLUDED_CONFIDENCE else ""),
-                person=person[rows],
+            replace(
+                part,
+                image_id=tuple(images[row] for row in rows),
                 image_size=None if sizes is None else sizes[rows],
+                order=np.array(rows, dtype=np.int64),
+                empty=empty if not parts else (),
             )
         )
-    order = np.argsort(np.concatenate([np.array(rows) for rows in groups.values()]), kind="stable")
-    keypoints = Keypoints.concat(parts)[order]
-    crowd = "a crowd region, not one person"
-    keypoints = replace(
-        keypoints,
-        track=given_tracks([row.track_id for _, row in people]),
-        note=tuple(crowd if row.iscrowd else note for (_, row), note in zip(people, keypoints.note, strict=True)),
-    )
-    return without_repeats(keypoints, [_called(i, row) for i, row in people])
+    return parts
 
 
-def _body(category: _Category, name: str) -> Skeleton | None:
-    """The skeleton of a category; None if it is a category of things without keypoints."""
-    if category.keypoints is None:
-        return None
-    joints = tuple("_".join(joint.lower().replace("-", " ").split()) for joint in category.keypoints)
-    if joints == load("coco17").joints:
-        return load("coco17")
-    where = f"{name}: category {category.id!r} ({category.name!r})"
-    if twice := sorted({joint for joint in joints if joints.count(joint) > 1}):
-        raise ReadError(f"{where}: keypoints named twice: {', '.join(twice)}")
-    missing = [joint for joint in COCO13.joints if joint not in joints]
-    if set(missing) - {"nose"}:
-        raise ReadError(
-            f"{where}: no conversion to coco13: its keypoints lack {', '.join(missing)}; it has {', '.join(joints)}"
-        )
-    table = {joint: None if joint in missing else {joint: 1.0} for joint in COCO13.joints}
-    parents = (-1,) * len(joints)
-    return Skeleton(name=f"category {category.id}", joints=joints, parents=parents, conversions={COCO13.name: table})
-
-
-def _is_person(annotation: _Annotation, bodies: Mapping[Id, Skeleton | None], name: str, i: int) -> bool:
-    if not bodies:
-        return annotation.keypoints is not None
-    category = annotation.category_id
-    if category is None or category not in bodies:
-        listed = ", ".join(repr(category) for category in bodies)
-        raise ReadError(
-            f"{_place(name, i, annotation)}: category_id {category!r} is not among the file's categories: {listed}"
-        )
-    return bodies[category] is not None
-
-
-def _refuse_ids_given_twice(people: Sequence[tuple[int, _Annotation]], name: str) -> None:
-    """Refuse two people of one image with the same id: it could not name one of them."""
-    first: dict[tuple[Id, Id], tuple[int, _Annotation]] = {}
-    for i, row in people:
-        if row.id is None:
-            continue
-        before, other = first.setdefault((row.image_id, row.id), (i, row))
-        if other.keypoints != row.keypoints:
-            raise ReadError(
-                f"{_place(name, i, row)}: image {row.image_id!r} has annotation {before} of this id already, with "
-                "other keypoints; give each its own id, or take one out"
-            )
-
-
-def _marked(
-    people: Sequence[tuple[int, _Annotation]], body: Skeleton, name: str
-) -> tuple[Float64[Array, "N joints 3"], Bool[Array, "N joints"]]:
-    """Keypoints of annotations as (x, y, confidence), and which are labelled."""
-    empty = [0.0] * (3 * len(body))
+def _of_category(
+    people: Sequence[tuple[int, _Annotation]], category: _Category | None, body: Skeleton | None, name: str
+) -> People:
+    """People whose joints are those of one category; their images are added later."""
 
     def where(row: int) -> str:
         return _place(name, *people[row])
 
-    table = triples(
-        [empty if row.keypoints is None else row.keypoints for _, row in people], (len(body),), "x, y, v", where
-    )
-    visibility = table[..., 2]
-    wrong = ~np.isin(visibility, (0, 1, 2))
-    if wrong.any():
-        row, joint = (int(index) for index in np.argwhere(wrong)[0])
-        raise ReadError(
-            f"{where(row)}: v of {body.joints[joint]} is {visibility[row, joint]:g}, expected 0 (not labelled), "
-            "1 (occluded) or 2 (visible)"
+    def called(row: int) -> str:
+        return _called(*people[row])
+
+    usual = 17 if body is None else len(body)
+    points = parse_points([_given(row.keypoints) for _, row in people], None, where, meaning="x, y, v", usual=(usual,))
+    numbers = points.numbers
+    empty = np.isnan(numbers).all(axis=(1, 2))
+    scored = all(row.score is not None for _, row in people)
+    third = numbers[..., 2]
+    scores = points.third and scored and not (np.isin(third, (0, 1, 2)) | np.isnan(third)).all()
+    skeleton = body
+    remarks: tuple[str, ...] = ()
+    if points.names:
+        skeleton = COCO13
+    elif empty.all():
+        skeleton = COCO13
+        numbers = np.full((len(people), len(COCO13), 3), np.nan, dtype=np.float32)
+    elif body is not None and len(body) != numbers.shape[1]:
+        if body.name != "coco17" or numbers.shape[1] <= len(body):
+            first = int(np.argmin(empty))
+            raise ReadError(
+                f"{where(first)}: {3 * numbers.shape[1]} numbers, expected {3 * len(body)} = {len(body)} x (x, y, v)"
+            )
+        skeleton = None  # Halpe: 136 joints, of which the category names COCO's
+    elif body is None and category is not None:
+        remarks = (
+            f"the keypoints of category {category.id!r} have no joints' names; read by their number, "
+            f"{numbers.shape[1]}",
         )
-    crowd = np.array([row.iscrowd != 0 for _, row in people])
-    seen = (visibility > 0) & ~crowd[:, None]
-    table[..., 2] = _VISIBLE_CONFIDENCE[visibility.astype(np.int64)]
-    return table, seen
+    given = [_tracked(row) for _, row in people]
+    return People(
+        numbers=numbers,
+        third="score" if scores else "v",
+        image_id=(0,) * len(people),
+        where=where,
+        called=called,
+        skeleton=skeleton,
+        track=tracks([track_of(text, where(row)) for row, text in enumerate(given)]),
+        note=tuple(_CROWD if row.iscrowd else "" for _, row in people) if any(r.iscrowd for _, r in people) else (),
+        remarks=remarks,
+    )
+
+
+def _body(category: _Category, name: str) -> Skeleton | None:
+    """The skeleton of a category's joints; None if they are named by numbers."""
+    names = category.keypoints or []
+    where = f"{name}: category {category.id!r} ({category.name!r})"
+    plain = Counter(joint.casefold() for joint in names)
+    if twice := sorted(joint for joint, count in plain.items() if count > 1)[:8]:
+        raise ReadError(f"{where}: keypoints named twice: {', '.join(twice)}")
+    if all(joint.strip().isdigit() for joint in names):
+        return None
+    body = skeleton_named(names, f"category {category.id}")
+    if body is None:
+        places = joint_places(names)
+        missing = [joint for joint in COCO13.joints if joint not in places and joint != "nose"]
+        listed = ", ".join(names[:20])
+        raise ReadError(f"{where}: no conversion to coco13: its keypoints lack {', '.join(missing)}; it has {listed}")
+    return body
+
+
+def _is_person(annotation: _Annotation, categories: Mapping[Id, _Category], name: str, i: int) -> bool:
+    if not categories:
+        return annotation.keypoints is not UNSET
+    category = annotation.category_id
+    if category is None or _plain(category) not in categories:
+        listed = ", ".join(repr(category) for category in list(categories)[:20])
+        raise ReadError(
+            f"{_place(name, i, annotation)}: category_id {category!r} is not among the file's categories: {listed}"
+        )
+    return bool(categories[_plain(category)].keypoints)
+
+
+def _image(annotation: _Annotation, name: str, i: int) -> Id:
+    for given in (annotation.image_id, annotation.image_name, annotation.file_name):
+        if given is not None:
+            return _plain(given)
+    raise ReadError(f"{_place(name, i, annotation)}: has no image_id")
+
+
+def _plain(given: _AnyId) -> Id:
+    """An id as it is meant: 7.0 is 7."""
+    if isinstance(given, float):
+        return int(given) if given.is_integer() else str(given)
+    return given
+
+
+def _refuse_ids_given_twice(people: Sequence[tuple[int, _Annotation]], name: str) -> None:
+    """Refuse two people of one image with the same id: it could not name one of them."""
+    first: dict[tuple[_AnyId | None, _AnyId], tuple[int, _Annotation]] = {}
+    for i, row in people:
+        if row.id is None:
+            continue
+        image = row.image_id if row.image_id is not None else row.image_name or row.file_name
+        before, other = first.setdefault((image, row.id), (i, row))
+        if before != i and _bytes(other) != _bytes(row):
+            raise ReadError(
+                f"{_place(name, i, row)}: image {image!r} has annotation {before} of this id already, with "
+                "other keypoints; give each its own id, or take one out"
+            )
 
 
 def _sizes(images: Sequence[_Image], image_ids: Sequence[Id], name: str) -> Float64[Array, "N 2"] | None:
-    """Width and height of each person's image; None if the file does not say them for all of its images."""
+    """Width and height of each person's image, NaN where not known; None if the file lists no images."""
     for image in images:
         for value in (image.width, image.height):
             if value is not None and not 0 < value <= MAX_PIXEL:
                 raise ReadError(
                     f"{name}: image {image.id!r} is {image.width} x {image.height}, expected pixels above 0"
                 )
-    sizes = {str(image.id): (image.width, image.height) for image in images}
+    sizes = {str(_plain(image.id)): (image.width or np.nan, image.height or np.nan) for image in images}
     if not sizes:
         return None
     for image_id in image_ids:
@@ -223,9 +244,20 @@ def _sizes(images: Sequence[_Image], image_ids: Sequence[Id], name: str) -> Floa
                 f"{name}: an annotation is of image {image_id!r}, which is not among its {len(sizes)} images; list "
                 "the image, or take the annotation out"
             )
-    if any(None in size for size in sizes.values()):
-        return None
     return np.array([sizes[str(image_id)] for image_id in image_ids], dtype=np.float64)
+
+
+def _given(text: Text) -> msgspec.Raw | None:
+    return None if text is UNSET else text
+
+
+def _tracked(row: _Annotation) -> msgspec.Raw | None:
+    text = row.track_id if row.track_id is not UNSET or row.attributes is None else row.attributes.track_id
+    return _given(text)
+
+
+def _bytes(row: _Annotation) -> bytes:
+    return b"" if row.keypoints is UNSET else bytes(row.keypoints)
 
 
 def _place(name: str, i: int, annotation: _Annotation) -> str:

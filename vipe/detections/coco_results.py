@@ -1,4 +1,4 @@
-"""COCO keypoint results: the output of a detector or a tracker."""
+"""COCO keypoint results, a list of people: of AlphaPose, Detectron2, OpenPifPaf, Ultralytics and many others."""
 
 __all__ = ["read", "write"]
 
@@ -11,69 +11,37 @@ import numpy as np
 from vipe.atomic_write import atomic_write
 from vipe.detections.decode import decode
 from vipe.detections.keypoints import Keypoints
-from vipe.detections.rows import (
-    MIN_CONFIDENCE,
-    Id,
-    Track,
-    check_confidence,
-    check_scores,
-    given_tracks,
-    to_coco13,
-    triples,
-    without_repeats,
-)
-from vipe.errors import ReadError
+from vipe.detections.people import NoPerson, People
+from vipe.detections.records import Record, apart, people_of
 from vipe.skeletons import load
 
-
-class _Result(msgspec.Struct, gc=False):
-    image_id: Id
-    keypoints: list[float]
-    track_id: Track | None = None
+_RESULTS = msgspec.json.Decoder(list[Record])
+_DETECTRON = frozenset({"bbox", "score", "category_id"})  # beside the keypoints, in each row
 
 
-_RESULTS = msgspec.json.Decoder(list[_Result])
+def read(data: bytes | msgspec.Raw, name: str, *, keys: frozenset[str] = frozenset()) -> People:
+    """Read a list of people: `{"image_id", "category_id", "keypoints", "score"}` each, (x, y, score) a keypoint.
 
-
-def read(data: bytes, name: str, *, min_confidence: float = MIN_CONFIDENCE) -> Keypoints:
-    """Read COCO results JSON: a list of `{"image_id", "category_id", "keypoints", "score"}`, (x, y, score) a keypoint.
-
-    Joints are COCO's 17; `track_id` is read if a tracker wrote it. The format has no image size. Two kinds of people
-    stay rows with nothing seen and a note: those whose every score is too low, and those with the same keypoints as an
-    earlier one of the image.
+    Without an image, all people are in one: the file's (MMPose's and OpenPifPaf's file of an image, Ultralytics'
+    `tojson`). Keypoints come in all forms of `parse_points`. `track_id`, and `idx` of AlphaPose, say who is who over
+    frames. The format has no image size.
 
     Args:
-        data: The file's bytes.
+        data: JSON.
         name: What to call it in errors.
-        min_confidence: Joints that score below, or 0, are not seen. A score a little above 1, as the peak of a heatmap
-            may be, counts as 1.
+        keys: Of the first person, from which Detectron2's scores beyond 1 are told.
 
     Raises:
-        ReadError: If it is not such a file, holds no person, or a person is broken; names the result.
+        ReadError: If it is not such a list, is empty, or a person is broken; names the result.
     """
-    check_confidence(min_confidence)
-    rows = decode(data, _RESULTS, name)
-    if not rows:
-        raise ReadError(f"{name}: no person in it: the list of results is empty; nothing to search with")
-    body = load("coco17")
-
-    def where(row: int) -> str:
-        return f"{name}: result {row} (image_id {rows[row].image_id!r})"
-
-    table = triples([row.keypoints for row in rows], (len(body),), "x, y, score", where)
-    score = table[..., 2]
-    check_scores(score, body, where, flags=True)
-    keypoints = to_coco13(
-        table,
-        (score >= min_confidence) & (score > 0),
-        body,
-        [row.image_id for row in rows],
-        f"no body keypoint scores at least {min_confidence:g}",
-    )
-    return without_repeats(
-        replace(keypoints, track=given_tracks([row.track_id for row in rows])),
-        [f"result {i}" for i in range(len(rows))],
-    )
+    records = decode(data, _RESULTS, name)
+    if not records:
+        raise NoPerson(f"{name}: no person in it: the list of results is empty; nothing to search with")
+    if (first := records[0].points) is not None and bytes(memoryview(first)[:20]).startswith(b"[["):
+        records = apart(records, name)
+    if not records:
+        raise NoPerson(f"{name}: no person in it: all its lists of keypoints are empty; nothing to search with")
+    return replace(people_of(records, name, required=True), scores_beyond_1=keys >= _DETECTRON)
 
 
 def write(path: str | Path, people: Keypoints) -> None:

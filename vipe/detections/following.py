@@ -2,11 +2,14 @@
 
 __all__ = ["follow", "frame_numbers", "pieces", "together"]
 
+from collections import Counter
+
 import numpy as np
 from jaxtyping import Float, Float32, Int64, Integer
 from scipy.optimize import linear_sum_assignment
 
 from vipe.arrays import Array
+from vipe.detections.image_numbers import image_numbers
 from vipe.detections.keypoints import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.errors import VipeError
@@ -17,15 +20,22 @@ _LEAST_SHARED = 3  # joints seen in both frames, without which two people cannot
 
 
 def frame_numbers(people: Keypoints) -> Int64[Array, " N"]:
-    """The frame of each person: `frame` if given, else image ids if they are numbers, else the order of the images."""
+    """The frame of each person.
+
+    `frame` if given; else image ids if they are numbers, or the numbers in their names ("10.jpg" is frame 10, and gaps
+    stay gaps); else the order of the images, in each video.
+    """
     if people.frame is not None:
         return people.frame.astype(np.int64)
-    ids = people.image_id
-    texts = [str(image) for image in ids]
-    if all(text.isascii() and text.isdigit() and len(text) < 19 for text in texts):  # 18 digits fit an int64
-        return np.array([int(text) for text in texts], dtype=np.int64)
-    order = {image: number for number, image in enumerate(dict.fromkeys(ids))}
-    return np.array([order[image] for image in ids], dtype=np.int64)
+    numbers = np.empty(len(people), dtype=np.int64)
+    for rows in _videos(people):
+        ids = [people.image_id[row] for row in rows.tolist()]
+        found = image_numbers(ids)
+        if found is None:
+            order = {image: number for number, image in enumerate(dict.fromkeys(ids))}
+            found = np.array([order[image] for image in ids], dtype=np.int64)
+        numbers[rows] = found
+    return numbers
 
 
 def follow(people: Keypoints) -> Int64[Array, " N"]:
@@ -36,7 +46,7 @@ def follow(people: Keypoints) -> Int64[Array, " N"]:
     person's own size, nor after 10 frames without a sighting.
 
     Args:
-        people: Of all frames of one video.
+        people: Of all frames of one video, or of several (`video`), each of which is followed apart.
 
     Returns:
         Track numbers from 0, by first frame; -1 for people with too few seen joints to be matched.
@@ -48,32 +58,73 @@ def follow(people: Keypoints) -> Int64[Array, " N"]:
         Assignment: Kuhn 1955. As in SORT (Bewley et al. 2016) without its motion model.
     """
     if people.track is not None:
-        return people.track.astype(np.int64)
+        return _apart_by_video(people)
     frame = frame_numbers(people)
-    _refuse_sizes(people)
     radius = normalize_keypoints(people)[2]
     track = np.full(len(people), -1, dtype=np.int64)
-    last: dict[int, int] = {}  # the row in which each track was seen last
-    count = 0
-    for number in np.unique(frame):
-        rows = np.flatnonzero((frame == number) & (people.mask.sum(axis=1) >= _LEAST_SHARED) & (radius > 0))
-        alive = [track for track, row in last.items() if number - frame[row] <= _LOST_AFTER]
-        apart = _apart(people, radius, np.array([last[one] for one in alive], dtype=np.int64), rows)
-        for before, now in zip(*linear_sum_assignment(apart), strict=True):
-            if apart[before, now] < _FARTHEST:
-                track[rows[now]] = alive[before]
-        for row in rows:
-            if track[row] < 0:
-                track[row] = count
-                count += 1
-            last[int(track[row])] = int(row)
+    count, again = 0, False
+    for rows in _videos(people):
+        _refuse_sizes(people[rows])
+        found = _follow_one(people, frame, radius, rows)
+        again = again or bool((np.bincount(found[found >= 0]) > 1).any())
+        track[rows] = np.where(found >= 0, found + count, -1)
+        count += int(found.max(initial=-1)) + 1
     seen = np.unique(frame[track >= 0])
-    if len(seen) > 1 and count == (track >= 0).sum():
+    if len(seen) > 1 and not again:
         raise VipeError(
             f"to follow people: none of {count} in {len(seen)} images is seen in another of them within {_LOST_AFTER} "
             "frames; photos are searched one by one, without tracks"
         )
     return track
+
+
+def _follow_one(
+    people: Keypoints, frame: Int64[Array, " N"], radius: Float32[Array, " N"], rows: Int64[Array, " n"]
+) -> Int64[Array, " n"]:
+    """Track numbers of the people of one video, from 0."""
+    usable = (people.mask[rows].sum(axis=1) >= _LEAST_SHARED) & (radius[rows] > 0)
+    order = np.argsort(frame[rows], kind="stable")
+    order = order[usable[order]]
+    starts = np.flatnonzero(np.diff(frame[rows][order], prepend=np.nan) != 0)
+    track = np.full(len(rows), -1, dtype=np.int64)
+    last: dict[int, int] = {}  # the row in which each track that goes on was seen last
+    count = 0
+    for places in np.split(order, starts[1:]) if len(order) else []:
+        here = rows[places]
+        last = {one: row for one, row in last.items() if frame[here[0]] - frame[row] <= _LOST_AFTER}
+        alive = list(last)
+        apart = _apart(people, radius, np.array([last[one] for one in alive], dtype=np.int64), here)
+        for before, now in zip(*linear_sum_assignment(apart), strict=True):
+            if apart[before, now] < _FARTHEST:
+                track[places[now]] = alive[before]
+        for place, row in zip(places.tolist(), here.tolist(), strict=True):
+            if track[place] < 0:
+                track[place] = count
+                count += 1
+            last[int(track[place])] = row
+    return track
+
+
+def _apart_by_video(people: Keypoints) -> Int64[Array, " N"]:
+    """A tracker's numbers, made different in each video: its first person is not the next video's first."""
+    assert people.track is not None
+    track = people.track.astype(np.int64)
+    if people.video is None:
+        return track
+    known = track >= 0
+    _, number = np.unique(np.stack([people.video[known], track[known]], axis=1), axis=0, return_inverse=True)
+    apart = np.full(len(people), -1, dtype=np.int64)
+    apart[known] = number.reshape(-1)
+    return apart
+
+
+def _videos(people: Keypoints) -> list[Int64[Array, " n"]]:
+    """The rows of each video, in their order."""
+    if people.video is None:
+        return [np.arange(len(people))] if len(people) else []
+    order = np.argsort(people.video, kind="stable")
+    starts = np.flatnonzero(np.diff(people.video[order])) + 1
+    return np.split(order, starts) if len(order) else []
 
 
 def pieces(track: Integer[Array, " N"], time: Float[Array, " N"], seconds: float) -> Int64[Array, " N"]:
@@ -86,9 +137,10 @@ def pieces(track: Integer[Array, " N"], time: Float[Array, " N"], seconds: float
     """
     if not seconds > 0:
         raise VipeError(f"pieces of a track must be longer than 0 s, got {seconds}")
-    starts = {number: time[track == number].min() for number in np.unique(track)}
-    start = np.array([starts[number] for number in track], dtype=np.float64)
-    piece = np.floor((time - start) / seconds + 1e-6).astype(np.int64)
+    _, which = np.unique(track, return_inverse=True)
+    start = np.full(which.max(initial=-1) + 1, np.inf)
+    np.minimum.at(start, which, time)
+    piece = np.floor((time - start[which]) / seconds + 1e-6).astype(np.int64)
     _, number = np.unique(np.stack([track, piece], axis=1)[track >= 0], axis=0, return_inverse=True)
     numbers = np.full(len(track), -1, dtype=np.int64)
     numbers[track >= 0] = number.reshape(-1)
@@ -103,10 +155,11 @@ def together(people: Keypoints) -> Int64[Array, " N"]:
     """
     if people.track is not None:
         return people.track.astype(np.int64)
-    if len(set(people.image_id)) < len(people):
-        twice = next(image for image in people.image_id if people.image_id.count(image) > 1)
+    shown = Counter(people.image_id)
+    if len(shown) < len(people):
+        twice, count = shown.most_common(1)[0]
         raise VipeError(
-            f"several views of one moment: image {twice} shows {people.image_id.count(twice)} people; say by track_id "
+            f"several views of one moment: image {twice} shows {count} people; say by track_id "
             "who is who, or leave one person an image"
         )
     return np.zeros(len(people), dtype=np.int64)

@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
+from numpy.typing import ArrayLike
+from torch import Tensor
 
-from vipe.arrays import Array
+from vipe.arrays import Array, as_array
+from vipe.detections.not_found import not_found
+from vipe.detections.shares import are_shares
 from vipe.errors import ShapeError
 from vipe.skeletons import Skeleton, convert, known, load
 from vipe.skeletons.working import COCO13
@@ -40,8 +44,10 @@ class Keypoints:
     track: Int[Array, " N"] | None = None  # a tracker's number for one person over frames; -1 where it gave none
     covariance: Float[Array, "N joints 2 2"] | None = None  # squared pixels
     image_size: Float[Array, "N 2"] | None = None  # width, height in pixels
+    video: Int[Array, " N"] | None = None  # which video (or camera) an image is a frame of, where there are several
     skeleton: Skeleton = COCO13
     note: tuple[str, ...] = ()  # why a query cannot use this person, "" for the others; () means "" for all
+    remarks: tuple[str, ...] = ()  # what was noticed when the file was read
 
     def __post_init__(self) -> None:
         n, joints = len(self.image_id), len(self.skeleton)
@@ -52,6 +58,7 @@ class Keypoints:
             "person": (n,),
             "frame": (n,),
             "track": (n,),
+            "video": (n,),
             "covariance": (n, joints, 2, 2),
             "image_size": (n, 2),
         }
@@ -85,48 +92,68 @@ class Keypoints:
     @classmethod
     def of(
         cls,
-        xy: Float[Array, "N joints 2"],
-        mask: Bool[Array, "N joints"] | None = None,
+        xy: ArrayLike | Tensor,
+        mask: ArrayLike | Tensor | None = None,
         *,
-        confidence: Float[Array, "N joints"] | None = None,
+        confidence: ArrayLike | Tensor | None = None,
         skeleton: Skeleton | str = COCO13,
+        image_size: tuple[float | int, float | int] | None = None,
     ) -> "Keypoints":
         """Wrap plain arrays as people on coco13, the skeleton of queries: one person an image, images numbered from 0.
 
+        Arrays may also be lists, or tensors on any device. What was not found is not seen, whatever mask and confidence
+        say: joints at exactly 0, 0, and at negative sentinels such as -1, -1.
+
         Args:
-            xy: Pixels, x right, y down.
-            mask: Which joints are seen; all by default.
-            confidence: From 0 to 1; by default 1 for all seen joints.
-            skeleton: The skeleton of `xy`, or its name: "coco17", "openpose18", "openpose25"; or one of your own with a
-                conversion to coco13.
+            xy: (N, joints, 2) pixels, x right, y down; or shares of the image's size, which are multiplied by it.
+            mask: (N, joints), which joints are seen; all that are numbers by default.
+            confidence: (N, joints), from 0 to 1; by default 1 for all seen joints.
+            skeleton: The skeleton of `xy`, or its name, such as "coco17", "openpose25" or "mediapipe33"; or one of your
+                own with a conversion to coco13.
+            image_size: Width and height of the images in pixels.
 
         Raises:
-            ShapeError: If `xy` is not (N, joints of the skeleton, 2), or a seen joint is not finite or has a confidence
-                outside 0 to 1.
+            ShapeError: If `xy` is not (N, joints of the skeleton, 2), a seen joint is not finite or has a confidence
+                outside 0 to 1, or all coordinates lie within 0 to 1 and the size of the images is not given.
             SkeletonError: If there is no such skeleton, or it has no conversion to coco13.
 
         Example:
-            >>> array = np.full((1, 17, 3), 0.9)  # a detector's x, y and score of COCO's 17 joints
+            >>> array = np.full((1, 17, 3), (320, 240, 0.9))  # a detector's x, y and score of COCO's 17 joints
             >>> score = array[..., 2]
             >>> people = Keypoints.of(array[..., :2], score >= 0.2, confidence=score, skeleton="coco17")
             >>> people.skeleton.name, people.xy.shape
             ('coco13', (1, 13, 2))
         """
         body = load(skeleton) if isinstance(skeleton, str) else skeleton
-        xy = np.asarray(xy)
+        xy = _array(xy, "xy")
         if xy.ndim != 3 or xy.shape[2] != 2:
             raise ShapeError(f"keypoints must end in (J, 2), got shape {xy.shape}; {_advice(xy.shape)}")
         if xy.shape[1] != len(body):
             raise ShapeError(
                 f"keypoints: xy has {xy.shape[1]} joints, {body.name} has {len(body)}; {_whose(xy.shape[1])}"
             )
-        seen = np.ones(xy.shape[:2], dtype=bool) if mask is None else np.asarray(mask)
+        xy = xy.astype(np.float32)
+        seen = np.isfinite(xy).all(axis=2) if mask is None else _array(mask, "mask")
+        score = seen if confidence is None else _array(confidence, "confidence")
+        if seen.shape == xy.shape[:2] and seen.dtype == np.bool_:
+            missing = not_found(xy)
+            found = seen & ~missing
+            seen = np.where(missing & ~np.isnan(xy).any(axis=2), False, seen)
+            if np.abs(xy[found]).max(initial=0) <= 1 and are_shares([xy * np.where(found[..., None], 1, np.nan)]):
+                if image_size is None:
+                    raise ShapeError(
+                        "keypoints: all coordinates lie within 0 to 1: shares of the image's width and height? give "
+                        "pixels, or image_size=(width, height)"
+                    )
+                xy = xy * np.array(image_size, dtype=np.float32)
+        size = None if image_size is None else np.tile(np.array(image_size, dtype=np.float64), (len(xy), 1))
         return cls(
-            xy=xy.astype(np.float32),
+            xy=xy,
             mask=seen,
-            confidence=np.asarray(seen if confidence is None else confidence).astype(np.float32),
+            confidence=score.astype(np.float32),
             image_id=tuple(range(len(xy))),
             person=np.zeros(len(xy), dtype=np.int64),
+            image_size=size,
             skeleton=body,
         ).to(COCO13)
 
@@ -143,7 +170,9 @@ class Keypoints:
         merged: dict[str, Any] = {"skeleton": parts[0].skeleton}
         for field in fields(cls):
             values = [getattr(part, field.name) for part in parts]
-            if field.name in ("image_id", "note"):
+            if field.name == "remarks":
+                merged[field.name] = tuple(dict.fromkeys(line for lines in values for line in lines))
+            elif field.name in ("image_id", "note"):
                 merged[field.name] = tuple(text for texts in values for text in texts)
             elif field.name != "skeleton":
                 merged[field.name] = None if any(value is None for value in values) else np.concatenate(values)
@@ -159,13 +188,14 @@ class Keypoints:
     def __getitem__(self, rows: int | slice | Int[Array, " M"] | Bool[Array, " N"]) -> "Keypoints":
         """The people of the given rows, in that order."""
         chosen = np.atleast_1d(np.arange(len(self))[rows])
+        places = chosen.tolist()
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         arrays: dict[str, Any] = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
         return replace(
             self,
             **{name: array[chosen] for name, array in arrays.items()},
-            image_id=tuple(self.image_id[i] for i in chosen),
-            note=tuple(self.note[i] for i in chosen),
+            image_id=tuple(self.image_id[i] for i in places),
+            note=tuple(self.note[i] for i in places),
         )
 
     def to(self, target: Skeleton) -> "Keypoints":
@@ -195,6 +225,17 @@ class Keypoints:
     def _set(self, name: str, array: Array) -> None:
         array.flags.writeable = False
         object.__setattr__(self, name, array)
+
+
+def _array(values: Any, what: str) -> Array:
+    """An array of numbers, of what may be a list, or a tensor on any device."""
+    try:
+        array = as_array(values)
+    except ValueError as error:
+        raise ShapeError(f"keypoints: {what} is no array: its rows differ in length") from error
+    if array.dtype.kind not in "biuf":
+        raise ShapeError(f"keypoints: {what} must be numbers, got {array.dtype}")
+    return array
 
 
 def _advice(shape: tuple[int, ...]) -> str:

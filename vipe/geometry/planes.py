@@ -7,6 +7,7 @@ axis ("planes": `J 3 N`) every step of a formula is one pass over thousands of p
 __all__ = ["dot", "from_planes", "in_blocks", "rotate", "to_planes"]
 
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vipe.arrays import blocks
+
+# A forked process has none of its parent's threads, but OpenMP would wait for them without end: it starts with one.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 BLOCK = 8192
 """Poses in a block: 1.7 MB in float32. With fewer, calls cost more than sums; with more, they do not fit the cache."""

@@ -1,9 +1,9 @@
 """The reference body standing upright, and how tall it is (numpy)."""
 
-__all__ = ["REFERENCE_HEIGHT", "upright_pose"]
+__all__ = ["REFERENCE_HEIGHT", "stature", "upright_pose"]
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, Float64
 
 from vipe.arrays import Array
 from vipe.geometry.canonical import REFERENCE_LENGTHS, REFERENCE_TORSO
@@ -38,10 +38,34 @@ def upright_pose() -> Float32[Array, "17 3"]:
     return pose.astype(np.float32)
 
 
-def _height() -> float:
-    z = upright_pose()[:, 2]
-    return float(z.max() - z.min()) / (1 - _ANKLE)
+def stature(lengths: Float[Array, "*batch 16"]) -> Float64[Array, "*batch"]:
+    """How tall people are by their bones, from the ground to the crown, in the unit of the bones.
+
+    The person stands upright; the head's two bones are as inclined as those of the reference body, and the ankles are
+    3.9% of the height over the ground (Drillis & Contini 1966). Legs count by the mean of both.
+
+    Args:
+        lengths: Of the bones of h36m17, as `bone_lengths` gives them.
+
+    >>> round(float(stature(REFERENCE_TORSO * np.array(REFERENCE_LENGTHS))), 2)
+    1.75
+    """
+    return np.asarray(lengths.astype(np.float64) @ _RISE / (1 - _ANKLE))
 
 
-REFERENCE_HEIGHT = _height()
-"""Metres from the ground to the crown, 1.75: from ankle to crown when upright, and the ankle over the ground."""
+def _rise() -> list[float]:
+    """How much of each bone goes up from the ankles to the crown, when upright."""
+    rises = []
+    for bone in BONES:
+        side, _, part = bone.rpartition("_")
+        if side:
+            rises.append(0.5 if part in ("knee", "ankle") else 0.0)
+        else:
+            rises.append(_MIDDLE[bone][2] / float(np.linalg.norm(_MIDDLE[bone])))
+    return rises
+
+
+_RISE = np.array(_rise())
+
+REFERENCE_HEIGHT = float(stature(REFERENCE_TORSO * np.array(REFERENCE_LENGTHS)))
+"""Metres from the ground to the crown, 1.75."""

@@ -4,6 +4,7 @@ __all__ = [
     "LABELS",
     "SCHEMA",
     "Where",
+    "check_table",
     "frame_ids",
     "frame_table",
     "matching_rows",
@@ -13,7 +14,8 @@ __all__ = [
 ]
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,7 +26,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int64, Integer
 
 from vipe.arrays import Array
-from vipe.errors import ArgumentError, VipeError
+from vipe.errors import ArgumentError, IndexFormatError, VipeError
 
 Where: TypeAlias = Mapping[str, object] | pc.Expression | Integer[Array, " _"]
 """Rows that a search is limited to: a value or values by column, an Arrow expression, or row numbers."""
@@ -84,21 +86,66 @@ def open_writer(path: Path) -> pq.ParquetWriter:
     )
 
 
+def check_table(path: Path, poses: int) -> None:
+    """Check a frame table's columns and length, which its footer tells.
+
+    Raises:
+        IndexFormatError: If they are not those of an index of so many poses.
+    """
+    with _as_index_error(path), pq.ParquetFile(path) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+    if not schema.equals(SCHEMA, check_metadata=False):
+        has, expected = ([f"{field.name} {field.type}" for field in one] for one in (schema, SCHEMA))
+        raise IndexFormatError(f"{path}: has columns {', '.join(has)}; expected {', '.join(expected)}")
+    if rows != poses:
+        raise IndexFormatError(f"{path}: has {rows:,} rows, its manifest has {poses:,} poses; build the index again")
+
+
 def read_labels(path: Path) -> pa.Table:
-    """All columns but the pose. Text is dictionary-encoded, because few values fill many rows."""
-    return pq.read_table(path, columns=list(LABELS), read_dictionary=list(_TEXT), partitioning=None)
+    """All columns but the pose. Text is dictionary-encoded, because few values fill many rows.
+
+    Raises:
+        IndexFormatError: If a value is missing, or a time is not finite.
+    """
+    with _as_index_error(path):
+        labels = pq.read_table(path, columns=list(LABELS), read_dictionary=list(_TEXT), partitioning=None)
+    for name in LABELS:
+        if labels[name].null_count:
+            raise IndexFormatError(f"{path}: column {name} has rows without a value; build the index again")
+    if not pc.all(pc.is_finite(labels["time"])).as_py():
+        raise IndexFormatError(f"{path}: has times that are not finite; build the index again")
+    return labels
 
 
 def read_poses(path: Path) -> Float32[Array, "N 17 3"]:
-    """The canonical poses, in one array."""
-    with pq.ParquetFile(path) as file:
+    """The canonical poses, in one array.
+
+    Raises:
+        IndexFormatError: If a pose is missing or not finite.
+    """
+    with _as_index_error(path), pq.ParquetFile(path) as file:
         poses = np.empty((file.metadata.num_rows, 17, 3), dtype=np.float32)
         start = 0
         for batch in file.iter_batches(columns=["pose"]):
-            block = batch.column(0).flatten().to_numpy().reshape(-1, 17, 3)
+            column = batch.column(0)
+            block = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, 17, 3)
+            if column.null_count or len(block) != len(column) or not np.isfinite(block).all():
+                raise IndexFormatError(f"{path}: has poses that are missing or not finite; build the index again")
             poses[start : start + len(block)] = block
             start += len(block)
     return poses
+
+
+@contextmanager
+def _as_index_error(path: Path) -> Iterator[None]:
+    """Raise errors of the disk and of Arrow as an IndexFormatError of one line."""
+    try:
+        yield
+    except IndexFormatError:
+        raise
+    except (OSError, pa.ArrowException, ValueError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise IndexFormatError(f"{path}: cannot be read: {first}") from error
 
 
 def matching_rows(labels: pa.Table, where: Where) -> Int64[Array, " M"]:

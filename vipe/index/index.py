@@ -12,19 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Float32, Float64, Int64, Integer, Shaped
 
-from vipe.arrays import Array
+from vipe.arrays import Array, blocks
 from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
 from vipe.errors import ArgumentError, EncoderMismatch, IndexFormatError, ShapeError, VipeError
 from vipe.index.build import RowProgress, write_index
 from vipe.index.engines import ENGINES, Engine
-from vipe.index.frames import Where, matching_rows, read_labels, read_poses
+from vipe.index.frames import Where, check_table, matching_rows, read_labels, read_poses
 from vipe.index.manifest import Manifest, verify
 from vipe.index.neighbours import Neighbours
 from vipe.index.recipe import Recipe, load_recipe, shipped_recipes
 from vipe.store import PoseStore
 
 T = TypeVar("T")
+
+_BLOCK = 65536  # embeddings checked at a time
 
 
 class PoseIndex:
@@ -96,6 +98,7 @@ class PoseIndex:
         manifest = verify(path)
         _refuse_other_encoder(path, manifest, embedder)
         vectors = _read_embeddings(path, manifest)
+        check_table(path / "frames.parquet", manifest.poses)
         recipe = _recipe(path, manifest)
         engine = ENGINES[recipe.engine].open(path / "index.faiss", recipe, vectors, manifest.encoder.metric)
         return cls(path, manifest, engine, embedder)
@@ -311,9 +314,17 @@ def _refuse_other_encoder(path: Path, manifest: Manifest, encoder: Encoder | Non
 
 def _read_embeddings(path: Path, manifest: Manifest) -> Float32[Array, "N D"]:
     file = path / "embeddings.npy"
-    vectors: Float32[Array, "N D"] = np.load(file, mmap_mode="r", allow_pickle=False)
+    try:
+        vectors: Float32[Array, "N D"] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:  # of its header
+        raise IndexFormatError(f"{file}: is no array of numbers ({error}); build the index again") from error
+    if vectors.dtype != np.float32 or not vectors.flags.c_contiguous:
+        raise IndexFormatError(f"{file}: holds {vectors.dtype}, expected float32 by rows; build the index again")
     if vectors.shape != (expected := (manifest.poses, manifest.encoder.dim)):
         raise IndexFormatError(f"{file}: holds (poses, dim) {vectors.shape}, its manifest has {expected}")
+    for rows in blocks(len(vectors), _BLOCK):
+        if not np.isfinite(vectors[rows]).all():
+            raise IndexFormatError(f"{file}: has embeddings that are not finite; build the index again")
     return vectors
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from vipe.errors import IndexFormatError
 from vipe.index.recipe import Recipe
+from vipe.regular_file import read_regular
 
 FORMAT_VERSION = 1
 """Of an index whose recipe comes with the library; its manifest has the recipe's name."""
@@ -90,7 +91,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / _NAME
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise IndexFormatError(f"{folder}: no index: {_instead(folder, error)}") from error
     try:

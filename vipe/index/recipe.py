@@ -2,7 +2,6 @@
 
 __all__ = ["Recipe", "automatic", "is_shipped", "load_recipe", "shipped_recipes"]
 
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from vipe.errors import VipeError
+from vipe.regular_file import read_regular
+from vipe.toml_table import parse_toml
 
 _SHIPPED = Path(__file__).with_name("recipes")
 _EXACT_UP_TO = 100_000  # poses: comparing them one by one takes 2 ms, so codes would gain nothing
@@ -104,7 +105,7 @@ def _read_shipped(name: str) -> Recipe:
 
 def _read(path: Path) -> Recipe:
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = parse_toml(read_regular(path))
     except OSError as error:
         raise VipeError(f"{path}: cannot read the recipe: {error.strerror or error}") from error
     except ValueError as error:  # of TOML as of UTF-8

@@ -156,8 +156,13 @@ class BoneFlow(LiftNetwork):
         log_density = (
             _mixture_log_prob(base, log_weight, mean, log_scale) - log_det - log_size.sum(-1) + _log_area(angles)
         )
-        poses = self.joints(turned(directions[:, None], angles), lengths[:, None])
-        return Samples.equal(poses, log_density)
+        found = turned(directions[:, None], angles)
+        wound = (angles.square().sum(-1) > math.pi**2).any(-1)  # past the opposite direction: shorter the other way
+        rows = wound.any(1).nonzero()[:, 0]
+        if len(rows):
+            again = self._density(condition[rows], directions[rows], found[rows])
+            log_density[rows] = torch.where(wound[rows], again, log_density[rows])
+        return Samples.equal(self.joints(found, lengths[:, None]), log_density)
 
     def predict(self, condition: Condition) -> Float[Tensor, "batch 17 3"]:
         """The single pose: the smallest mean joint distance to be expected, as far as learned."""

@@ -16,11 +16,10 @@ from vipe.atomic_write import atomic_write, check_writable
 from vipe.clips import Clip
 from vipe.errors import VipeError
 from vipe.geometry.bones import with_bone_lengths
-from vipe.geometry.upright import upright_pose
 from vipe.lift.lifted import LiftedPeople, LiftedTrack, to_world
 from vipe.lift.track import body_lengths
-from vipe.readers.bvh_writer import write_bvh
 from vipe.skeletons.working import COCO13, H36M17
+from vipe.writers import encode
 
 SUFFIXES = (".bvh", ".npz", ".json")
 """Endings of the files; a path without an ending is a folder of all of them."""
@@ -46,10 +45,10 @@ def check_place(path: Path) -> None:
         raise VipeError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def save_people(path: Path, lifted: LiftedPeople, report: Mapping[str, Any], scale: float = 1.0) -> None:
+def save_people(path: Path, lifted: LiftedPeople, report: Mapping[str, Any]) -> None:
     """Write hypotheses, single poses and modes of people.
 
-    Poses are in world space, z up (`to_world`), in metres times `scale`.
+    Poses are in world space, z up (`to_world`), in metres.
 
     - .json: the report, which the command line prints.
     - .npz: `poses` (N, M, 17, 3), `log_weight` (N, M), `prediction` (N, 17, 3), `image_id` (text), `person`, `seen`
@@ -62,16 +61,15 @@ def save_people(path: Path, lifted: LiftedPeople, report: Mapping[str, Any], sca
         path: Where to; a file is replaced, a folder must not exist.
         lifted: The people.
         report: JSON values.
-        scale: Factor of all lengths.
 
     Raises:
         VipeError: If it is a .bvh file and there is not one person, or `path` cannot be written.
     """
     ids = [str(image) for image in lifted.people.image_id]
     arrays = {
-        "poses": (scale * to_world(lifted.hypotheses.poses)).astype(np.float32),
+        "poses": (to_world(lifted.hypotheses.poses)).astype(np.float32),
         "log_weight": lifted.hypotheses.log_weight,
-        "prediction": (scale * to_world(lifted.prediction)).astype(np.float32),
+        "prediction": (to_world(lifted.prediction)).astype(np.float32),
         "image_id": np.array(ids, dtype=np.str_),
         "person": lifted.people.person,
         "seen": lifted.people.mask,
@@ -82,12 +80,12 @@ def save_people(path: Path, lifted: LiftedPeople, report: Mapping[str, Any], sca
         frames = np.concatenate([lifted.prediction[row : row + 1], found.poses]).astype(np.float64)
         lengths = torch.from_numpy(body_lengths(lifted.hypotheses[row : row + 1]))
         body = with_bone_lengths(torch.from_numpy(frames), lengths, H36M17.parents).numpy()
-        clips[f"person_{row:03d}"] = _clip(f"{ids[row]} person {lifted.people.person[row]}", scale * body, _SHOWN)
+        clips[f"person_{row:03d}"] = _clip(f"{ids[row]} person {lifted.people.person[row]}", body, _SHOWN)
     _save(path, arrays, report, clips, "person", "people")
 
 
-def save_tracks(path: Path, tracks: Sequence[LiftedTrack], report: Mapping[str, Any], scale: float = 1.0) -> None:
-    """Write the motions of tracked people, in world space, z up, metres times `scale`.
+def save_tracks(path: Path, tracks: Sequence[LiftedTrack], report: Mapping[str, Any]) -> None:
+    """Write the motions of tracked people, in world space, z up, metres.
 
     - .json: the report, which the command line prints.
     - .npz: `poses` (F, 17, 3) of all frames of all tracks, `track`, `frame` and `seen` (F), `fps`, `joints`.
@@ -98,12 +96,11 @@ def save_tracks(path: Path, tracks: Sequence[LiftedTrack], report: Mapping[str, 
         path: Where to; a file is replaced, a folder must not exist.
         tracks: Of one video.
         report: JSON values.
-        scale: Factor of all lengths.
 
     Raises:
         VipeError: If it is a .bvh file and there is not one track, or `path` cannot be written.
     """
-    poses = [(scale * to_world(track.poses)).astype(np.float32) for track in tracks]
+    poses = [(to_world(track.poses)).astype(np.float32) for track in tracks]
     arrays = {
         "poses": np.concatenate([np.zeros((0, len(H36M17), 3), dtype=np.float32), *poses]),
         "track": np.repeat([track.number for track in tracks], [len(track) for track in tracks]).astype(np.int64),
@@ -111,9 +108,7 @@ def save_tracks(path: Path, tracks: Sequence[LiftedTrack], report: Mapping[str, 
         "seen": np.concatenate([np.zeros(0, dtype=bool), *[track.seen for track in tracks]]),
         "fps": np.array(tracks[0].fps if tracks else 0.0),
     }
-    clips = {
-        f"track_{track.number:03d}": _clip(f"track {track.number}", scale * track.poses, track.fps) for track in tracks
-    }
+    clips = {f"track_{track.number:03d}": _clip(f"track {track.number}", track.poses, track.fps) for track in tracks}
     _save(path, arrays, report, clips, "track", "tracks")
 
 
@@ -139,7 +134,7 @@ def _save(
                 _write_npz(place if kind else place / "lifted.npz", {**arrays, "joints": np.array(H36M17.joints)})
             if kind in ("", ".bvh"):
                 for name, clip in clips.items():
-                    write_bvh(place if kind else place / f"{name}.bvh", clip, upright_pose())
+                    (place if kind else place / f"{name}.bvh").write_bytes(encode(".bvh", clip)[0])
     except OSError as error:
         raise VipeError(f"{path}: cannot be written: {error.strerror or error}") from error
 

@@ -1,9 +1,9 @@
 """What is lifted of people: hypotheses, one pose and modes of each; and the motions of those tracked (numpy)."""
 
-__all__ = ["LiftedPeople", "LiftedTrack", "height_scale", "lift_people", "lift_tracks", "to_world"]
+__all__ = ["LiftedPeople", "LiftedTrack", "check_height", "lift_people", "lift_tracks", "to_world"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from vipe.arrays import Array
 from vipe.detections import Keypoints, follow, frame_numbers
 from vipe.errors import VipeError
-from vipe.geometry.upright import REFERENCE_HEIGHT
+from vipe.geometry.bones import bone_lengths
+from vipe.geometry.upright import stature
 from vipe.lift.hypotheses import Hypotheses
 from vipe.lift.lifter import Lifter
 from vipe.lift.modes import Modes, modes
-from vipe.lift.track import smooth_track
+from vipe.lift.track import body_lengths, smooth_track
 from vipe.skeletons.working import COCO13, H36M17
 
 _SHORTEST, _TALLEST = 0.3, 3.0  # metres; nobody is, so the unit is another one
@@ -26,7 +27,10 @@ _DIGITS = 4  # of metres, in JSON
 
 @dataclass(frozen=True, kw_only=True)
 class LiftedPeople:
-    """The answer for N people, each in one image. Poses are in camera space, metres of a person of reference size."""
+    """The answer for N people, each in one image. Poses are in camera space, metres of a person of reference size.
+
+    `of_height` gives metres of people of a known height.
+    """
 
     people: Keypoints  # on coco13
     hypotheses: Hypotheses  # N, M each
@@ -40,13 +44,31 @@ class LiftedPeople:
         """Standard deviation of each joint over the hypotheses, metres: the root of the trace of its covariance."""
         return np.asarray(np.sqrt(np.trace(self.hypotheses.spread().astype(np.float64), axis1=-2, axis2=-1)))
 
-    def to_json(self, scale: float = 1.0) -> list[dict[str, Any]]:
-        """Plain values of each person, poses in world space (`to_world`), metres.
+    def of_height(self, height: float) -> "LiftedPeople":
+        """The same people, each as tall as told: every person's lengths times one factor.
+
+        The factor takes the stature of the person's own lifted bones (`stature`) to the height. So it is right for a
+        person whose proportions were lifted rightly: one image does not tell them well.
 
         Args:
-            scale: Factor of all lengths; see `height_scale`.
+            height: From the ground to the crown, metres.
+
+        Raises:
+            VipeError: If the height is none of a person in metres.
         """
-        spread = 1000 * scale * self.spread()
+        check_height(height)
+        lengths = [body_lengths(self.hypotheses[row : row + 1]) for row in range(len(self))]
+        factor = (height / stature(np.array(lengths).reshape(len(self), -1))).astype(np.float32)
+        return replace(
+            self,
+            hypotheses=replace(self.hypotheses, poses=factor[:, None, None, None] * self.hypotheses.poses),
+            prediction=factor[:, None, None] * self.prediction,
+            modes=tuple(replace(one, poses=own * one.poses) for one, own in zip(self.modes, factor, strict=True)),
+        )
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Plain values of each person, poses in world space (`to_world`), metres."""
+        spread = 1000 * self.spread()
         return [
             {
                 "image_id": plain(self.people.image_id[row]),
@@ -55,9 +77,9 @@ class LiftedPeople:
                     joint for joint, seen in zip(COCO13.joints, self.people.mask[row], strict=True) if not seen
                 ],
                 "joints": list(H36M17.joints),
-                "prediction": _rounded(scale * to_world(self.prediction[row])),
+                "prediction": _rounded(to_world(self.prediction[row])),
                 "modes": [
-                    {"share": round(float(share), 4), "pose": _rounded(scale * to_world(pose))}
+                    {"share": round(float(share), 4), "pose": _rounded(to_world(pose))}
                     for pose, share in zip(found.poses, found.share, strict=True)
                 ],
                 "spread_mm": {
@@ -82,16 +104,26 @@ class LiftedTrack:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def to_json(self, scale: float = 1.0) -> dict[str, Any]:
-        """Plain values, poses in world space (`to_world`), metres times `scale`."""
-        spread = zip(H36M17.joints, 1000 * scale * self.spread, strict=True)
+    def of_height(self, height: float) -> "LiftedTrack":
+        """The same motion of a person as tall as told; see `LiftedPeople.of_height`.
+
+        Raises:
+            VipeError: If the height is none of a person in metres.
+        """
+        check_height(height)
+        factor = float(height / stature(bone_lengths(torch.from_numpy(self.poses[0]), H36M17.parents).numpy()))
+        return replace(self, poses=np.float32(factor) * self.poses, spread=factor * self.spread)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, poses in world space (`to_world`), metres."""
+        spread = zip(H36M17.joints, 1000 * self.spread, strict=True)
         return {
             "track": self.number,
             "fps": self.fps,
             "frames": self.frame.tolist(),
             "seen": self.seen.tolist(),
             "joints": list(H36M17.joints),
-            "poses": _rounded(scale * to_world(self.poses)),
+            "poses": _rounded(to_world(self.poses)),
             "spread_mm": {joint: round(float(own), 1) for joint, own in spread},
         }
 
@@ -172,25 +204,14 @@ def to_world(poses: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
     return np.asarray(poses[..., [0, 2, 1]] * np.array([1, 1, -1], dtype=poses.dtype))
 
 
-def height_scale(height: float | None) -> float:
-    """Factor from metres of a person of reference size to those of a person of a known height; 1 if it is not known.
-
-    One image does not tell size: poses have the torso of the reference body, 0.49 m. With straight legs, spine and neck
-    this body has 1.68 m from ankle to crown, and 1.75 m with the ankle's height over the ground (`REFERENCE_HEIGHT`).
-    All lengths are multiplied by `height` / 1.75 m. People of one height have different torsos, which the factor does
-    not know.
-
-    Args:
-        height: From the ground to the crown, metres.
+def check_height(height: float) -> None:
+    """Refuse a height that is none of a person in metres.
 
     Raises:
-        VipeError: If the height is none of a person in metres.
+        VipeError: If it is not.
     """
-    if height is None:
-        return 1.0
     if not _SHORTEST <= height <= _TALLEST:
         raise VipeError(f"height must be {_SHORTEST:g} to {_TALLEST:g} metres, got {height:g}; is it in another unit?")
-    return height / REFERENCE_HEIGHT
 
 
 def plain(image_id: Any) -> Any:

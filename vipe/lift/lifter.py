@@ -18,7 +18,7 @@ from torch import Tensor
 from vipe import pretrained
 from vipe.arrays import Array, blocks
 from vipe.detections import Keypoints
-from vipe.errors import ReadError, ShapeError, VipeError
+from vipe.errors import ArgumentError, ReadError, ShapeError, VipeError
 from vipe.geometry.bones import bone_lengths
 from vipe.geometry.canonical import REFERENCE_TORSO
 from vipe.lift.condition import Condition
@@ -170,6 +170,8 @@ class TrainedLifter(Lifter, TrainedModel):
         """Draw `n` poses for each person; see `Lifter.sample`."""
         if n < 1:
             raise VipeError(f"n must be at least 1, got {n}")
+        if not isinstance(generator, torch.Generator):
+            raise ArgumentError(f"generator must be a torch.Generator, got {type(generator).__name__}")
         condition = Condition.of(keypoints, self._device)
         each = max(1, _MOST_POSES // n)
         with torch.inference_mode():

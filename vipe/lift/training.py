@@ -83,9 +83,18 @@ class LifterTraining(ResumableTraining[TrainedLifter, Any, LifterTrainingConfig]
         return views.joined(views.mirrored())
 
     def finalize(self) -> None:
-        """Calibrate on the validation views."""
+        """Calibrate on the validation views, and on as many of the same people augmented.
+
+        Augmented people stand for those that no training has seen: on the validation's alone a lifter becomes as sure
+        as it may be of people like these, and too sure of all others.
+        """
         self.model.eval()
-        self.model.calibrate(self.held_out, torch.Generator(self.device).manual_seed(1))
+        generator = torch.Generator(self.device).manual_seed(1)
+        pool = PosePool.of(self.validation)
+        rows = torch.arange(len(pool), device=self.device)
+        unlike, _ = draw_poses(pool, rows, self.config.augment, generator)
+        views = simulate_lift_views(unlike, self.rig, self.config.views, generator)
+        self.model.calibrate(self.held_out.joined(views), generator)
 
     def card(self, history: History) -> str:
         """The model card."""

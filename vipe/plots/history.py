@@ -59,8 +59,10 @@ def save_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
                 if points:
                     axis.plot(*zip(*points, strict=True), label=label, marker="o" if axis is below else None)
             axis.grid(alpha=0.3)
-            axis.legend(fontsize=8)
-        if not lifts or min(line[name] for line in lines for name in losses if line.get(name) is not None) > 0:
+            if axis.lines:
+                axis.legend(fontsize=8)
+        shown = [line[name] for line in lines for name in losses if line.get(name) is not None]
+        if not lifts or min(shown, default=0) > 0:
             above.set_yscale("log")
         below.set_xlabel("step")
         below.set_ylim(bottom=0)

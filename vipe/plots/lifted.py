@@ -22,18 +22,15 @@ _INK = "#3a414c"
 _TURNS = "drag to turn all. Blue is the person's left, orange the right."
 
 
-def save_people_page(
-    page: Path, lifted: LiftedPeople, scale: float = 1.0, left_out: Sequence[tuple[str, str]] = ()
-) -> None:
+def save_people_page(page: Path, lifted: LiftedPeople, left_out: Sequence[tuple[str, str]] = ()) -> None:
     """Draw what is lifted of each person: the keypoints with hypotheses over them, the hypotheses in space, the modes.
 
     Args:
         page: HTML file to write.
         lifted: The people.
-        scale: Factor of all lengths.
         left_out: Who could not be lifted, and why.
     """
-    spread = 1000 * scale * lifted.spread()
+    spread = 1000 * lifted.spread()
     sections = []
     for row in range(len(lifted)):
         people, found = lifted.people, lifted.modes[row]
@@ -69,15 +66,12 @@ def save_people_page(
     )
 
 
-def save_tracks_page(
-    page: Path, tracks: Sequence[LiftedTrack], scale: float = 1.0, left_out: Sequence[tuple[str, str]] = ()
-) -> None:
+def save_tracks_page(page: Path, tracks: Sequence[LiftedTrack], left_out: Sequence[tuple[str, str]] = ()) -> None:
     """Draw some frames of each track, evenly spaced, as bodies that turn.
 
     Args:
         page: HTML file to write.
         tracks: Of one video.
-        scale: Factor of all lengths.
         left_out: Who could not be lifted, and why.
     """
     sections = []
@@ -91,7 +85,7 @@ def save_tracks_page(
             )
             for place in shown.tolist()
         ]
-        free = 1000 * scale * float(track.spread[1:].mean())
+        free = 1000 * float(track.spread[1:].mean())
         note = (
             f"{len(track) / track.fps:.2f} s, seen in {int(track.seen.sum())} frames; joints spread by {free:.0f} mm."
         )

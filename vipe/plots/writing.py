@@ -19,12 +19,15 @@ def check_page(path: Path) -> None:
 
     Raises:
         MissingExtra: If jinja2 is not installed.
-        VipeError: If there is a folder at `path`, or its folder cannot be made or written.
+        VipeError: If the name ends otherwise than a page's, there is a folder at `path`, or its folder cannot be made
+            or written.
     """
     try:
         import jinja2  # noqa: F401
     except ImportError as error:
         raise MissingExtra('pages need jinja2: pip install "vipe-pose[report]"') from error
+    if path.suffix.lower() not in ("", ".html", ".htm"):
+        raise VipeError(f"{path}: ends in {path.suffix}, expected the name of a page that ends in .html")
     _try_to_write(path, "page")
 
 
@@ -75,11 +78,25 @@ def save_picture(path: Path, drawn: "Figure") -> None:
     Raises:
         VipeError: If it cannot be written; an existing file stays as it is.
     """
+    _take_dollars_as_they_are(drawn)
     try:
         with atomic_write(path, replace=True) as file:
             drawn.savefig(file, format=path.suffix.removeprefix(".") or "png")
     except OSError as error:
         raise VipeError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
+
+
+def _take_dollars_as_they_are(drawn: "Figure") -> None:
+    """Names from outside are no formulas: of two dollar signs in a name matplotlib would make one, or an error."""
+    from matplotlib.text import Text
+
+    formulas = {text for axes in drawn.axes for axis in (axes.xaxis, axes.yaxis) for text in axis.findobj(Text)}
+    for text in drawn.findobj(Text):
+        if text not in formulas and isinstance(text, Text):
+            text.set_parse_math(False)
+    for axes in drawn.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.label.set_parse_math(False)
 
 
 def _try_to_write(path: Path, what: str) -> None:

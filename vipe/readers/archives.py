@@ -1,6 +1,6 @@
 """Files, folders and archives as streams of members, with limits against archives that lie about their size."""
 
-__all__ = ["Collection", "Limits", "Member", "collections", "is_archive"]
+__all__ = ["Collection", "Limits", "Member", "collections", "is_archive", "reported"]
 
 import bz2
 import gzip
@@ -21,6 +21,9 @@ from typing import IO, Any, cast
 import pyarrow as pa
 
 from vipe.errors import ReadError
+
+_PIECE = 1 << 20  # bytes unpacked at a time
+_PAST_THE_END = 1000  # reads after the end of an archive; a whole one has two
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +75,7 @@ def collections(path: Path, limits: Limits) -> Iterator[Collection]:
         ReadError: If there is nothing at the path, or a folder cannot be listed.
     """
     if path.is_dir():
-        with _reported(str(path)):
+        with reported(str(path)):
             files = sorted(_files(path), key=lambda file: file.relative_to(path).parts)
             names = [(file, file.relative_to(path).as_posix()) for file in files]
             plain = [_member(file, name, limits) for file, name in names if not is_archive(name)]
@@ -85,11 +88,14 @@ def collections(path: Path, limits: Limits) -> Iterator[Collection]:
     else:
         # Bones lie beside the clip, labels too; an index often lies above the folders of its subjects.
         beside = sorted(path.parent.glob("*.[aA][sS][fF]")) if path.suffix.lower() == ".amc" else []
+        above = sorted(path.absolute().parent.parent.glob("*.[aA][sS][fF]")) if path.suffix.lower() == ".amc" else []
         indices = [folder / "index.csv" for folder in path.absolute().parents[:2]]
-        for file in (path.with_suffix(".json"), *indices[: 1 + (not indices[0].is_file())]):
+        cameras = [path.parent / "camera.calibration"] if path.suffix.lower() == ".mat" else []
+        for file in (path.with_suffix(".json"), *indices[: 1 + (not indices[0].is_file())], *cameras):
             if file.is_file() and file != path:
                 beside.append(file)
         members = [_member(file, file.name, limits) for file in [*beside, path]]
+        members = [_member(file, f"../{file.name}", limits) for file in above] + members
         yield Collection(prefix="", members=partial(iter, members))
 
 
@@ -105,7 +111,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _member(file: Path, path: str, limits: Limits) -> Member:
     def read() -> bytes:
-        with _reported(path):
+        with reported(path):
             _check_size(file.stat().st_size, path, limits)
             return file.read_bytes()
 
@@ -122,7 +128,7 @@ def _archive(file: Path, name: str, limits: Limits) -> Collection:
     assert opener is not None
 
     def members() -> Iterator[Member]:
-        with _reported(name), file.open("rb") as packed:
+        with reported(name), file.open("rb") as packed:
             for count, member in enumerate(opener(packed, name, limits)):
                 if count == limits.members:
                     raise ReadError(f"{name}: more than {limits.members} members")
@@ -152,11 +158,10 @@ def _zip(packed: IO[bytes], name: str, limits: Limits) -> Iterator[Member]:
                 problem = problem or "is a link or device, expected a plain file"
 
             def read(info: zipfile.ZipInfo = info) -> bytes:
-                with _reported(f"{name}/{info.filename}"):
+                with reported(f"{name}/{info.filename}"):
                     _check_size(info.file_size, f"{name}/{info.filename}", limits)
                     with archive.open(info) as stream:
-                        data = stream.read(info.file_size)
-                        meter.add(len(data))
+                        data = meter.metered(stream, info.file_size)
                         if len(data) != info.file_size or stream.read(1):
                             raise ReadError(f"{name}/{info.filename}: {len(data)} bytes, expected {info.file_size}")
                         return data
@@ -175,9 +180,11 @@ def _tar(packed: IO[bytes], name: str, limits: Limits, *, unpack: Callable[[IO[b
             problem = _unsafe(info.name)
             if not info.isreg() and not info.isdir():
                 problem = problem or "is a link or device, expected a plain file"
+            if info.sparse is not None:
+                problem = problem or "is a sparse file, whose size costs nothing; expected a plain file"
 
             def read(info: tarfile.TarInfo = info) -> bytes:
-                with _reported(f"{name}/{info.name}"):
+                with reported(f"{name}/{info.name}"):
                     _check_size(info.size, f"{name}/{info.name}", limits)
                     stream = archive.extractfile(info)
                     assert stream is not None
@@ -208,11 +215,25 @@ class _Meter:
     def __init__(self, name: str, limits: Limits, packed: Callable[[], int], stream: Any = None) -> None:
         self._name, self._limits, self._packed, self._stream = name, limits, packed, stream
         self._unpacked = 0
+        self._past_the_end = 0
 
     def read(self, size: int) -> bytes:
         data: bytes = self._stream.read(size)
         self.add(len(data))
+        if not data:  # tarfile goes on to ask for what a header claims
+            self._past_the_end += 1
+            if self._past_the_end > _PAST_THE_END:
+                raise EOFError("it ends before what its headers claim")
         return data
+
+    def metered(self, stream: Any, size: int) -> bytes:
+        """Read a member in pieces, so that a bomb is noticed before it lies in memory."""
+        parts = []
+        while size > 0 and (part := stream.read(min(size, _PIECE))):
+            self.add(len(part))
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
 
     def add(self, size: int) -> None:
         self._unpacked += size
@@ -236,7 +257,7 @@ def _printable(path: str) -> str:
 
 
 @contextmanager
-def _reported(name: str) -> Iterator[None]:
+def reported(name: str) -> Iterator[None]:
     """Whatever the standard library raises on broken archives and unreadable files, as one line that names them."""
     try:
         yield

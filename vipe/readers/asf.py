@@ -2,6 +2,7 @@
 
 __all__ = ["AXES", "ROOT", "Bone", "Bones", "read_bones"]
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,8 +65,7 @@ class _AsfParser:
     def __init__(self, data: bytes, name: str) -> None:
         self.name = name
         self.line = 0
-        text = _decode(data, name)
-        self.lines = [re.sub(r"[,()]", " ", line.partition("#")[0]).split() for line in text.splitlines()]
+        self.text = _decode(data, name)
         self.length, self.degrees = 1.0, True
         self.root: dict[str, list[str]] = {}
         self.bones: dict[str, Bone] = {}
@@ -74,8 +74,10 @@ class _AsfParser:
     def parse(self) -> Bones:
         section = ""
         block: dict[str, _Line] | None = None
-        for line, words in enumerate(self.lines, start=1):
+        # Lines one at a time: as lists of words, a file of empty lines would take two hundred times its size.
+        for line, content in enumerate(io.StringIO(self.text, newline=None), start=1):
             self.line = line
+            words = re.sub(r"[,()]", " ", content.partition("#")[0]).split()
             if not words:
                 continue
             key = words[0].lower()

@@ -1,15 +1,17 @@
 """Acclaim ASF/AMC: the motion of a subject (AMC), whose bones are in another file (ASF, see asf.py)."""
 
-__all__ = ["read"]
+__all__ = ["read", "read_all"]
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import BufferedIOBase
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from pyarrow import csv
 
 from vipe.arrays import Array
@@ -18,14 +20,34 @@ from vipe.errors import ReadError, VipeError
 from vipe.readers.asf import AXES, Bones
 from vipe.readers.kinematics import Node, Plan, forward_kinematics, world_axes
 from vipe.readers.numbers import parse_float
-from vipe.skeletons import Skeleton, detect
+from vipe.skeletons import Skeleton
+from vipe.skeletons.matching import Match, match
 
 # AMC does not state its rate. The CMU database, for which the format is used today, was recorded at 120 Hz.
 _FPS = 120.0
 
 
-def read(stream: BufferedIOBase, name: str, skeletons: Sequence[Skeleton] = (), *, bones: Bones) -> Clip:
-    """Read one AMC file as joint positions in world space.
+def read(
+    stream: BufferedIOBase,
+    name: str,
+    skeletons: Sequence[Skeleton] = (),
+    *,
+    bones: Bones,
+    fps: float | None = None,
+) -> Clip:
+    """Read the first piece of an AMC file; see `read_all`."""
+    return read_all(stream, name, skeletons, bones=bones, fps=fps)[0]
+
+
+def read_all(
+    stream: BufferedIOBase,
+    name: str,
+    skeletons: Sequence[Skeleton] = (),
+    *,
+    bones: Bones,
+    fps: float | None = None,
+) -> list[Clip]:
+    """Read an AMC file as joint positions in world space, one clip for each piece without gaps between its frames.
 
     A joint is the far end of the bone with its name; `root` is the position of the root. Bones that the AMC does not
     list stay at rest. A frame turns each bone about the axes of its dof, in the order listed; these axes are fixed in
@@ -33,16 +55,18 @@ def read(stream: BufferedIOBase, name: str, skeletons: Sequence[Skeleton] = (), 
 
     Args:
         stream: The file's bytes.
-        name: What to call it in the clip and in errors.
+        name: What to call it in the clip and in errors; of several pieces, "#" and the number of the first frame is
+            added.
         skeletons: A user's own, tried before those of the library.
         bones: The subject's bones, from `read_bones`.
+        fps: Frames a second; CMU's 120 if not given, which the clip's notes tell.
 
     Raises:
         ReadError: If it is not AMC, ends within a frame, disagrees with the bones, or no skeleton matches. A file
             cut exactly between two frames cannot be told from a whole one, since AMC states no number of frames.
     """
     text = stream.read().removeprefix(b"\xef\xbb\xbf")
-    layout, values, degrees = _read_motion(text, name, bones)
+    layout, values, numbers, degrees = _read_motion(text, name, bones)
     rows: dict[str, tuple[int, ...]] = {}
     used = 0
     for bone, count in layout:
@@ -54,14 +78,42 @@ def read(stream: BufferedIOBase, name: str, skeletons: Sequence[Skeleton] = (), 
                 values[row] += bones.position[AXES[dof[1]]]
             elif not degrees:
                 values[row] *= 180 / np.pi
+    notes = [] if fps is not None else [f"AMC states no rate: {_FPS:g} frames/s, CMU's, were assumed (--source-fps)"]
+    starts = [0, *(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), len(numbers)]
+    if len(starts) > 2:
+        notes.append(f"gaps between its frames: one clip for each of {len(starts) - 1} pieces")
     try:
-        skeleton = detect(tuple(bones.bones), skeletons)
+        found = match(tuple(bones.bones), skeletons, "far")
+        skeleton = _named_as(found, tuple(bones.bones))
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, which Clip refuses
             plan = Plan.of(*_nodes(bones, rows, skeleton))
         positions = forward_kinematics(plan, values[plan.rows], world_axes(skeleton.up, bones.unit))
-        return Clip(name=name, skeleton=skeleton, positions=positions, fps=_FPS)
+        positions.flags.writeable = False  # so that clips need not copy it
+        return [
+            Clip(
+                name=f"{name}#{numbers[start]}" if len(starts) > 2 else name,
+                skeleton=found.skeleton,
+                positions=positions[start:end],
+                fps=_FPS if fps is None else fps,
+                notes=tuple(notes),
+            )
+            for start, end in pairwise(starts)
+        ]
     except VipeError as error:
         raise ReadError(f"{name}: {error}") from error
+
+
+def _named_as(found: Match, names: Sequence[str]) -> Skeleton:
+    """The skeleton with the names that the file has for its joints."""
+    own = {joint: names[i] for joint, i in found.where.items()}
+    skeleton = found.skeleton
+    return replace(
+        skeleton,
+        joints=tuple(own.get(joint, joint) for joint in skeleton.joints),
+        sites=tuple(replace(site, joint=own.get(site.joint, site.joint)) for site in skeleton.sites),
+        mirror=(),
+        conversions={},
+    )
 
 
 def _nodes(bones: Bones, rows: Mapping[str, tuple[int, ...]], skeleton: Skeleton) -> tuple[list[Node], list[int]]:
@@ -111,8 +163,10 @@ def _vector(array: Float64[Array, " 3"]) -> tuple[float, float, float]:
 _Layout = list[tuple[str, int]]  # bones of a frame and how many numbers each has
 
 
-def _read_motion(text: bytes, name: str, bones: Bones) -> tuple[_Layout, Float64[Array, "channels frames"], bool]:
-    """Bones with their number of values, the values, and whether angles are degrees."""
+def _read_motion(
+    text: bytes, name: str, bones: Bones
+) -> tuple[_Layout, Float64[Array, "channels frames"], Int64[Array, " frames"], bool]:
+    """Bones with their number of values, the values, the numbers of the frames, and whether angles are degrees."""
     degrees = bones.degrees
     start, number = 0, 1  # where the first frame is, and its line
     while start < len(text):
@@ -124,10 +178,10 @@ def _read_motion(text: bytes, name: str, bones: Bones) -> tuple[_Layout, Float64
         degrees = {b":DEGREES": True, b":RADIANS": False}.get(line.upper(), degrees)
         start, number = end + 1, number + 1
     layout = _read_layout(text, start, number, name, bones)
-    values = _parse_regular(text[start:], layout)
-    if values is None:
-        values = _parse_any(text[start:], layout, number, name)
-    return layout, values, degrees
+    parsed = _parse_regular(text[start:], layout)
+    if parsed is None:
+        parsed = _parse_any(text[start:], layout, number, name)
+    return layout, *parsed, degrees
 
 
 def _read_layout(text: bytes, start: int, number: int, name: str, bones: Bones) -> _Layout:
@@ -161,7 +215,10 @@ def _read_layout(text: bytes, start: int, number: int, name: str, bones: Bones) 
     return list(layout.items())
 
 
-def _parse_regular(text: bytes, layout: _Layout) -> Float64[Array, "channels frames"] | None:
+_Parsed = tuple[Float64[Array, "channels frames"], Int64[Array, " frames"]]  # values, and the numbers of the frames
+
+
+def _parse_regular(text: bytes, layout: _Layout) -> _Parsed | None:
     """The fast way, for frames that list the same bones in the same order with single blanks between."""
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
@@ -185,20 +242,21 @@ def _parse_regular(text: bytes, layout: _Layout) -> Float64[Array, "channels fra
         numbered = np.concatenate([[int(head)], table[" next"].to_numpy()[:-1]])
     except (pa.ArrowException, ValueError):
         return None
-    if (np.diff(numbered) != 1).any():
+    if (np.diff(numbered) < 1).any():
         return None
     if any(pc.any(pc.not_equal(table[bone], bone.encode())).as_py() for bone, _ in layout):
         return None
     numbers = [i for i, kind in enumerate(columns.values()) if kind == pa.float64()]
     (batch,) = table.select(numbers).combine_chunks().to_batches()
     values: Array = batch.to_tensor(row_major=False).to_numpy().T
-    return values if np.isfinite(values).all() else None
+    return (values, numbered.astype(np.int64)) if np.isfinite(values).all() else None
 
 
-def _parse_any(text: bytes, layout: _Layout, first_line: int, name: str) -> Float64[Array, "channels frames"]:
+def _parse_any(text: bytes, layout: _Layout, first_line: int, name: str) -> _Parsed:
     """The slow way, which takes any blanks and any order of bones, and knows what is wrong in which line."""
     counts = dict(layout)
     frames: list[Array] = []
+    numbers: list[int] = []
     seen: dict[str, list[float]] = {}
     current: int | None = None
 
@@ -220,9 +278,10 @@ def _parse_any(text: bytes, layout: _Layout, first_line: int, name: str) -> Floa
         if len(words) == 1 and words[0].isdigit():
             if current is not None:
                 close(number)
-                if int(words[0][:18]) != current + 1:
+                if int(words[0][:18]) <= current:
                     _fail(name, number, f"frame {_show(words[0])} follows frame {current}, expected {current + 1}")
             current = int(words[0][:18])
+            numbers.append(current)
             continue
         bone = words[0].decode("utf-8", "backslashreplace")
         if bone not in counts or bone in seen:
@@ -235,7 +294,7 @@ def _parse_any(text: bytes, layout: _Layout, first_line: int, name: str) -> Floa
             )
         seen[bone] = finite
     close(number)
-    return np.ascontiguousarray(np.array(frames).T)
+    return np.ascontiguousarray(np.array(frames).T), np.array(numbers, dtype=np.int64)
 
 
 def _show(word: bytes) -> str:

@@ -1,241 +1,189 @@
 """Biovision Hierarchy (BVH): a rig and the values of its channels in one text file."""
 
-__all__ = ["read"]
+__all__ = ["first_rig", "read", "read_all"]
 
+import codecs
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from io import BufferedIOBase
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
+import numpy as np
+from jaxtyping import Float64
+
+from vipe.arrays import Array
 from vipe.clips import Clip
 from vipe.errors import ReadError, ShapeError, SkeletonError
-from vipe.readers.kinematics import Node, Plan, forward_kinematics, world_axes
+from vipe.readers.bvh_hierarchy import read_hierarchy
+from vipe.readers.contract import Hints, whole_rate
 from vipe.readers.numbers import parse_float, parse_rows
-from vipe.skeletons import Skeleton, detect
+from vipe.readers.rig import Rig, read_rig
+from vipe.skeletons import Skeleton
 
-_CHANNELS = {
-    "xposition": (True, 0),
-    "yposition": (True, 1),
-    "zposition": (True, 2),
-    "xrotation": (False, 0),
-    "yrotation": (False, 1),
-    "zrotation": (False, 2),
-}
-_COUNTS = tuple(str(count) for count in range(len(_CHANNELS) + 1))
-_EXPECTED = "Xposition ... Zposition, Xrotation ... Zrotation"
 _MOTION = re.compile(rb"^[ \t]*MOTION[ \t]*\r?(?:\n|\Z)", re.MULTILINE | re.IGNORECASE)
 _FRAMES = re.compile(
     rb"\s*Frames[ \t]*:[ \t]*(\S*)[ \t]*\r?\n\s*Frame[ \t]+Time[ \t]*:[ \t]*(\S*)[ \t]*\r?(?:\n|\Z)", re.I
 )
-# Rates are written with few digits: 0.016667 is meant to be 60 Hz. NTSC's 29.97 Hz, 0.1% below 30, must stay.
-_RATE_ROUNDING = 5e-4
 _CACHED_BYTES = 1 << 20
+_SLOW, _FAST = 5.0, 500.0  # hertz beyond which a rate is told to be doubtful
+_SCALED = 1e-3  # by which a scale may differ from 1
 
 
-def read(stream: BufferedIOBase, name: str, skeletons: Sequence[Skeleton] = ()) -> Clip:
-    """Read one Biovision Hierarchy file as joint positions in world space.
+def read(
+    stream: BufferedIOBase,
+    name: str,
+    skeletons: Sequence[Skeleton] = (),
+    hints: Hints = Hints(),  # noqa: B008
+) -> Clip:
+    """Read the first subject of a Biovision Hierarchy file; see `read_all`."""
+    return read_all(stream, name, skeletons, hints)[0]
 
-    BVH states neither unit nor up axis: both come from the skeleton that its joint names match. Channels apply in
-    the order in which the file lists them, and a position channel replaces that component of the joint's OFFSET.
-    A rate within 0.05% of a whole number is rounded to it; any other rate is 1 / Frame Time.
+
+def read_all(
+    stream: BufferedIOBase,
+    name: str,
+    skeletons: Sequence[Skeleton] = (),
+    hints: Hints = Hints(),  # noqa: B008
+) -> list[Clip]:
+    """Read a Biovision Hierarchy file as joint positions in world space, one clip for each root that is a body.
+
+    BVH states neither unit nor up axis. They come from the user (`hints`), else from the table that the joint names
+    match, else from the body: see `vipe.skeletons.body`. Channels apply in the order in which the file lists them, and
+    a position channel replaces that component of the joint's OFFSET; where the position channels of all joints but the
+    root are zero in all frames, the OFFSETs are meant. Scale channels are read past. A rate within 0.05% of a whole
+    number is rounded to it; any other rate is 1 / Frame Time. Text may be UTF-8, or UTF-16 with a byte order mark.
 
     Args:
         stream: The file's bytes.
-        name: What to call it in the clip and in errors.
+        name: What to call it in the clip and in errors; of several roots, "#2" and so on is added.
         skeletons: A user's own, tried before those of the library.
+        hints: Rate, unit and up axis if the user knows them, and whether to guess an unknown body.
+
+    Returns:
+        Clips with `notes` on what was assumed or left out.
 
     Raises:
         ReadError: If it is not BVH, is cut, or no skeleton matches; gives line, what was found, what was expected.
     """
-    text = stream.read().removeprefix(b"\xef\xbb\xbf")
+    text = _utf8(stream.read(), name)
     # Ignoring case is slow, so it begins in the line where the word is spelled as usual, if there is one.
     motion = _MOTION.search(text, text.rfind(b"\n", 0, max(text.find(b"MOTION"), 0)) + 1)
     header = text[: motion.start()] if motion else text
     try:
         cached = not skeletons and len(header) < _CACHED_BYTES
-        rig = _known_rig(header) if cached else _read_rig(header, skeletons)
+        rigs = _known_rigs(header, hints.guess) if cached else _read_rigs(header, skeletons, hints.guess)
     except ReadError as error:
         raise ReadError(f"{name}{error}") from error
     if motion is None:
         raise ReadError(f"{name}: no line 'MOTION' after the hierarchy; was the file cut?")
-    frames, fps, start = _read_motion_head(text, motion.end(), name)
-    values = parse_rows(text, start, frames, rig.channels, rig.plan.rows, name)
-    positions = forward_kinematics(rig.plan, values, world_axes(rig.skeleton.up, rig.skeleton.unit))
+    frames, fps, start, notes = _read_motion_head(text, motion.end(), name, hints.fps)
+    wanted = sorted({row for rig in rigs.bodies for row in rig.rows} | {row for _, row in rigs.scales})
+    values = parse_rows(text, start, frames, rigs.channels, wanted, name)
+    if values.shape[1] > frames:
+        more = values.shape[1] - frames
+        notes.append(f"{more} more row{'s were' if more > 1 else ' was'} left out than the {frames} frames stated")
+        values = values[:, :frames]
+    rows = {row: at for at, row in enumerate(wanted)}
+    notes += [*rigs.notes, *_scaled(rigs, values, rows)]
+    clips = []
+    for number, rig in enumerate(rigs.bodies, start=1):
+        try:
+            rig, told = _with_offsets(rig, values, rows)
+            skeleton, positions, more = rig.placed(values, rows, hints)
+            positions.flags.writeable = False  # so that the clip need not copy it
+            called = f"{name}#{number}" if len(rigs.bodies) > 1 else name
+            clips.append(
+                Clip(name=called, skeleton=skeleton, positions=positions, fps=fps, notes=(*notes, *told, *more))
+            )
+        except (ShapeError, ReadError) as error:
+            raise ReadError(f"{name}: {error}") from error
+    return clips
+
+
+def first_rig(data: bytes, name: str) -> Rig:
+    """The first root of a file that is a body, guessed if its names are unknown.
+
+    Raises:
+        ReadError: As `read_all`.
+    """
+    text = _utf8(data, name)
+    motion = _MOTION.search(text)
     try:
-        return Clip(name=name, skeleton=rig.skeleton, positions=positions, fps=fps)
-    except ShapeError as error:
-        raise ReadError(f"{name}: {error}") from error
+        return _read_rigs(text[: motion.start()] if motion else text, (), True).bodies[0]
+    except ReadError as error:
+        raise ReadError(f"{name}{error}") from error
 
 
-@dataclass(frozen=True)
-class _Rig:
+class _Rigs(NamedTuple):
     """What the lines before MOTION say."""
 
-    skeleton: Skeleton
-    plan: Plan
+    bodies: list[Rig]
     channels: int
+    scales: list[tuple[str, int]]
+    notes: list[str]
 
 
 @lru_cache(maxsize=16)
-def _known_rig(header: bytes) -> _Rig:
+def _known_rigs(header: bytes, guess: bool) -> _Rigs:
     """Files of an archive mostly share a few rigs, to the byte."""
-    return _read_rig(header, ())
+    return _read_rigs(header, (), guess)
 
 
-def _read_rig(header: bytes, skeletons: Sequence[Skeleton]) -> _Rig:
+def _read_rigs(header: bytes, skeletons: Sequence[Skeleton], guess: bool) -> _Rigs:
     """Its errors begin with ":line:" and lack the file's name, which is not part of what is cached."""
-    joints, channels = _read_hierarchy(header)
-    where = {joint.name: i for i, joint in enumerate(joints)}
+    subjects, channels = read_hierarchy(header)
+    bodies, failed, notes = [], [], []
+    for subject in subjects:
+        try:
+            bodies.append(read_rig(subject.nodes, subject.ends, skeletons, guess))
+        except SkeletonError as error:
+            failed.append((subject, error))
+    if not bodies:
+        raise ReadError(f": {failed[0][1]}") from failed[0][1]
+    if failed:
+        names = ", ".join(repr(subject.nodes[0].name[:40]) for subject, _ in failed[:3])
+        notes.append(f"{len(failed)} of {len(subjects)} roots are no body and were left out: {names}")
+    if len(bodies) > 1:
+        notes.append(f"{len(bodies)} roots: one clip for each")
+    return _Rigs(bodies, channels, [scale for subject in subjects for scale in subject.scales], notes)
+
+
+def _scaled(rigs: _Rigs, values: Float64[Array, "rows frames"], rows: Mapping[int, int]) -> list[str]:
+    if not rigs.scales:
+        return []
+    scales = values[[rows[row] for _, row in rigs.scales]]
+    if np.abs(scales - 1).max() <= _SCALED:
+        return []
+    return [f"scale channels of {scales.min():.3g} to {scales.max():.3g} were not applied: bones keep their lengths"]
+
+
+def _with_offsets(
+    rig: Rig, values: Float64[Array, "rows frames"], rows: Mapping[int, int]
+) -> tuple[Rig, tuple[str, ...]]:
+    """The rig without position channels below the root, if these are zero for all joints in all frames."""
+    moved = [node for node in rig.nodes if node.parent >= 0 and node.shifts and any(node.offset)]
+    used = [rows[row] for node in moved for _, row in node.shifts if row in rows]
+    if not used or values[used, 0].any() or values[used].any():
+        return rig, ()
+    nodes = [node._replace(shifts=()) if node.parent >= 0 else node for node in rig.nodes]
+    note = f"the position channels of all {len(moved)} joints below the root are zero: their OFFSETs were taken"
+    return replace(rig, nodes=nodes, plans={}), (note,)
+
+
+def _utf8(data: bytes, name: str) -> bytes:
+    if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.removeprefix(codecs.BOM_UTF8)
     try:
-        skeleton = detect(tuple(where), skeletons)
-    except SkeletonError as error:
-        raise ReadError(f": {error}") from error
-    sites = {site.name: site for site in skeleton.sites if site.joint in where}
-    skeleton = skeleton.restricted({*where, *sites})
-    wanted = []
-    for joint in skeleton.joints:
-        if joint in sites:
-            x, y, z = (metres / skeleton.unit for metres in sites[joint].offset)
-            joints.append(Node(name=joint, parent=where[sites[joint].joint], offset=(x, y, z)))
-            wanted.append(len(joints) - 1)
-        else:
-            wanted.append(where[joint])
-    return _Rig(skeleton, Plan.of(joints, wanted), channels)
+        return data.decode("utf-16").encode("utf-8", "backslashreplace")
+    except UnicodeDecodeError as error:
+        raise ReadError(f"{name}: not UTF-16 text, as its first bytes say: {error.reason} at {error.start}") from error
 
 
-class _Words:
-    """The words of a text, taken one by one; knows the line of the last one taken."""
-
-    def __init__(self, text: bytes) -> None:
-        try:
-            self._text = text.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = text.count(b"\n", 0, error.start) + 1
-            raise ReadError(f":{line}: byte 0x{text[error.start]:02x} is not UTF-8 text") from error
-        self._words = self._text.split()
-        self._at = 0
-
-    def __bool__(self) -> bool:
-        return self._at < len(self._words)
-
-    def take(self, expected: str) -> str:
-        try:
-            word = self._words[self._at]
-        except IndexError:
-            raise ReadError(f": the file ends within the hierarchy, expected {expected}; was it cut?") from None
-        self._at += 1
-        return word
-
-    def title(self) -> str:
-        """The words before the next brace: names may have blanks in them."""
-        start = self._at
-        while self.take("'{'") != "{":
-            pass
-        return " ".join(self._words[start : self._at - 1])
-
-    def offset(self) -> tuple[float, float, float]:
-        x, y, z = (parse_float(self.take("three numbers of OFFSET")) for _ in range(3))
-        if x is None or y is None or z is None:
-            found = " ".join(self._words[self._at - 3 : self._at])
-            self.fail(f"OFFSET is {found[:60]!r}, expected three finite numbers", back=2)
-        return x, y, z
-
-    def fail(self, message: str, *, back: int = 0) -> NoReturn:
-        """Refuse the last word taken, or the one so many words before it."""
-        left = self._at - back
-        for line, content in enumerate(self._text.splitlines(), start=1):
-            left -= len(content.split())
-            if left <= 0:
-                raise ReadError(f":{line}: {message}")
-        raise ReadError(f": {message}")
-
-
-def _read_hierarchy(text: bytes) -> tuple[list[Node], int]:
-    """The joints, parents first, and how many channels they have together."""
-    words = _Words(text)
-    if (found := words.take("HIERARCHY")).upper() != "HIERARCHY":
-        words.fail(f"found {found[:40]!r}, expected HIERARCHY; is it BVH?")
-    joints: dict[str, _Joint] = {}
-    open_: list[_Joint | None] = []  # joints whose brace is open; None for an End Site
-    channels = 0
-    while words or open_ or not joints:
-        found = words.take("'}' or JOINT" if open_ else "ROOT")
-        word = found.upper()
-        joint = open_[-1] if open_ else None
-        if word in ("ROOT", "JOINT", "END"):
-            title = words.title()
-            if word == "ROOT" and joints:
-                first = next(iter(joints))
-                words.fail(f"a second root {title!r} beside {first!r}; expected one subject in a file", back=1)
-            if word != "ROOT" and joint is None:
-                words.fail(f"{word} {title!r} outside of a joint, expected {'}' if joints else 'ROOT'}", back=1)
-            if word == "END":
-                open_.append(None)
-                continue
-            if not title or title in joints:
-                words.fail(f"joint {title!r} is listed twice" if title else "a joint without a name", back=1)
-            if not title.isprintable():
-                words.fail(f"joint {title[:40]!r} has control characters in its name", back=1)
-            joints[title] = _Joint(title, len(joints), -1 if joint is None else joint.at)
-            open_.append(joints[title])
-        elif word == "}" and open_:
-            open_.pop()
-        elif word == "OFFSET" and open_:
-            offset = words.offset()
-            if joint is not None:
-                joint.offset = offset
-        elif word == "CHANNELS" and joint is not None:
-            if joint.shifts or joint.turns:
-                words.fail(f"joint {joint.name!r} has two lines of CHANNELS")
-            channels += _read_channels(words, joint, channels)
-        elif open_:
-            words.fail(f"found {found[:40]!r}, expected OFFSET, CHANNELS, JOINT, End Site or '}}'")
-        else:
-            words.fail(f"found {found[:40]!r}, expected {'MOTION' if joints else 'ROOT'}")
-    if channels == 0:
-        raise ReadError(": no joint has a channel, expected at least one line of CHANNELS")
-    return [joint.node() for joint in joints.values()], channels
-
-
-class _Joint:
-    """A joint whose lines are still being read."""
-
-    __slots__ = ("at", "name", "offset", "parent", "shifts", "turns")
-
-    def __init__(self, name: str, at: int, parent: int) -> None:
-        self.name, self.at, self.parent = name, at, parent
-        self.offset = (0.0, 0.0, 0.0)
-        self.shifts: list[tuple[int, int]] = []  # axis, row of the values
-        self.turns: list[tuple[int, int]] = []
-
-    def node(self) -> Node:
-        return Node(self.name, self.parent, self.offset, tuple(self.shifts), tuple(self.turns))
-
-
-def _read_channels(words: _Words, joint: _Joint, row: int) -> int:
-    """Give the joint its channels, whose values begin at a row; return how many."""
-    count = words.take("the number of channels")
-    if count not in _COUNTS:
-        words.fail(f"joint {joint.name!r} has {count[:40]!r} channels, expected 0 to {len(_CHANNELS)}")
-    for i in range(int(count)):
-        channel = words.take(f"{count} channels")
-        move = _CHANNELS.get(channel.lower())
-        if move is None:
-            words.fail(f"joint {joint.name!r} has channel {channel[:40]!r}; expected {count} of {_EXPECTED}")
-        shift, axis = move
-        moves = joint.shifts if shift else joint.turns
-        for other, _ in moves:
-            if other == axis:
-                words.fail(f"joint {joint.name!r} has channel {channel!r} twice")
-        moves.append((axis, row + i))
-    return int(count)
-
-
-def _read_motion_head(text: bytes, start: int, name: str) -> tuple[int, float, int]:
-    """Number of frames, rate, and where the rows begin."""
+def _read_motion_head(text: bytes, start: int, name: str, stated: float | None) -> tuple[int, float, int, list[str]]:
+    """Number of frames, rate, where the rows begin, and what to tell of the rate."""
 
     def fail(at: int, message: str) -> NoReturn:
         line = text.count(b"\n", 0, at) + 1
@@ -248,9 +196,15 @@ def _read_motion_head(text: bytes, start: int, name: str) -> tuple[int, float, i
     frames, seconds = (word.decode("utf-8", "backslashreplace") for word in head.groups())
     if not (frames.isascii() and frames.isdigit() and len(frames) < 19) or int(frames) == 0:
         fail(head.start(1), f"{frames[:40]!r} frames, expected a whole number above 0")
+    if stated is not None:
+        return int(frames), stated, head.end(), []
     time = parse_float(seconds)
     if time is None or time <= 0 or not math.isfinite(1 / time):
         fail(head.start(2), f"Frame Time is {seconds[:40]!r}, expected a number of seconds above 0")
-    rate = 1 / time
-    whole = round(rate)
-    return int(frames), float(whole) if whole and abs(rate / whole - 1) < _RATE_ROUNDING else rate, head.end()
+    rate = whole_rate(1 / time)
+    notes = []
+    if not _SLOW <= rate <= _FAST:
+        notes.append(
+            f"Frame Time {seconds[:40]} means {rate:.3g} frames/s, which is doubtful: --source-fps says otherwise"
+        )
+    return int(frames), rate, head.end(), notes

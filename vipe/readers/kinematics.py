@@ -5,17 +5,19 @@ __all__ = ["Node", "Plan", "forward_kinematics", "world_axes"]
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Float64
 
 from vipe.arrays import Array
+from vipe.skeletons.skeleton import Up
 
 Axes = tuple[tuple[int, float], tuple[int, float], tuple[int, float]]  # for each axis: which of the file's, factor
 
 _FRAMES_AT_ONCE = 1024  # bounds the memory: the rotations of a hundred joints then take about 3 MB
+_ROTATIONS_AT_ONCE = 1 << 20  # of all joints together, for rigs of thousands of joints
 # Degrees up to which a float32 angle is good to 1e-6 radians; counters that run on for minutes are first reduced.
 _FEW_TURNS = 720.0
 
@@ -93,7 +95,8 @@ def forward_kinematics(
     """
     frames = values.shape[1]
     positions = _empty(frames, len(plan.places), 3)
-    blocks = -(-frames // _FRAMES_AT_ONCE)
+    at_once = max(min(_FRAMES_AT_ONCE, _ROTATIONS_AT_ONCE // max(plan.groups[-1].span.stop, 1)), 1)
+    blocks = -(-frames // at_once)
     # What is too large for float32 becomes infinite, which Clip refuses with the frame it is in.
     with np.errstate(over="ignore", invalid="ignore"):
         if values.size and max(values.max(), -values.min()) > _FEW_TURNS:
@@ -108,9 +111,24 @@ def forward_kinematics(
     return positions
 
 
-def world_axes(up: Literal["y", "z"], unit: float) -> Axes:
-    """Axes of a file as x, y and z in metres with z up; where y is up, the world is turned by 90 degrees about x."""
-    return ((0, unit), (2, -unit), (1, unit)) if up == "y" else ((0, unit), (1, unit), (2, unit))
+def world_axes(up: Up, unit: float) -> Axes:
+    """Axes of a file as x, y and z in metres with z up; where another axis is up, the world is turned to make it z.
+
+    >>> world_axes("y", 0.01)  # turned by 90 degrees about x
+    ((0, 0.01), (2, -0.01), (1, 0.01))
+    """
+    return tuple((axis, sign * unit) for axis, sign in _TURNED[up])  # type: ignore[return-value]
+
+
+# Which of the file's axes x, y and z are, with their signs: each one a rotation.
+_TURNED: dict[Up, tuple[tuple[int, int], ...]] = {
+    "z": ((0, 1), (1, 1), (2, 1)),
+    "y": ((0, 1), (2, -1), (1, 1)),
+    "x": ((1, 1), (2, 1), (0, 1)),
+    "-z": ((0, 1), (1, -1), (2, -1)),
+    "-y": ((0, 1), (2, 1), (1, -1)),
+    "-x": ((1, 1), (2, -1), (0, -1)),
+}
 
 
 @dataclass(frozen=True)

@@ -38,17 +38,17 @@ def parse_rows(
     Args:
         text: A whole file.
         start: Where in it the lines of numbers begin; they go on to its end.
-        rows: How many lines there must be.
+        rows: How many lines there must be at least; more lines of as many numbers are returned, too.
         columns: How many numbers each must have.
         wanted: Which of the columns to return, as rows, in ascending order.
         name: The file, for errors.
 
     Raises:
         ReadError: At the first line with more or fewer numbers, or with something that is not a finite number;
-            or if there are more or fewer lines.
+            or if there are fewer lines; or at a line after the last one that is of another kind.
     """
     values = _parse_regular(text, start, columns, wanted)
-    if values is None or values.shape[1] != rows:
+    if values is None or values.shape[1] < rows:
         values = _parse_any(text, start, rows, columns, name)[list(wanted)]
     return values
 
@@ -108,13 +108,13 @@ def _parse_any(text: bytes, start: int, rows: int, columns: int, name: str) -> F
         words = content.split()
         if not words:
             continue
-        if len(parsed) == rows:
+        if len(parsed) >= rows and (len(words) != columns or None in map(parse_float, map(_shown, words))):
             raise ReadError(f"{name}:{number}: a line after the last of {rows} frames; expected the end of the file")
         if len(words) != columns:
             raise ReadError(f"{name}:{number}: frame {len(parsed)} has {len(words)} values, expected {columns}")
         row = np.empty(columns)
         for i, word in enumerate(words):
-            value = parse_float(shown := word.decode("utf-8", "backslashreplace"))
+            value = parse_float(shown := _shown(word))
             if value is None:
                 raise ReadError(
                     f"{name}:{number}: frame {len(parsed)} has the value {shown[:40]!r}, expected a finite number"
@@ -124,3 +124,7 @@ def _parse_any(text: bytes, start: int, rows: int, columns: int, name: str) -> F
     if len(parsed) < rows:
         raise ReadError(f"{name}: the file ends after {len(parsed)} frames, expected {rows}; was it cut?")
     return np.ascontiguousarray(np.array(parsed).T)
+
+
+def _shown(word: bytes) -> str:
+    return word.decode("utf-8", "backslashreplace")

@@ -13,6 +13,7 @@ import msgspec
 
 from vipe.atomic_write import atomic_write
 from vipe.errors import ReadError, ShapeError, VipeError
+from vipe.regular_file import read_regular
 
 _Own = TypeVar("_Own", bound="ShippedNumbers")
 
@@ -42,7 +43,7 @@ class ShippedNumbers:
             ReadError: If the file is missing, broken, or of another version.
         """
         try:
-            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
+            return msgspec.json.decode(read_regular(Path(path)), type=cls)
         except (OSError, msgspec.MsgspecError, ShapeError, VipeError) as error:
             raise ReadError(f"{path}: {cls.broken}: {error}") from error
 

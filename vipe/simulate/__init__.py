@@ -9,6 +9,7 @@ from vipe.simulate.detector import (
     project_keypoints,
     simulate_keypoints,
 )
+from vipe.simulate.drawn_people import DrawConfig, DrawnPeople, draw_people
 from vipe.simulate.rigs import CameraRig, View, Views, random_views
 
 __all__ = [
@@ -17,9 +18,12 @@ __all__ = [
     "NOISE_006",
     "CameraRig",
     "DetectorNoise",
+    "DrawConfig",
+    "DrawnPeople",
     "View",
     "Views",
     "disturb",
+    "draw_people",
     "project_keypoints",
     "random_views",
     "simulate_keypoints",

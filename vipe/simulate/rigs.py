@@ -3,7 +3,6 @@
 __all__ = ["CameraRig", "View", "Views", "random_views"]
 
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -15,6 +14,8 @@ from jaxtyping import Float64
 
 from vipe.arrays import Array
 from vipe.errors import ReadError, ShapeError, VipeError
+from vipe.regular_file import read_regular
+from vipe.toml_table import parse_toml
 
 _RIGS = ("h36m", "mpi_inf_3dhp")
 _KEYS = {"name", "azimuth_deg", "elevation_deg", "roll_deg", "chest"}
@@ -101,7 +102,7 @@ class CameraRig:
         path = Path(name)
         if path.suffix != ".toml" or not path.is_file():
             raise ReadError(f"no camera rig {name!r}: known are {', '.join(_RIGS)}; for your own give a .toml file")
-        return _parse(path.read_bytes(), str(path))
+        return _parse(read_regular(path), str(path))
 
 
 def random_views(
@@ -144,7 +145,7 @@ def random_views(
 
 def _parse(data: bytes, where: str) -> CameraRig:
     try:
-        table = tomllib.loads(data.decode("utf-8"))
+        table = parse_toml(data)
     except ValueError as error:  # not TOML, or not UTF-8
         raise ReadError(f"{where}: not TOML: {error}") from error
     rows = table.get("cameras")

@@ -1,10 +1,10 @@
-"""Skeleton tables: loaded from TOML, detected by joint names, converted into each other (numpy)."""
+"""Skeleton tables: loaded from TOML, converted into each other (numpy)."""
 
-__all__ = ["Site", "Skeleton", "convert", "detect", "known", "load"]
+__all__ = ["Site", "Skeleton", "convert", "known", "load", "parse"]
 
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -15,6 +15,9 @@ from jaxtyping import Bool, Float
 
 from vipe.arrays import Array
 from vipe.errors import ShapeError, SkeletonError
+from vipe.toml_table import parse_toml
+
+Up = Literal["x", "y", "z", "-x", "-y", "-z"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +46,11 @@ class Skeleton:
     mirror: tuple[tuple[str, str], ...] = ()  # (left, right); every other joint is its own mirror image
     sites: tuple[Site, ...] = ()
     unit: float = 1.0  # metres per unit of the files that use it
-    up: Literal["y", "z"] = "z"  # up axis of the files that use it
+    up: Up = "z"  # up axis of the files that use it
     conversions: Mapping[str, Mapping[str, Mapping[str, float] | None]] = field(default_factory=dict)
+    unstated: frozenset[str] = frozenset()  # "unit", "up": what the table leaves to the body of each file
+    signature: tuple[str, ...] = ()  # further joints that a file must have: its other names are common ones
+    far_ends: bool = False  # joints are the far ends of the bones of their names, as in ASF; no BVH file is meant
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -83,7 +89,7 @@ class Skeleton:
             for weights in table.values()
             for source in weights or ()
         }
-        return frozenset(used) or frozenset(self.joints) - frozenset(sites)
+        return frozenset(used | set(self.signature)) or frozenset(self.joints) - frozenset(sites)
 
     def weights(self, target: "Skeleton") -> tuple[Float[Array, "target source"], Bool[Array, " target"]]:
         """The matrix that converts this skeleton's positions to the target's, and the mask of joints it can derive.
@@ -112,25 +118,25 @@ class Skeleton:
         """The same skeleton with only the named joints; the parent of each is its nearest ancestor among them."""
         keep = set(names)
         remaining = [i for i, joint in enumerate(self.joints) if joint in keep]
+        place = {i: at for at, i in enumerate(remaining)}
         parents = []
         for i in remaining:
             parent = self.parents[i]
             while parent >= 0 and self.joints[parent] not in keep:
                 parent = self.parents[parent]
-            parents.append(remaining.index(parent) if parent >= 0 else -1)
-        return Skeleton(
-            name=self.name,
+            parents.append(place[parent] if parent >= 0 else -1)
+        return replace(
+            self,
             joints=tuple(self.joints[i] for i in remaining),
             parents=tuple(parents),
             mirror=tuple(pair for pair in self.mirror if keep.issuperset(pair)),
             sites=tuple(site for site in self.sites if site.name in keep),
-            unit=self.unit,
-            up=self.up,
-            conversions=self.conversions,
         )
 
 
-_KEYS = frozenset({"name", "unit", "up", "joints", "mirror", "sites", "to"})
+_MOST_JOINTS = 2000  # of a table; names are looked up one by one
+_KEYS = frozenset({"name", "unit", "up", "joints", "mirror", "sites", "to", "signature", "far_ends"})
+_UPS = ("x", "y", "z", "-x", "-y", "-z")
 
 
 @cache
@@ -157,41 +163,11 @@ def load(name: str) -> Skeleton:
         ('pelvis', 'right_hip', 'right_knee')
     """
     if name in known():
-        return _parse(resources.files("vipe.skeletons").joinpath(f"{name}.toml").read_bytes(), f"{name}.toml")
+        return parse(resources.files("vipe.skeletons").joinpath(f"{name}.toml").read_bytes(), f"{name}.toml")
     path = Path(name)
     if path.suffix != ".toml" or not path.is_file():
         raise SkeletonError(f"no skeleton {name!r}: known are {', '.join(known())}; for your own give a .toml file")
-    return _parse(path.read_bytes(), str(path))
-
-
-def detect(joints: Sequence[str], extra: Sequence[Skeleton] = ()) -> Skeleton:
-    """Find the skeleton of a file by its joint names; a user's own (`extra`) are tried first.
-
-    Joints of the file that the table does not list are ignored.
-
-    Returns:
-        The skeleton restricted to the joints of the file, and its sites, which readers compute.
-
-    Raises:
-        SkeletonError: If none fits; names the nearest one and the joints that the file lacks.
-
-    Example:
-        >>> detect(["Sword", *load("coco17").joints]).name
-        'coco17'
-    """
-    names = set(joints)
-    candidates = [*extra, *(load(name) for name in known())]
-    fits = [skeleton for skeleton in candidates if skeleton.required <= names]
-    if fits:
-        # A user's own table wins; among ours, the one that explains most of the file.
-        best = fits[0] if fits[0] in extra else max(fits, key=lambda skeleton: len(names & set(skeleton.joints)))
-        return best.restricted(names | {site.name for site in best.sites})
-    nearest = max(candidates, key=lambda skeleton: len(skeleton.required & names) / len(skeleton.required))
-    missing = sorted(nearest.required - names)
-    raise SkeletonError(
-        f"unknown skeleton with joints {_shorten(list(joints))}; the nearest known one is {nearest.name}, "
-        f"of which {len(missing)} are missing: {_shorten(missing)}; give a table of your own as a .toml file"
-    )
+    return parse(path.read_bytes(), str(path))
 
 
 def convert(
@@ -218,9 +194,14 @@ def convert(
     return np.matmul(matrix.astype(np.float32), positions.astype(np.float32, copy=False)), mask
 
 
-def _parse(data: bytes, where: str) -> Skeleton:
+def parse(data: bytes, where: str) -> Skeleton:
+    """A skeleton from the bytes of its table.
+
+    Raises:
+        SkeletonError: If it is no table, or contradicts itself; begins with `where`.
+    """
     try:
-        table = tomllib.loads(data.decode("utf-8"))
+        table = parse_toml(data)
         if unknown := sorted(set(table) - _KEYS):
             raise ValueError(f"unknown {', '.join(unknown)}; a table has {', '.join(sorted(_KEYS))}")
         names = [row["name"] for row in table["joints"]]
@@ -228,6 +209,8 @@ def _parse(data: bytes, where: str) -> Skeleton:
             Site(name=row["name"], joint=row["joint"], offset=_offset(row["offset"])) for row in table.get("sites", ())
         )
         joints = (*names, *(site.name for site in sites))
+        if len(joints) > _MOST_JOINTS:
+            raise ValueError(f"{len(joints)} joints, at most {_MOST_JOINTS} are read")
         parents = [row.get("parent") for row in table["joints"]] + [site.joint for site in sites]
         skeleton = Skeleton(
             name=table["name"],
@@ -241,6 +224,9 @@ def _parse(data: bytes, where: str) -> Skeleton:
                 target: {joint: _weights(value) for joint, value in rows.items()}
                 for target, rows in table.get("to", {}).items()
             },
+            unstated=frozenset({"unit", "up"} - set(table)),
+            signature=tuple(table.get("signature", ())),
+            far_ends=bool(table.get("far_ends", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SkeletonError(f"{where}: not a skeleton table: {error}; see docs/skeletons.md for its form") from error
@@ -265,13 +251,16 @@ def _weights(value: Any) -> dict[str, float] | None:
 
 def _check(skeleton: Skeleton, where: str) -> None:
     if len(set(skeleton.joints)) != len(skeleton.joints):
-        twice = sorted({joint for joint in skeleton.joints if skeleton.joints.count(joint) > 1})
+        twice = sorted(joint for joint, count in Counter(skeleton.joints).items() if count > 1)
         raise SkeletonError(f"{where}: joints listed twice: {', '.join(twice)}")
     if any(parent >= child for child, parent in enumerate(skeleton.parents)):
         raise SkeletonError(f"{where}: a joint must come after its parent")
-    if skeleton.up not in ("y", "z") or not skeleton.unit > 0:
-        raise SkeletonError(f"{where}: up must be 'y' or 'z' and unit above 0, got {skeleton.up!r} and {skeleton.unit}")
-    used = {joint for pair in skeleton.mirror for joint in pair}
+    if skeleton.up not in _UPS or not 0 < skeleton.unit < float("inf"):
+        raise SkeletonError(
+            f"{where}: up must be 'y' or 'z' (or another of {', '.join(_UPS)}) and unit above 0, got {skeleton.up!r} "
+            f"and {skeleton.unit}"
+        )
+    used = {joint for pair in skeleton.mirror for joint in pair} | set(skeleton.signature)
     for target, rows in skeleton.conversions.items():
         for joint, weights in rows.items():
             used.update(weights or ())
@@ -280,8 +269,3 @@ def _check(skeleton: Skeleton, where: str) -> None:
                 raise SkeletonError(f"{where}: weights of {joint} in [to.{target}] sum to {total}, expected 1")
     if unknown := sorted(used - set(skeleton.joints)):
         raise SkeletonError(f"{where}: [mirror] or [to] names joints that are not listed: {', '.join(unknown)}")
-
-
-def _shorten(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

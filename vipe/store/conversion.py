@@ -12,6 +12,7 @@ from vipe.arrays import Array
 from vipe.clips import Clip
 from vipe.errors import SkeletonError, StoreError
 from vipe.skeletons.working import H36M17
+from vipe.store.bodies import Body, body_of
 
 _TORSO_M = (0.05, 5.0)  # pelvis to thorax: from a doll to a giant; a unit wrong by a hundred lies outside
 _TORSO = tuple(H36M17.index(joint) for joint in ("pelvis", "spine", "thorax"))
@@ -24,6 +25,7 @@ class Stored:
     original: Clip
     clip: Clip  # on h36m17, thinned; its rate is still the original's
     frames: Int64[Array, " kept"]  # of the original, one for each pose of `clip`
+    body: Body
 
 
 def convert_clip(original: Clip, fps: float | None) -> Stored:
@@ -35,7 +37,7 @@ def convert_clip(original: Clip, fps: float | None) -> Stored:
 
     Raises:
         SkeletonError: If its skeleton cannot be converted to h36m17; names the file and what to add to its table.
-        StoreError: If its torso has no human size, as with a wrong unit.
+        StoreError: If its torso has no human size in some frame, as with a wrong unit.
     """
     frames = thin(len(original), original.fps, fps)
     try:
@@ -44,7 +46,7 @@ def convert_clip(original: Clip, fps: float | None) -> Stored:
         where = original.source or f"clip {original.name}"
         raise SkeletonError(f"{where}: {error}") from error
     _check_size(clip)
-    return Stored(original, clip, frames)
+    return Stored(original, clip, frames, body_of(clip.positions))
 
 
 def thin(frames: int, fps: float, target: float | None) -> Int64[Array, " kept"]:
@@ -69,9 +71,10 @@ def thin(frames: int, fps: float, target: float | None) -> Int64[Array, " kept"]
 
 def _check_size(clip: Clip) -> None:
     """Refuse a wrong unit: it passes every other check and spoils every camera."""
-    torso = float(np.linalg.norm(np.diff(clip.positions[0, list(_TORSO)], axis=0), axis=1).sum())
-    if not _TORSO_M[0] <= torso <= _TORSO_M[1]:
+    torso = float(np.median(np.linalg.norm(np.diff(clip.positions[:, list(_TORSO)], axis=1), axis=2).sum(axis=1)))
+    if not _TORSO_M[0] <= torso <= _TORSO_M[1]:  # single frames may be broken: an index leaves out those without a pose
+        unit = next((note for note in clip.notes if "--unit" in note), "is `unit` of its skeleton right?")
         raise StoreError(
             f"clip {clip.name} of {clip.source or 'no source'}: a torso of {torso:.3g} m, expected {_TORSO_M[0]} to "
-            f"{_TORSO_M[1]}; is `unit` of its skeleton right?"
+            f"{_TORSO_M[1]}; {unit}"
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from vipe.clips import Clip
-from vipe.errors import ArgumentError, SkeletonError, StoreError
+from vipe.errors import ArgumentError, SkeletonError, StoreError, VipeError
 from vipe.store.conversion import Stored, convert_clip
 from vipe.store.identical import Motions, PassedOver, motion_digest
 
@@ -27,7 +27,7 @@ class Ingest:
         fps: float | None,
         names: Iterable[str] = (),
         motions: Motions | None = None,
-        on_skip: Callable[[SkeletonError], None] | None = None,
+        on_skip: Callable[[VipeError], None] | None = None,
     ) -> None:
         """Nothing is read yet.
 
@@ -37,7 +37,7 @@ class Ingest:
             fps: Rate to thin to; None keeps all frames.
             names: Names that the store has already.
             motions: Clips that are not to be stored again; grows. None stores identical clips as well.
-            on_skip: Called with the error of each clip that cannot be converted, which is then left out.
+            on_skip: Called with the error of each clip that cannot be converted or is no body, which is then left out.
 
         Raises:
             ArgumentError: If a source is a path or a single clip.
@@ -79,7 +79,7 @@ class Ingest:
         for clip in source:
             try:
                 stored = convert_clip(clip, self._fps)
-            except SkeletonError as error:
+            except (SkeletonError, StoreError) as error:
                 if self._on_skip is None:
                     raise
                 self._on_skip(error)

@@ -9,17 +9,22 @@ __all__ = [
     "as_store_error",
     "distinct",
     "part_name",
+    "parts_of",
     "rate",
     "read_footer",
     "write_part",
 ]
 
 import json
+import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,6 +32,7 @@ from vipe.arrays import blocks
 from vipe.clips import Clip
 from vipe.errors import StoreError
 from vipe.skeletons.working import H36M17
+from vipe.store.bodies import BONES, Bodies
 from vipe.store.conversion import Stored
 
 FORMAT = "1"
@@ -60,6 +66,7 @@ class Footer:
     licences: tuple[str, ...]
     frames: int
     seconds: float
+    bodies: Mapping[str, Any] | None  # as `Bodies.stated` gives them; None of a part written before they were stated
 
 
 def write_part(
@@ -86,6 +93,7 @@ def write_part(
     """
     count = 0
     frames, seconds, licences = 0, 0.0, [licence]
+    bodies = Bodies()
     waiting: list[pa.RecordBatch] = []
     writer: pq.ParquetWriter | None = None
     try:
@@ -105,6 +113,7 @@ def write_part(
                 waiting = _flush(writer, waiting, GROUP_ROWS)
             frames, seconds = frames + len(original), seconds + original.seconds
             licences.append(original.licence)
+            bodies.add(original, stored.body)
             count += 1
             if on_clip is not None:
                 on_clip(original, len(stored.frames))
@@ -117,7 +126,8 @@ def write_part(
                 {
                     "vipe.licences": json.dumps(distinct(licences)),
                     "vipe.source_frames": str(frames),
-                    "vipe.source_seconds": repr(seconds),
+                    "vipe.source_seconds": repr(float(seconds)),
+                    "vipe.bodies": json.dumps(bodies.stated()),
                 }
             )
             writer.close()
@@ -137,7 +147,11 @@ def read_footer(part: Path) -> Footer:
     with as_store_error(part), pq.ParquetFile(part) as file:
         schema = file.schema_arrow
         texts = {**(schema.metadata or {}), **(file.metadata.metadata or {})}
-    stated = {key.decode(): value.decode() for key, value in texts.items() if key.startswith(b"vipe.")}
+    stated = {
+        key.decode(errors="replace"): value.decode(errors="replace")
+        for key, value in texts.items()
+        if key.startswith(b"vipe.")
+    }
     if (version := stated.get("vipe.format")) != FORMAT:
         found = "no format" if version is None else f"format {version}"
         raise StoreError(f"{part}: states {found}, expected format {FORMAT} of a pose store; ingest the source again")
@@ -147,14 +161,44 @@ def read_footer(part: Path) -> Footer:
         has, expected = ([f"{field.name} {field.type}" for field in one] for one in (schema, SCHEMA))
         raise StoreError(f"{part}: has columns {', '.join(has)}; expected {', '.join(expected)}")
     try:
+        fps = float(stated["vipe.fps"]) if stated["vipe.fps"] else None
+        licences = json.loads(stated["vipe.licences"])
+        frames, seconds = int(stated["vipe.source_frames"]), float(stated["vipe.source_seconds"])
+        if not isinstance(licences, list) or not all(isinstance(licence, str) for licence in licences):
+            raise ValueError("vipe.licences")
+        for name, number in (("vipe.fps", fps), ("vipe.source_frames", frames), ("vipe.source_seconds", seconds)):
+            if number is not None and not 0 <= number < math.inf:
+                raise ValueError(name)
+        bodies = _bodies(stated["vipe.bodies"]) if "vipe.bodies" in stated else None
         return Footer(
-            fps=float(stated["vipe.fps"]) if stated["vipe.fps"] else None,
-            licences=tuple(json.loads(stated["vipe.licences"])),
-            frames=int(stated["vipe.source_frames"]),
-            seconds=float(stated["vipe.source_seconds"]),
+            fps=fps,
+            licences=tuple(licences),
+            frames=frames,
+            seconds=seconds,
+            bodies=bodies,
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"{part}: its footer has no valid {error}; was it written by another program?") from error
+
+
+class _Bodies(msgspec.Struct):
+    """As `Bodies.stated` gives them."""
+
+    rigs: list[dict[str, str | float]]
+    notes: list[tuple[str, int, str]]
+
+
+def _bodies(text: str) -> Mapping[str, Any]:
+    try:
+        stated = msgspec.json.decode(text, type=_Bodies)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ValueError("vipe.bodies") from error
+    numbers = {"clips", "shortest", "tallest", *BONES}
+    for rig in stated.rigs:
+        if not isinstance(rig.get("rig"), str) or not all(isinstance(rig.get(key), float | int) for key in numbers):
+            raise ValueError("vipe.bodies")
+        rig["clips"] = int(rig["clips"])
+    return {"rigs": stated.rigs, "notes": stated.notes}
 
 
 def _record_batches(stored: Stored) -> Iterator[pa.RecordBatch]:
@@ -220,8 +264,22 @@ def as_store_error(where: Path) -> Iterator[None]:
 
 
 def part_name(number: int) -> str:
-    """File name of the n-th part, from 0; parts sort by it."""
+    """File name of the n-th part, from 0."""
     return f"part-{number:05d}.parquet"
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """The parts in a folder, in the order in which they were written.
+
+    Raises:
+        StoreError: If another Parquet file is among them, whose place nobody can tell.
+    """
+    numbers: dict[Path, int] = {}
+    for file in folder.glob("part-*.parquet"):
+        if (name := re.fullmatch(r"part-([0-9]{5,})\.parquet", file.name)) is None:
+            raise StoreError(f"{file}: is no part of this store; its parts are {part_name(0)}, ...; move it elsewhere")
+        numbers[file] = int(name[1])
+    return sorted(numbers, key=numbers.__getitem__)
 
 
 def rate(fps: float | None) -> str:

@@ -11,6 +11,7 @@ from vipe.clips import Clip
 from vipe.errors import ReadError
 from vipe.readers import read
 from vipe.skeletons import Skeleton
+from vipe.skeletons.skeleton import Up
 
 
 def read_sources(
@@ -18,6 +19,13 @@ def read_sources(
     skip_bad: bool = False,
     skeletons: Sequence[Skeleton] = (),
     on_skip: Callable[[ReadError], None] | None = None,
+    source_fps: float | None = None,
+    unit: float | None = None,
+    up: Up | None = None,
+    guess: bool = False,
+    array_skeleton: Skeleton | str | None = None,
+    body_models: str | Path | None = None,
+    workers: int = 1,
 ) -> list[Iterator[Clip]]:
     """Read several paths, each as `vipe.read` does: `PoseStore.create(out, *read_sources(a, b))`.
 
@@ -28,6 +36,13 @@ def read_sources(
         skip_bad: As in `vipe.read`.
         skeletons: As in `vipe.read`.
         on_skip: As in `vipe.read`.
+        source_fps: As in `vipe.read`.
+        unit: As in `vipe.read`.
+        up: As in `vipe.read`.
+        guess: As in `vipe.read`.
+        array_skeleton: As in `vipe.read`.
+        body_models: As in `vipe.read`.
+        workers: As in `vipe.read`.
 
     Returns:
         The clips of each path; nothing is read before they are asked for.
@@ -41,7 +56,19 @@ def read_sources(
             raise ReadError(f"{path}: no such file or folder")
 
     def clips(path: Path, above: str) -> Iterator[Clip]:
-        for clip in read(path, skip_bad=skip_bad, skeletons=skeletons, on_skip=on_skip):
+        for clip in read(
+            path,
+            skip_bad=skip_bad,
+            skeletons=skeletons,
+            on_skip=on_skip,
+            source_fps=source_fps,
+            unit=unit,
+            up=up,
+            guess=guess,
+            array_skeleton=array_skeleton,
+            body_models=body_models,
+            workers=workers,
+        ):
             yield replace(clip, source=above + clip.source)
 
     return [clips(path, above) for path, above in zip(places, _above(places), strict=True)]

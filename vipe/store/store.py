@@ -2,7 +2,6 @@
 
 __all__ = ["PoseStore", "Where"]
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +14,10 @@ import pyarrow.dataset as pads
 from jaxtyping import Float32, Int64
 
 from vipe.arrays import Array, blocks
-from vipe.atomic_write import atomic_write
+from vipe.atomic_write import atomic_write, locked
 from vipe.clips import Clip
-from vipe.errors import SkeletonError, StoreError
+from vipe.errors import StoreError, VipeError
+from vipe.store.bodies import Note, merged
 from vipe.store.identical import Motions, PassedOver
 from vipe.store.ingest import Ingest
 from vipe.store.parts import (
@@ -28,6 +28,7 @@ from vipe.store.parts import (
     as_store_error,
     distinct,
     part_name,
+    parts_of,
     rate,
     read_footer,
     write_part,
@@ -36,6 +37,7 @@ from vipe.store.parts import (
 Where: TypeAlias = Mapping[str, Any] | pc.Expression | None
 """Which rows: a value or a collection of values by column, all of which must hold; an Arrow expression; None is all."""
 
+_LEAST_FPS, _MOST_FPS = 1e-4, 1e5  # a frame in three hours; the highest that a clip may have
 _NO_CLIP = "no clip to store; the source is empty"
 
 
@@ -69,7 +71,7 @@ class PoseStore:
         fps: float | None = None,
         licence: str = "",
         on_clip: Callable[[Clip, int], None] | None = None,
-        on_skip: Callable[[SkeletonError], None] | None = None,
+        on_skip: Callable[[VipeError], None] | None = None,
         keep_identical: bool = False,
     ) -> "PoseStore":
         """Write clips to a new store, one at a time, in bounded memory.
@@ -88,12 +90,12 @@ class PoseStore:
             fps: Keep the frames nearest to this many equal steps a second; all of a clip that has no more, or if None.
             licence: Licence of the motion; by default that of the first clip.
             on_clip: Called after each clip with the clip as it came and the number of rows kept of it.
-            on_skip: Called with the error of each clip that cannot be converted to h36m17, which is then left out.
+            on_skip: Called with the error of each clip that cannot be converted to h36m17, or is no body.
             keep_identical: Store identical clips as well.
 
         Raises:
             StoreError: If `path` exists, there is no clip, two clips have one name and one source, a torso has no human
-                size, or the disk refuses.
+                size (and there is no `on_skip`), or the disk refuses.
             SkeletonError: If a clip cannot be converted to h36m17 and there is no `on_skip`.
         """
         path = Path(path)
@@ -119,7 +121,7 @@ class PoseStore:
                 together; names the file and what was expected.
         """
         path = Path(path)
-        parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else []
+        parts = parts_of(path) if path.is_dir() else []
         if not parts:
             raise StoreError(f"{path}: {_instead(path)}; expected a store as `vipe ingest` or `vipe synth` makes it")
         footers = [read_footer(part) for part in parts]
@@ -133,14 +135,14 @@ class PoseStore:
         *sources: Iterable[Clip],
         fps: float | None = None,
         on_clip: Callable[[Clip, int], None] | None = None,
-        on_skip: Callable[[SkeletonError], None] | None = None,
+        on_skip: Callable[[VipeError], None] | None = None,
         keep_identical: bool = False,
     ) -> "PoseStore":
         """Add clips as a new part; thinned as the store is.
 
         Clips that are identical to one of the store, or of an earlier source, are passed over as in `create`. So
         appending an archive again adds only what is new in it. The part appears when all of it is written; on any
-        error the store stays as it was.
+        error the store stays as it was. Another process that appends to the store waits meanwhile.
 
         Args:
             *sources: Clips, at least one, as in `create`. Where the store has a clip's name, it is qualified.
@@ -158,23 +160,25 @@ class PoseStore:
             SkeletonError: As in `create`.
         """
         _check_fps(fps)
-        now = PoseStore.open(self.path)  # somebody may have appended since
-        if fps is not None and fps != now.fps:
-            raise StoreError(f"{self.path}: holds {rate(now.fps)}, cannot append {rate(fps)}; make another store")
-        clips = Ingest(
-            sources,
-            store=self.path,
-            fps=now.fps,
-            names={clip["clip"] for clip in now.clips()},
-            motions=None if keep_identical else Motions.of(now._scan(["clip", "fps", "pose"], None, GROUP_ROWS)),
-            on_skip=on_skip,
-        )
-        part = self.path / part_name(1 + int(now._parts[-1].stem.removeprefix("part-")))
-        with suppress(_NothingNew), as_store_error(part), atomic_write(part) as file:
-            if not write_part(file, clips, fps=now.fps, licence="", on_clip=on_clip, store=self.path):
-                if clips.passed_over:
-                    raise _NothingNew
-                raise StoreError(f"{self.path}: {_NO_CLIP}")
+        PoseStore.open(self.path)  # says what is wrong with it
+        with locked(self.path):
+            now = PoseStore.open(self.path)  # somebody may have appended since
+            if fps is not None and fps != now.fps:
+                raise StoreError(f"{self.path}: holds {rate(now.fps)}, cannot append {rate(fps)}; make another store")
+            clips = Ingest(
+                sources,
+                store=self.path,
+                fps=now.fps,
+                names={clip["clip"] for clip in now.clips()},
+                motions=None if keep_identical else Motions.of(now._scan(["clip", "fps", "pose"], None, GROUP_ROWS)),
+                on_skip=on_skip,
+            )
+            part = self.path / part_name(1 + int(now._parts[-1].stem.removeprefix("part-")))
+            with suppress(_NothingNew), as_store_error(part), atomic_write(part) as file:
+                if not write_part(file, clips, fps=now.fps, licence="", on_clip=on_clip, store=self.path):
+                    if clips.passed_over:
+                        raise _NothingNew
+                    raise StoreError(f"{self.path}: {_NO_CLIP}")
         store = PoseStore.open(self.path)
         store.passed_over = tuple(clips.passed_over)
         return store
@@ -205,6 +209,21 @@ class PoseStore:
             "parts": len(self._parts),
             "bytes": sum(part.stat().st_size for part in self._parts),
         }
+
+    @property
+    def rigs(self) -> list[dict[str, Any]]:
+        """The rigs that the clips were read with, with the mean lengths of their bodies in metres.
+
+        Each has `rig` (the name of its skeleton), `clips`, `height`, `thigh`, `shin`, `upper arm`, `forearm`, `trunk`,
+        `head` (thorax to the top of the head), and the heights of the `shortest` and `tallest`. Clips of a part that an
+        older version wrote are not in it.
+        """
+        return list(merged(footer.bodies for footer in self._footers if footer.bodies is not None)["rigs"])
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What readers assumed or left out, and what is doubtful about bodies, each with the number of clips."""
+        return tuple(merged(footer.bodies for footer in self._footers if footer.bodies is not None)["notes"])
 
     def clips(self) -> list[dict[str, Any]]:
         """One dict a clip, in the order of the rows: clip, first_row, rows, fps, subject, action, source."""
@@ -290,6 +309,9 @@ class PoseStore:
             for group in groups:
                 with as_store_error(part):
                     table = group.to_table(schema=SCHEMA, columns=list(columns), filter=expression)
+                for name in columns:
+                    if table[name].null_count:
+                        raise StoreError(f"{part}: column {name} has rows without a value; ingest the source again")
                 yield from (batch for batch in table.to_batches(max_chunksize=rows) if len(batch))
 
 
@@ -329,7 +351,10 @@ def _field(name: str) -> pa.Field:
 
 
 def _poses(batch: pa.RecordBatch) -> Float32[Array, "N 17 3"]:
-    values: Array = batch.column("pose").flatten().to_numpy().reshape(-1, 17, 3)
+    flat = batch.column("pose").flatten()
+    if flat.null_count:
+        raise StoreError("the store has poses without all of their numbers; ingest the source again")
+    values: Array = flat.to_numpy().reshape(-1, 17, 3)
     return values
 
 
@@ -339,5 +364,5 @@ def _run_starts(column: pa.Array) -> Int64[Array, " runs"]:
 
 
 def _check_fps(fps: float | None) -> None:
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise StoreError(f"target rate must be a positive number of frames a second, got {fps}")
+    if fps is not None and not _LEAST_FPS <= fps <= _MOST_FPS:
+        raise StoreError(f"target rate must be {_LEAST_FPS:g} to {_MOST_FPS:g} frames a second, got {fps}")

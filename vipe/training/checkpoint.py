@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from vipe.atomic_write import atomic_write, check_writable
 from vipe.errors import ReadError, VipeError
+from vipe.pretrained import MOST_WEIGHTS
+from vipe.regular_file import read_regular
 from vipe.training.average import WeightAverage
 
 _FORMAT = 1
@@ -68,12 +70,12 @@ class CheckpointFolder:
         if not self._state_file.is_file():
             return None
         try:
-            state = json.loads(self._state_file.read_bytes())
+            state = json.loads(read_regular(self._state_file))
             if state["format"] != _FORMAT:
                 raise ReadError(f"{self._state_file}: format {state['format']!r}; this version reads format {_FORMAT}")
             refuse_other_origin(self.path, state["origin"], self.origin)
-            tensors = load_tensors((self.path / state["tensors"]).read_bytes())
-            lines = (self.path / "history.jsonl").read_text(encoding="utf-8").splitlines()[: state["history"]]
+            tensors = load_tensors(read_regular(self.path / state["tensors"], MOST_WEIGHTS))
+            lines = read_regular(self.path / "history.jsonl").decode().splitlines()[: state["history"]]
             return Checkpoint(
                 stage=int(state["stage"]),
                 step=int(state["step"]),

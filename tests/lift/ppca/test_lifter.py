@@ -16,14 +16,12 @@ from vipe.lift.views import LiftViewConfig, simulate_lift_views, without_covaria
 from vipe.skeletons.working import H36M17
 from vipe.training.views import normalize
 
-EVERYTHING = torch.ones(1, 13, dtype=torch.bool)
-
 
 def condition_of(poses):
     """Exact keypoints of weak perspective of poses in camera space, without the pelvis."""
-    xy = normalize(keypoint_image(poses).view(-1, 13, 2), EVERYTHING).float()
-    nothing = torch.zeros(len(xy), 13, 2, 2)
-    return Condition(xy, EVERYTHING.expand(len(xy), 13), nothing, torch.ones(len(xy), dtype=torch.bool))
+    seen = torch.ones(len(poses), 13, dtype=torch.bool)
+    xy = normalize(keypoint_image(poses).view(-1, 13, 2), seen).float()
+    return Condition(xy, seen, torch.zeros(len(xy), 13, 2, 2), seen[:, 0])
 
 
 def whole(poses):
@@ -37,14 +35,14 @@ def exact(prior):
     for name, value in vars(prior).items():
         setattr(sharp, name, value)
     sharp.noise_variance_ = np.full(2, 1e-8)
-    return PPCALifter.fit(sharp, PPCAConfig(angles=24, tilt=(0.3,), misfit=1e-3, scale_spread=0.05))
+    return PPCALifter.fit(sharp, PPCAConfig(angles=24, tilt=(0.3,), roll=(0.0,), misfit=1e-3, scale_spread=0.05))
 
 
 @pytest.fixture(scope="module")
 def views(bent):
     config = LiftViewConfig(noise=(0.05, 0.05), missing_share=0.0, usual_share=1.0, roll=0.0, unknown_share=0.0)
-    poses = torch.from_numpy(bent(150, seed=8))
-    return simulate_lift_views(poses, config.rig_views("cpu"), config, torch.Generator().manual_seed(2))
+    poses = torch.from_numpy(bent(80, seed=8))
+    return simulate_lift_views(poses, config.rig_views(torch.device("cpu")), config, torch.Generator().manual_seed(2))
 
 
 def test_a_person_of_the_model_comes_back_from_exact_keypoints_however_turned(exact):
@@ -70,7 +68,7 @@ def test_keypoints_that_the_pose_implies_are_nearer_to_the_truth_than_those_give
 
 def test_the_true_pose_is_where_the_samples_are(ppca, views):
     """Of all coordinates, nine in ten lie between the quantiles that should hold nine in ten."""
-    found = ppca.model.sample(views.condition, 200, torch.Generator().manual_seed(0)).poses[:, :, 1:]
+    found = ppca.model.sample(views.condition, 100, torch.Generator().manual_seed(0)).poses[:, :, 1:]
     low, high = found.quantile(torch.tensor([0.05, 0.95]), dim=1)
     truth = views.poses[:, 1:]
     inside = ((truth > low) & (truth < high)).float().mean()
@@ -108,8 +106,8 @@ def test_eighty_angles_lift_as_ten_times_as_many_do(ppca, views):
 
 def test_a_known_tilt_helps(ppca, bent):
     config = LiftViewConfig(elevation=(0.5, 0.5), noise=(0.02, 0.02), missing_share=0.0, roll=0.0, aim=0.0)
-    poses = torch.from_numpy(bent(150, seed=8))
-    views = simulate_lift_views(poses, config.rig_views("cpu"), config, torch.Generator().manual_seed(2))
+    poses = torch.from_numpy(bent(80, seed=8))
+    views = simulate_lift_views(poses, config.rig_views(torch.device("cpu")), config, torch.Generator().manual_seed(2))
     errors = [
         float((ppca.adjusted(tilt=tilt).model.predict(views.condition) - views.poses).norm(dim=-1).mean())
         for tilt in ((0.5,), (-0.3, 0.0, 0.3, 0.5))
@@ -182,7 +180,7 @@ def test_settings_of_lifting_can_be_changed_and_those_of_the_prior_not(ppca):
         ({"roll": (2.0,)}, "roll must be one or more angles"),
         ({"misfit": 0.0}, "misfit must be at least 0.001"),
         ({"scale_spread": float("nan")}, "scale_spread must be at least"),
-        ({"angles": 10_000}, "at most 65536, got 210000; a tilt that is known needs one number"),
+        ({"angles": 10_000}, "at most 65536, got 1750000; a tilt that is known needs one number"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
@@ -190,6 +188,7 @@ def test_settings_out_of_range_are_refused(settings, message):
         PPCAConfig(**settings)
 
 
+@pytest.mark.refusal
 def test_other_priors_are_refused(ppca, rng):
     with pytest.raises(VipeError, match="not fitted"):
         PPCALifter.fit(MixtureOfPPCA())

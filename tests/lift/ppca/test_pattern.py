@@ -62,7 +62,7 @@ def test_many_who_share_a_pattern_get_the_poses_that_each_gets_alone(ppca, peopl
 
 
 def test_only_the_last_few_patterns_are_kept(ppca, monkeypatch):
-    monkeypatch.setattr("vipe.lift.ppca.network._KEPT", 2)
+    monkeypatch.setattr("vipe.lift.ppca.network._KEPT", 2 * 2 * 2 * 3)  # aspects of two patterns
     model = ppca.adjusted(angles=3).model
     codes = [2**13 - 1 - 2**joint for joint in range(4)]
     first = model._maps_of(codes[0])

@@ -11,7 +11,7 @@ from vipe.lift.ppca.lifter import PPCAConfig
 from vipe.lift.ppca.training import PPCATrainingConfig, train_ppca
 
 SMALL = PPCATrainingConfig(alignment=AlignmentConfig(components=3, passes=2), starts=2, validation_rows=20)
-NETWORK = PPCAConfig(components=2, dimensions=5, angles=12, tilt=(0.0, 0.3))
+NETWORK = PPCAConfig(components=2, dimensions=5, angles=12, tilt=(0.0, 0.3), roll=(0.0,))
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@
 __all__ = ["FaissCPU"]
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -27,6 +29,9 @@ _LANES = 16  # numbers that FAISS decodes at a time; with another length it fall
 # Above this many queries times dimensions FAISS would turn to BLAS, which is off by 1e-5 in a squared distance and
 # stalls for a second where another process holds the cores; its SIMD path does neither.
 _NO_BLAS = 2**31 - 1
+# A forked process has none of its parent's threads, but OpenMP would wait for them without end: it starts with one.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
 _FEW = 20_000  # allowed rows: so few are compared one by one in less time than their lists are searched
 
 
@@ -77,6 +82,8 @@ class FaissCPU:
             raise IndexFormatError(
                 f"{file}: is a {type(index).__name__}, recipe {recipe.name} makes a {kind.__name__}; build it again"
             )
+        if recipe.exact and not _holds(index, vectors):
+            raise IndexFormatError(f"{file}: holds other embeddings than embeddings.npy beside it; build it again")
         return cls(index, recipe, vectors, metric)
 
     def save(self, file: Path) -> None:
@@ -129,6 +136,13 @@ class FaissCPU:
             else:
                 squared[query] = np.square(vectors - own).sum(axis=1)
         return squared
+
+
+def _holds(index: faiss.Index, vectors: Float32[Array, "N D"]) -> bool:
+    """Whether a flat index holds exactly these embeddings."""
+    flat: Any = index
+    held = faiss.rev_swig_ptr(flat.get_xb(), vectors.size).reshape(vectors.shape)
+    return all(np.array_equal(held[rows], vectors[rows]) for rows in blocks(len(vectors), _BLOCK))
 
 
 def _kind(recipe: Recipe) -> type[faiss.Index]:

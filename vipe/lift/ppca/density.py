@@ -25,12 +25,16 @@ def log_cone_integral(
     root = (beta.square() + 4 * power).sqrt()
     # The larger root of t^2 = beta t + power, without the difference of nearly equal numbers where beta < 0.
     mode = torch.where(beta > 0, (root + beta) / 2, 2 * power / (root - beta))
-    share = power / mode.square()
+    each = mode.reciprocal()
+    share = power * each.square()
     curvature = 1 + share
-    third = 2 * share / mode * curvature.pow(-1.5)
-    fourth = -6 * share / mode.square() * curvature.pow(-2)
-    fifth = 24 * share / mode.pow(3) * curvature.pow(-2.5)
-    sixth = -120 * share / mode.pow(4) * curvature.pow(-3)
+    inverse = curvature.reciprocal()
+    # Derivatives of the exponent, each divided by the power of the curvature's root that makes it a number alone.
+    step = each * inverse.sqrt()
+    third = 2 * share * inverse * step
+    fourth = -3 * third * step
+    fifth = -4 * fourth * step
+    sixth = -5 * fifth * step
     square = third.square()
     terms = fourth / 8 + 5 * square / 24
     terms = terms + sixth / 48 + 35 * fourth.square() / 384 + 7 * third * fifth / 48

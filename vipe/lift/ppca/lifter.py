@@ -111,12 +111,13 @@ class PPCALifter(TrainedLifter):
         parts = [
             np.log(weight) + log_weight + _best_log_prob(joints @ camera, gaussian)
             for camera, log_weight in zip(cameras, weights, strict=True)
-            for weight, gaussian in zip(self.model.weight.tolist(), self._gaussians(), strict=True)
+            for weight, gaussian in zip(self.model.weight.tolist(), self.gaussians(), strict=True)
         ]
         total: Float64[Array, "*batch"] = np.asarray(logsumexp(np.stack(parts), axis=0)).reshape(poses.shape[:-2])
         return total
 
-    def _gaussians(self) -> list[PPCA]:
+    def gaussians(self) -> list[PPCA]:
+        """The components of the prior, in the order of their weights in `model`."""
         parts = [getattr(self.model, name).cpu().numpy() for name in ("mean", "basis", "variance", "noise")]
         return [PPCA(mean, basis, variance, float(noise)) for mean, basis, variance, noise in zip(*parts, strict=True)]
 

@@ -31,7 +31,7 @@ _FREE = 3 * (JOINTS - 1)
 _MOST_ASPECTS = 65_536  # each takes 6 kB
 _DRAWS = 4096  # at a time: 22 MB
 _SHARED = 8  # people with the same seen keypoints from which on maps of their own are made
-_KEPT = 8  # maps of patterns kept
+_KEPT = 40_000  # aspects in all the maps kept: 300 MB
 _DENSITIES = 2**19  # of poses and headings at a time: 4 MB an array
 
 
@@ -48,21 +48,22 @@ class PPCAConfig:
       paper leaves s free; its code penalizes s z as here.
     - An aspect (component, tilt and heading) is chosen by its evidence, in which z, s and e are integrated out. The
       paper takes the least residual, which favours components with more variance.
-    - The camera's tilt is not known. The paper takes it from the calibrated camera: `tilt` of one number.
+    - The camera's tilt and roll are not known. The paper takes them from the calibrated camera: `tilt` and `roll` of
+      one number each.
 
     Raises:
         VipeError: If a number is out of its range.
     """
 
-    components: int = 3
+    components: int = 5  # the paper's mixture has 3
     dimensions: int = 28  # J, of each component; the paper does not state its own
     angles: int = 80  # headings tried; the paper's. 10,000 are its reference
     refine: bool = False  # search between the angles for the single pose; the paper's way with 20 angles
-    tilt: tuple[float, ...] = (-0.3, -0.15, 0.0, 0.15, 0.3, 0.45, 0.6)  # radians, equally likely elevations
-    roll: tuple[float, ...] = (0.0,)  # radians, likewise
+    tilt: tuple[float, ...] = (-0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8)  # radians: elevations, equally likely
+    roll: tuple[float, ...] = (-0.4, -0.2, 0.0, 0.2, 0.4)  # radians, likewise; a person may also lean
     scale_spread: float = 0.2
     nominal_noise: float = NOMINAL_NOISE  # RMS radii: of keypoints whose covariance is not known
-    misfit: float = 0.02  # RMS radii: what weak perspective leaves; added to every keypoint's covariance
+    misfit: float = 0.03  # RMS radii: what weak perspective leaves; added to every keypoint's covariance
 
     def __post_init__(self) -> None:
         if self.components < 1 or not 0 <= self.dimensions < _FREE or self.angles < 3:
@@ -200,7 +201,7 @@ class PPCANetwork(LiftNetwork):
             with torch.inference_mode(False), torch.no_grad():
                 seen = torch.tensor([bool(code >> joint & 1) for joint in range(len(COCO13))], device=self.mean.device)
                 self._maps[code] = PatternMaps.of(geometry.prior, geometry.aspects, seen, variance)
-            if len(self._maps) > _KEPT:
+            if len(self._maps) > max(1, _KEPT // len(geometry.aspects)):
                 self._maps.popitem(last=False)
         self._maps.move_to_end(code)
         return self._maps[code]

@@ -30,9 +30,9 @@ class PatternMaps:
     """
 
     basis: Float32[Tensor, "26 v"]
-    whitening: Float32[Tensor, "v+1 v*aspects"]  # the first rows of all aspects' maps, then all second ones
+    whitening: Float32[Tensor, "inputs columns"]  # the first rows of all aspects' maps, then all second ones
     constant: Float64[Tensor, " aspects"]
-    pose: Float32[Tensor, "aspects 48 v+1"]
+    pose: Float32[Tensor, "aspects 48 inputs"]
 
     @classmethod
     def of(cls, prior: PosePrior, aspects: Aspects, seen: Bool[Tensor, " 13"], variance: float) -> "PatternMaps":

@@ -1,11 +1,12 @@
 """Training of the lifter of Tome et al. 2017: poses aligned, a mixture fitted to them (numpy; no gradient descent)."""
 
-__all__ = ["PPCATrainingConfig", "train_ppca"]
+__all__ = ["PPCATrainingConfig", "fit_prior", "train_ppca"]
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,10 +37,10 @@ class PPCATrainingConfig:
     alignment: AlignmentConfig = field(default_factory=lambda: AlignmentConfig(components=20))
     most_poses: int = 40_000  # evenly spaced among all: neighbouring frames say nearly the same
     starts: int = 3  # of EM, each from other centres; the likeliest mixture is kept
-    noise_floor: float = 0.01  # of a component, as a share of the data's mean variance: about 1 cm of a person
+    noise_floor: float = 0.005  # of a component, as a share of the data's mean variance: about 7 mm of a person
     tolerance: float = 0.01  # nats a pose: EM stops when a step gains less
     views: LiftViewConfig = field(default_factory=LiftViewConfig)
-    validation_rows: int = 500
+    validation_rows: int = 300
 
     def __post_init__(self) -> None:
         for name, least in (("most_poses", 3), ("starts", 1), ("validation_rows", 1)):
@@ -103,8 +104,7 @@ def train_ppca(
     held_out = validation_poses(validation, config.validation_rows, device)
     fitted = checked_poses("poses", poses, "cpu").numpy()
     history = _History(progress)
-    mixture = _fit(fitted[_spaced(len(fitted), config.most_poses)], network, config, seed, history)
-    lifter = PPCALifter.fit(mixture, network)
+    lifter = fit_prior(fitted, network=network, config=config, seed=seed, progress=history.add)
     lifter.model.to(device)
     views = simulate_lift_views(
         held_out, config.views.rig_views(held_out.device), config.views, torch.Generator(device).manual_seed(0)
@@ -131,15 +131,37 @@ class _History:
             self._progress(stage, step, steps, metrics)
 
 
-def _fit(
-    poses: Float[Array, "N 17 3"], network: PPCAConfig, config: PPCATrainingConfig, seed: int, history: _History
-) -> MixtureOfPPCA:
-    """Align the poses, and fit the likeliest mixture of some starts to them and their mirror images."""
-    sizes = config.alignment.components
+def fit_prior(
+    poses: Float[Array, "N 17 3"],
+    *,
+    network: PPCAConfig | None = None,
+    config: PPCATrainingConfig | None = None,
+    seed: int = 0,
+    progress: TrainingProgress | None = None,
+) -> PPCALifter:
+    """Align poses, and fit the likeliest mixture of some starts to them and their mirror images.
+
+    Args:
+        poses: World space, z up, any unit; thinned to `config.most_poses`.
+        network: Size of the prior.
+        config: How it is fitted.
+        seed: Determines the centres that EM starts from.
+        progress: Called after each size of the alignment's basis, and each start of EM.
+
+    Raises:
+        ShapeError: As `align_poses`.
+    """
+    network, config = network or PPCAConfig(), config or PPCATrainingConfig()
+    some, sizes = poses[_spaced(len(poses), config.most_poses)], config.alignment.components
+
+    def tell(*line: Any) -> None:
+        if progress is not None:
+            progress(*line)
+
     alignment = align_poses(
-        poses, config.alignment, progress=lambda size, now: history.add("alignment", size, sizes, {"objective": now})
+        some, config.alignment, progress=lambda size, now: tell("alignment", size, sizes, {"objective": now})
     )
-    aligned = alignment.align(poses)
+    aligned = alignment.align(some)
     if config.alignment.mirror:
         aligned = np.concatenate([aligned, mirrored(aligned)])
     rows: Float64[Array, "N 48"] = aligned[:, 1:].reshape(len(aligned), -1)
@@ -152,11 +174,11 @@ def _fit(
             tol=config.tolerance,
             random_state=generator,
         ).fit(rows)
-        history.add("mixture", start + 1, config.starts, {"log_likelihood": mixture.lower_bound_})
+        tell("mixture", start + 1, config.starts, {"log_likelihood": mixture.lower_bound_})
         if best is None or mixture.lower_bound_ > best.lower_bound_:
             best = mixture
     assert best is not None  # there is at least one start
-    return best
+    return PPCALifter.fit(best, network)
 
 
 def _spaced(count: int, most: int) -> Array:

@@ -54,19 +54,19 @@ class ProPoseConfig:
             would learn from L_m2m alone.
     """
 
-    latent: int = 32  # d
-    noise: float = 0.2  # s: the standard deviation of PILGD, fixed
+    latent: int = 48  # d
+    noise: float = 0.05  # s: the standard deviation of PILGD, fixed
     clamp: float = 3.0  # alpha of the soft clamp of mu_3D
     base_clamp: float = 3.0  # of the soft clamp of mu_2D and log sigma_2D
     hypotheses: int = 10  # L, of which L_BoM takes the best
     best: int = 3  # k
     unidirectional: float = 0.8  # b: the share of poses without L_Bi
     margin: float = 1.0  # m, torso lengths summed over joints
-    first_phase: float = 0.3  # N_p1 / (N_p1 + N_p2)
+    first_phase: float = 0.2  # N_p1 / (N_p1 + N_p2)
     width: int = 512  # of g and q
     decoder_width: int = 256  # of k and v
     blocks: int = 1  # residual blocks of g, k, q and the discriminator
-    context: int = 128  # numbers of the 2D autoencoder's code, which the flow is conditioned on
+    context: int = 256  # numbers of the 2D autoencoder's code, which the flow is conditioned on
     flow_width: int = 192
     couplings: int = 8
     layers: int = 1  # hidden layers of each coupling's networks

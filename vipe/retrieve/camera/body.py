@@ -1,6 +1,6 @@
 """Which bones share a length: the nine factors by which a person's body may differ from the canonical one."""
 
-__all__ = ["BONE_GROUPS", "GROUP_OF_BONE", "PAIRED_GROUPS", "BodyProportions"]
+__all__ = ["BONE_GROUPS", "GROUP_OF_BONE", "IN_GROUP", "PAIRED_GROUPS", "TILT_SHARES", "BodyProportions"]
 
 from dataclasses import dataclass
 
@@ -21,6 +21,12 @@ GROUP_OF_BONE: tuple[int | None, ...] = tuple(
     BONE_GROUPS.index(without_side(bone)) if without_side(bone) in BONE_GROUPS else None for bone in BONES
 )
 """Each bone's group; None for the head's, which no keypoint shows."""
+
+IN_GROUP = np.array([[float(own == group) for group in range(len(BONE_GROUPS))] for own in GROUP_OF_BONE])
+"""The same as a matrix (16, 9): 1 where a bone belongs to a group."""
+
+TILT_SHARES = np.array([1.0 if without_side(bone) in ("knee", "ankle", "elbow", "wrist") else 0.5 for bone in BONES])
+"""How far each bone may point elsewhere than a candidate's, as a share of a tilt: trunk and head half as far."""
 
 
 @dataclass(frozen=True, kw_only=True)

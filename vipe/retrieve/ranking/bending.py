@@ -13,19 +13,16 @@ from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.geometry.bones import bone_vectors, from_bone_vectors
 from vipe.geometry.rotations import axis_angle
-from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
+from vipe.retrieve.camera.body import BONE_GROUPS, IN_GROUP, TILT_SHARES
 from vipe.retrieve.camera.perspective import Fits, inverse_variances
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
-from vipe.skeletons.working import BONES, COCO13_IN_H36M17, H36M17, without_side
+from vipe.skeletons.working import BONES, COCO13_IN_H36M17, H36M17
 
 _ROBUST_AT = 0.05  # radians: at which tilt joints that are far off are recognized, as in `marginal_likelihood`
 _ROBUST_ROUNDS = 2
-_LIMBS = ("knee", "ankle", "elbow", "wrist")
-_TILT = torch.tensor([1.0 if without_side(bone) in _LIMBS else 0.5 for bone in BONES], dtype=torch.float64)
-_GROUP = torch.tensor(
-    [[float(own == group) for group in range(len(BONE_GROUPS))] for own in GROUP_OF_BONE], dtype=torch.float64
-)
+_TILT = torch.from_numpy(TILT_SHARES)
+_GROUP = torch.from_numpy(IN_GROUP)
 
 _KEYPOINTS = list(COCO13_IN_H36M17)
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
-from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
+from vipe.retrieve.camera.body import IN_GROUP, TILT_SHARES
 from vipe.retrieve.camera.perspective import Fits, inverse_variances
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
-from vipe.skeletons.working import BONES, CHILDREN, COCO13_IN_H36M17, H36M17, PARENTS, without_side
+from vipe.skeletons.working import CHILDREN, COCO13_IN_H36M17, H36M17, PARENTS
 
 TILTS = (0.0, 0.025, 0.05, 0.1, 0.2)
 """Radians by which limb bones may point elsewhere than the candidate's; bones of trunk and head by half of it."""
@@ -26,7 +26,6 @@ _ROWS = 4096  # candidates at a time: their matrices take 60 MB
 
 _PARENTS, _ENDS = torch.tensor(PARENTS), torch.tensor(CHILDREN)
 _KEYPOINTS = torch.tensor(COCO13_IN_H36M17)
-_LIMBS = ("knee", "ankle", "elbow", "wrist")
 
 
 def _carries() -> Float32[Tensor, "13 bones"]:
@@ -40,8 +39,8 @@ def _carries() -> Float32[Tensor, "13 bones"]:
 
 _CARRIES = _carries()
 _USED = torch.nonzero(_CARRIES.sum(0))[:, 0]  # no keypoint shows the head's bone
-_TILT = torch.tensor([1.0 if without_side(bone) in _LIMBS else 0.5 for bone in BONES])
-_GROUP = torch.tensor([[float(own == group) for group in range(len(BONE_GROUPS))] for own in GROUP_OF_BONE])
+_TILT = torch.from_numpy(TILT_SHARES).float()
+_GROUP = torch.from_numpy(IN_GROUP).float()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,57 @@
+"""People whose file has another convention than ours are doubted; others are not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vipe.embed import AffineSignature
+from vipe.index import PoseIndex
+from vipe.retrieve.doubts import doubts
+from vipe.retrieve.query import query
+from vipe.simulate import CameraRig, simulate_keypoints
+from vipe.simulate.motion import synthesize
+from vipe.store import PoseStore
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """An index of synthetic motion, and views of five of its poses."""
+    folder = tmp_path_factory.mktemp("doubts")
+    clips = synthesize(clips=20, fps=10.0, generator=np.random.default_rng(0))
+    store = PoseStore.create(folder / "store", clips)
+    index = PoseIndex.build(store, AffineSignature(), folder / "index")
+    rows = np.linspace(40, len(index) - 40, 6).astype(int)
+    rig = CameraRig.load("mpi_inf_3dhp")
+    return index, simulate_keypoints(store.poses()[rows], rig, noise=0.01, generator=np.random.default_rng(1))
+
+
+def said(index, people, mode="full"):
+    return doubts(index, people, query(index, people, 3, mode=mode))
+
+
+def test_people_that_fit_are_not_doubted(archive):
+    assert said(*archive) == []
+
+
+def test_swapped_sides_are_doubted(archive):
+    index, seen = archive
+    swap = list(seen.skeleton.mirrored)
+    swapped = replace(seen, xy=seen.xy[:, swap], mask=seen.mask[:, swap], confidence=seen.confidence[:, swap])
+    lines = said(index, swapped)
+    assert len(lines) == 1
+    assert "fit far better with left and right swapped" in lines[0]
+    assert said(index, swapped[:2]) == []  # too few to tell
+    assert said(index, swapped, mode="affine") == []  # no camera is fitted
+
+
+def test_squashed_images_are_doubted(archive):
+    index, seen = archive
+    squashed = replace(seen, xy=(seen.xy * [256 / 1920, 256 / 1080]).astype(np.float32))
+    assert "fit far better with x multiplied by 1.78" in said(index, squashed)[0]
+
+
+def test_bodies_that_the_archive_does_not_hold_are_not_doubted(archive, rng):
+    index, seen = archive
+    strange = replace(seen, xy=(seen.xy + rng.normal(0, 40, seen.xy.shape)).astype(np.float32))
+    assert said(index, strange) == []

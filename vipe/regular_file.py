@@ -1,0 +1,33 @@
+"""Reading a file whole that may be something else: a pipe would be waited for without end, a device has no end."""
+
+__all__ = ["read_regular"]
+
+import os
+import stat
+from pathlib import Path
+
+MOST = 64 << 20
+"""Bytes of a table or a description; data have limits of their own."""
+
+
+def read_regular(path: Path, most: int = MOST) -> bytes:
+    """Read a regular file, or a link to one.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+
+    Raises:
+        OSError: If it cannot be read, is no regular file, or is longer.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(None, "is a folder, expected a file", str(path))
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(None, "is a pipe, a device or a socket, expected a file", str(path))
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(None, f"is longer than the {most:,} bytes that are read of such a file", str(path))
+    return data

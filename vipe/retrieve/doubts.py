@@ -1,0 +1,67 @@
+"""Whether the keypoints of a file follow another convention than ours, told by how their search goes (numpy)."""
+
+__all__ = ["doubts"]
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from vipe.detections import Keypoints
+from vipe.index import PoseIndex
+from vipe.retrieve.hits import Hits
+from vipe.retrieve.query import query
+
+_USUAL = 0.04  # RMS radii: detections of poses that the archive holds fit within 0.03 (simulated), never doubted
+_FAR_BETTER = 0.65  # of the misfit; changed wrongly, keypoints never fitted below 0.74 of it, changed rightly below 0.6
+_FEWEST, _LOOKED_AT = 3, 5  # people: of one, a chance may be to blame; of more, the search would take long
+_STRETCHED = (9 / 16, 3 / 4, 4 / 3, 16 / 9)  # width over height of usual images
+
+
+def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
+    """Lines on a convention under which the people of a file would fit far better.
+
+    A few people are searched for again with left and right swapped, with the image mirrored, and with the image
+    stretched, if their best hits fit worse than is usual. A change that makes the fits of most of them far better is
+    told: in an archive that does not hold their poses, no change does.
+
+    Args:
+        index: The archive.
+        people: On coco13.
+        hits: Of those people, one query each, of mode `full`; anything else gives no line.
+    """
+    if hits.contributions is None or len(hits.rows) != len(people):
+        return []
+    answered = (
+        np.flatnonzero((hits.rows[:, :1] >= 0).all(axis=1)) if hits.rows.shape[1] else np.zeros(0, dtype=np.int64)
+    )
+    if len(answered) < _FEWEST:
+        return []
+    chosen = answered[np.linspace(0, len(answered) - 1, min(_LOOKED_AT, len(answered))).astype(np.int64)]
+    before = hits.distance[chosen, 0]
+    if not np.median(before) > _USUAL:
+        return []
+    best, line = _FAR_BETTER, ""
+    for changed, what in _changed(replace(people[chosen], image_size=None)):
+        after = query(index, changed, 1).distance[:, 0]
+        ratio = float(np.median(after / before))
+        if ratio < best:
+            best = ratio
+            line = (
+                f"these people fit far better with {what} (distance {np.median(before):.3f} -> "
+                f"{np.median(after):.3f}): is that how the file is meant?"
+            )
+    return [line] if line else []
+
+
+def _changed(people: Keypoints) -> Iterator[tuple[Keypoints, str]]:
+    swap = list(people.skeleton.mirrored)
+    yield (
+        replace(people, xy=people.xy[:, swap], mask=people.mask[:, swap], confidence=people.confidence[:, swap]),
+        "left and right swapped",
+    )
+    flipped = np.array([1, -1], dtype=np.float32)
+    yield replace(people, xy=people.xy * flipped), "the image mirrored: y up, or y before x"
+    for ratio in _STRETCHED:
+        stretched = people.xy * np.array([ratio, 1], dtype=np.float32)
+        yield replace(people, xy=stretched), f"x multiplied by {ratio:.2f}: the images were squashed"
