@@ -6,11 +6,13 @@ import torch
 from lift.conftest import small
 
 from vipe.errors import ShapeError, VipeError
+from vipe.geometry.bones import bone_lengths
 from vipe.lift import Lifter
 from vipe.lift.registry import NETWORKS
 from vipe.lift.regression import RegressionConfig
 from vipe.lift.training import LifterTraining, LifterTrainingConfig, train_lifter
 from vipe.lift.views import mirrored_poses
+from vipe.skeletons.working import H36M17
 
 CONFIG = LifterTrainingConfig(steps=8, batch=16, record_every=2, validate_every=4, validation_rows=20)
 
@@ -126,3 +128,16 @@ class LifterTrainingProbe(LifterTraining):
     def __init__(self, data):
         poses, validation = (torch.from_numpy(part) for part in data)
         super().__init__(small("regression"), CONFIG, seed=0, data="", poses=poses, validation=validation)
+
+
+def test_it_is_calibrated_on_validation_people_and_on_as_many_augmented_ones(data, tmp_path, monkeypatch):
+    """On people like those of the training alone it would become too sure of all others."""
+    given = []
+    network = NETWORKS["bone-flow"]
+    monkeypatch.setattr(network, "calibrate", lambda self, views, generator: given.append(views))
+    train("bone-flow", data, tmp_path / "model")
+    (views,) = given
+    assert len(views.poses) == 2 * CONFIG.validation_rows
+    plain, augmented = (bone_lengths(half, H36M17.parents) for half in views.poses.split(CONFIG.validation_rows))
+    knee = H36M17.joints.index("right_knee") - 1
+    assert augmented[:, knee].std() > 1.5 * plain[:, knee].std()  # builds are drawn anew

@@ -511,3 +511,41 @@ def test_a_foreign_parquet_file_among_the_parts_is_named(store, make_clip):
     for use in (lambda: PoseStore.open(store.path), lambda: store.append([make_clip("hop")])):
         with pytest.raises(StoreError, match=r"part-zz\.parquet: is no part of this store"):
             use()
+
+
+FOOTER = {b"vipe.licences": b"[]", b"vipe.source_frames": b"116", b"vipe.source_seconds": b"3.0"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (b"vipe.fps", b"-1.0"),
+        (b"vipe.fps", b"nan"),
+        (b"vipe.source_frames", b"-5"),
+        (b"vipe.source_seconds", b"inf"),
+        (b"vipe.licences", b"[1]"),
+        (b"vipe.licences", b"\xff"),
+        (b"vipe.licences", b"[" * 10_000),
+    ],
+)
+def test_a_footer_of_impossible_values_is_one_line(key, value, store):
+    rewritten(store, lambda t: t.replace_schema_metadata({**t.schema.metadata, **FOOTER, key: value}))
+    with pytest.raises(StoreError, match=r"part-00000\.parquet: its footer has no valid"):
+        PoseStore.open(store.path)
+
+
+def test_rows_without_a_value_are_refused_when_they_are_read(store):
+    def with_column(name, values):
+        return lambda t: t.set_column(
+            t.schema.get_field_index(name), t.schema.field(name), values
+        ).replace_schema_metadata({**t.schema.metadata, **FOOTER})
+
+    whole = pq.read_table(store.path / "part-00000.parquet")
+    for name, message in (("clip", "column clip has rows without"), ("pose", "column pose has rows without")):
+        rewritten(store, lambda _, name=name: with_column(name, pa.nulls(116, whole.schema.field(name).type))(whole))
+        with pytest.raises(StoreError, match=message):
+            PoseStore.open(store.path).table([name])
+    gaps = pa.FixedSizeListArray.from_arrays(pa.nulls(116 * 51, pa.float32()), 51)
+    rewritten(store, lambda _: with_column("pose", gaps)(whole))
+    with pytest.raises(StoreError, match="poses without all of their numbers"):
+        PoseStore.open(store.path).poses()
