@@ -194,13 +194,16 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path):
     order = []
 
     def second():
-        with locked(tmp_path):
+        with locked(tmp_path, lambda: order.append("waits")):
             order.append("second")
 
     with locked(tmp_path):
         thread = threading.Thread(target=second)
         thread.start()
-        thread.join(timeout=0.1)
+        thread.join(timeout=0.3)
         order.append("first")
     thread.join()
-    assert order == ["first", "second"]
+    assert order == ["waits", "first", "second"]
+    with locked(tmp_path, lambda: order.append("waits")):
+        pass
+    assert order.count("waits") == 1

@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,14 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a folder's lock; another process that wants it waits. It ends with the process that holds it.
 
     The lock binds only those that ask for it. Systems without POSIX locks have none: there nobody waits.
+
+    Args:
+        folder: Which must exist.
+        on_wait: Called before waiting for another process.
 
     Raises:
         OSError: If there is no such folder.
@@ -95,7 +99,12 @@ def locked(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if on_wait is not None:
+                    on_wait()
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

@@ -247,16 +247,18 @@ main(["synth", "--out", {str(tmp_path / "store")!r}])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_threads_wait_for_each_other_without_spinning():
+def test_threads_wait_for_each_other_without_spinning_long():
     """Beside other processes a query took minutes; libraries read the setting when they are loaded."""
     code = """
 import os
 from vipe.cli.app import main
 main(["skeletons"])
-print(os.environ["OMP_WAIT_POLICY"])
+print(os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_WAIT_POLICY"))
 """
-    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
-        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for given, expected in ((None, "1000 None"), ("ACTIVE", "None ACTIVE")):
+        environment = {
+            name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+        }
         environment |= {"OMP_WAIT_POLICY": given} if given else {}
         command = [sys.executable, "-c", code]
         process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -134,20 +134,32 @@ def ingest(
         body_models=body_models,
         workers=os.cpu_count() or 1,
     )
-    counts = {"clips": 0, "frames": 0}
+    counts, rows = {"clips": 0, "frames": 0}, 0
     with progress() as advance:
 
-        def on_clip(clip: "Clip", _: int) -> None:
+        def on_clip(clip: "Clip", kept: int) -> None:
+            nonlocal rows
+            rows += kept
             counts["clips"] += 1
             counts["frames"] += len(clip)
             advance("clips", counts["clips"], None, counted(counts["frames"], "frame"))
 
-        before, known = 0, dict[str, int]()
+        def on_wait() -> None:
+            advance(f"waits for another append to {out}", 0)
+
+        known: dict[str, int] = {}
         try:
             if append:
                 store = PoseStore.open(out)
-                before, known = len(store), {note.text: note.clips for note in store.notes}
-                store = store.append(*sources, fps=fps, on_clip=on_clip, on_skip=on_skip, keep_identical=keep_identical)
+                known = {note.text: note.clips for note in store.notes}
+                store = store.append(
+                    *sources,
+                    fps=fps,
+                    on_clip=on_clip,
+                    on_skip=on_skip,
+                    keep_identical=keep_identical,
+                    on_wait=on_wait,
+                )
             else:
                 store = PoseStore.create(
                     out,
@@ -168,7 +180,7 @@ def ingest(
     notes = [note for note in notes if note.clips]
     result = {
         **counts,
-        "rows": len(store) - before,
+        "rows": rows,
         "seconds": round(time.perf_counter() - start, 3),
         "skipped": [str(error) for error in skipped],
         "identical": [clip._asdict() for clip in identical],
@@ -188,7 +200,7 @@ def ingest(
             f"--keep-identical adds {'it' if one else 'them'} again"
         )
     read = f"{counted(counts['clips'], 'clip')}, {counted(counts['frames'], 'frame')}"
-    kept = f"{counted(len(store) - before, 'row')} kept"
+    kept = f"{counted(rows, 'row')} kept"
     lines.append(f"{out}: {read}, {kept}, {result['seconds']:.1f} s, {counted(len(skipped), 'file')} skipped")
     emit(result, "\n".join(lines), as_json=as_json)
 

@@ -137,6 +137,7 @@ class PoseStore:
         on_clip: Callable[[Clip, int], None] | None = None,
         on_skip: Callable[[VipeError], None] | None = None,
         keep_identical: bool = False,
+        on_wait: Callable[[], None] | None = None,
     ) -> "PoseStore":
         """Add clips as a new part; thinned as the store is.
 
@@ -150,6 +151,7 @@ class PoseStore:
             on_clip: As in `create`.
             on_skip: As in `create`.
             keep_identical: Store identical clips as well.
+            on_wait: Called if another process appends to the store, before waiting for it.
 
         Returns:
             The longer store, or one of the same length if nothing is new; this object still has the rows it was opened
@@ -161,7 +163,7 @@ class PoseStore:
         """
         _check_fps(fps)
         PoseStore.open(self.path)  # says what is wrong with it
-        with locked(self.path):
+        with locked(self.path, on_wait):
             now = PoseStore.open(self.path)  # somebody may have appended since
             if fps is not None and fps != now.fps:
                 raise StoreError(f"{self.path}: holds {rate(now.fps)}, cannot append {rate(fps)}; make another store")
