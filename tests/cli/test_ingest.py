@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from vipe import PoseStore
+import vipe.store.store as module
+from vipe import PoseStore, read
 from vipe.skeletons import load
 from vipe.store import read_sources
 
@@ -243,3 +246,30 @@ def test_bodies_that_the_working_skeleton_cannot_be_made_of_are_named_or_skipped
     made = ingested(run, two[0], "--out", tmp_path / "store", "--skeleton", table, "--skip-bad")
     assert (made["clips"], len(made["skipped"])) == (2, 1)
     assert "stick has no conversion to h36m17" in made["skipped"][0]
+
+
+def test_an_append_that_waits_for_another_one_counts_its_own_rows(two, run, tmp_path, monkeypatch):
+    """While it waits the store grows by rows that are not its own."""
+    (two[1] / "turn.bvh").unlink()  # as above: two motions of one name
+    ingested(run, two[0], "--out", tmp_path / "store")
+    before = PoseStore.open(tmp_path / "store")
+    wait = module.locked
+
+    @contextmanager
+    def locked(folder, on_wait):
+        on_wait()
+        clip = next(iter(read(two[1])))
+        later = replace(clip, name="theirs", positions=clip.positions + 1)
+        with monkeypatch.context() as usual:
+            usual.setattr(module, "locked", wait)
+            PoseStore.open(folder).append([later])
+        yield
+
+    monkeypatch.setattr(module, "locked", locked)
+    code, out, err = run("ingest", two[1], "--out", tmp_path / "store", "--append", "--json")
+    assert code == 0
+    assert f"waits for another append to {tmp_path / 'store'}" in err
+    answer, store = json.loads(out), PoseStore.open(tmp_path / "store")
+    theirs = sum(clip["rows"] for clip in store.clips() if clip["clip"] == "theirs")
+    assert theirs > 0
+    assert answer["rows"] == len(store) - len(before) - theirs > 0
