@@ -247,22 +247,27 @@ main(["synth", "--out", {str(tmp_path / "store")!r}])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_threads_wait_for_each_other_without_spinning_long():
+@pytest.mark.parametrize(
+    ("command", "given", "expected"),
+    [
+        (("skeletons",), {}, "1000"),
+        (("skeletons",), {"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
+        (("skeletons",), {"GOMP_SPINCOUNT": "5"}, "5"),
+        (("train", "--help"), {}, "None"),  # a training would take longer on a quiet machine
+    ],
+)
+def test_threads_wait_for_each_other_without_spinning_long(command, given, expected):
     """Beside other processes a query took minutes; libraries read the setting when they are loaded."""
-    code = """
+    code = f"""
 import os
 from vipe.cli.app import main
-main(["skeletons"])
-print(os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_WAIT_POLICY"))
+main({list(command)})
+print(os.environ.get("GOMP_SPINCOUNT"))
 """
-    for given, expected in ((None, "1000 None"), ("ACTIVE", "None ACTIVE")):
-        environment = {
-            name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-        }
-        environment |= {"OMP_WAIT_POLICY": given} if given else {}
-        command = [sys.executable, "-c", code]
-        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        assert process.stdout.splitlines()[-1] == expected
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in names} | given
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines()[-1] == expected
 
 
 def test_a_closed_standard_output_is_one_line():

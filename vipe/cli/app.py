@@ -80,12 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Wrong input gives one line on standard error; `--debug` adds the traceback. A request to end (SIGTERM, SIGHUP) is
     an interrupt that exits with 128 plus the signal's number.
     """
-    # Read when torch and FAISS are loaded, which no command has done yet. By default their threads wait for each other
-    # by spinning long: on a busy machine a query then takes minutes in place of seconds. Without any spinning it takes
-    # three times as long on a quiet one.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    # Read when torch and FAISS are loaded, which no command has done yet. By default their threads wait for each other
+    # by spinning long: on a busy machine a query then takes many times as long. Trainings pay more for less of it.
+    if tokens[:1] not in (["demo"], ["train"]) and "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
     try:
