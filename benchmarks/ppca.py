@@ -21,8 +21,8 @@ from vipe.detections import Keypoints
 from vipe.lift import Lifter
 from vipe.lift.condition import Condition
 from vipe.lift.ppca import AlignmentConfig, MixtureOfPPCA, align_poses
-from vipe.lift.ppca.alignment import mirrored
 from vipe.lift.ppca.lifter import PPCAConfig, PPCALifter
+from vipe.lift.ppca.prior.alignment import mirrored
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.motion import synthesize
 from vipe.skeletons import load

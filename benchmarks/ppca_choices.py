@@ -25,8 +25,8 @@ from vipe.geometry.canonical import REFERENCE_TORSO
 from vipe.lift.condition import Condition
 from vipe.lift.lifter import of_unit_torso
 from vipe.lift.ppca import MixtureOfPPCA, align_poses
-from vipe.lift.ppca.alignment import mirrored
 from vipe.lift.ppca.lifter import PPCAConfig, PPCALifter
+from vipe.lift.ppca.prior.alignment import mirrored
 from vipe.lift.ppca.training import PPCATrainingConfig
 
 SIZES = ((1, 28), (2, 28), (3, 28), (5, 10), (5, 20), (5, 28), (5, 40), (8, 28), (12, 28))

@@ -17,8 +17,8 @@ import numpy as np
 from inputs import arguments
 
 from vipe.clips import Clip
-from vipe.lift.ppca.outliers import Outliers, find_outliers, prior_of_store
-from vipe.lift.ppca.repairs import EXCHANGES
+from vipe.lift.ppca.prior.outliers import Outliers, find_outliers, prior_of_store
+from vipe.lift.ppca.prior.repairs import EXCHANGES
 from vipe.skeletons.working import H36M17
 from vipe.store import PoseStore
 

@@ -20,11 +20,11 @@ from vipe.geometry import REFERENCE_TORSO
 from vipe.lift.condition import Condition
 from vipe.lift.lifter import of_unit_torso
 from vipe.lift.ppca import AlignmentConfig, MixtureOfPPCA, align_poses
-from vipe.lift.ppca.alignment import normalized
-from vipe.lift.ppca.gaussian import dimensions_for
-from vipe.lift.ppca.heading import turned
 from vipe.lift.ppca.lifter import PPCALifter
 from vipe.lift.ppca.network import PPCANetwork
+from vipe.lift.ppca.prior.alignment import normalized
+from vipe.lift.ppca.prior.gaussian import dimensions_for
+from vipe.lift.ppca.prior.heading import turned
 from vipe.lift.views import LiftViewConfig, LiftViews, simulate_lift_views
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17
 from vipe.training.poses import validation_poses

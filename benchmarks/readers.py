@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from inputs import MOCAP, arguments
 
-from vipe.readers import bvh, read
+from vipe.readers import read
 from vipe.readers.archives import Limits, collections
 from vipe.readers.numbers import parse_rows
+from vipe.readers.rigs import bvh
 from vipe.skeletons import load
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vipe.clips import Clip
-from vipe.lift.ppca.repairs import EXCHANGES
+from vipe.lift.ppca.prior.repairs import EXCHANGES
 from vipe.simulate.motion import synthesize
 from vipe.skeletons.working import H36M17
 from vipe.store import PoseStore
@@ -51,7 +51,7 @@ def test_people_read_a_table_and_a_prior_may_be_given(store, run, tmp_path, ppca
 
 @pytest.fixture(scope="module")
 def ppca_folder(store, tmp_path_factory):
-    from vipe.lift.ppca.outliers import prior_of_store
+    from vipe.lift.ppca.prior.outliers import prior_of_store
 
     folder = tmp_path_factory.mktemp("prior") / "model"
     prior_of_store(store).save(folder)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vipe.detections import read_keypoints
-from vipe.detections.as_queries import OCCLUDED_CONFIDENCE
+from vipe.detections.people.as_queries import OCCLUDED_CONFIDENCE
 from vipe.errors import ReadError, VipeError
 from vipe.skeletons import load
 

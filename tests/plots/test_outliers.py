@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from vipe.lift.ppca.outliers import Outlier
+from vipe.lift.ppca.prior.outliers import Outlier
 from vipe.plots import outliers as module
 from vipe.plots.outliers import save_outliers
 from vipe.skeletons.working import H36M17

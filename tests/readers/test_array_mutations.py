@@ -13,8 +13,8 @@ from readers.bodies import H36M17, npy, npz, walk
 from vipe.clips import Clip
 from vipe.errors import VipeError
 from vipe.readers import READERS
-from vipe.readers.body_model import BodyModel
 from vipe.readers.contract import Hints
+from vipe.readers.datasets.body_model import BodyModel
 
 POSES = walk(8)
 COUNT = 250
@@ -147,7 +147,7 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_altered_file_gives_clips_or_one_line(kind, files, monkeypatch):
     body = BodyModel(mean=np.random.default_rng(0).normal(size=(24, 3)), directions=np.zeros((24, 3, 16)))
-    monkeypatch.setattr("vipe.readers.smpl.find_model", lambda *_: body)
+    monkeypatch.setattr("vipe.readers.datasets.smpl.find_model", lambda *_: body)
     suffix, make = files[kind]
     rng = np.random.default_rng(KINDS.index(kind))
     read = refused = 0

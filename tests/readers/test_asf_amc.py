@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from vipe.errors import ReadError
-from vipe.readers import asf_amc
 from vipe.readers import read as read_path
-from vipe.readers.asf import read_bones
+from vipe.readers.rigs import asf_amc
+from vipe.readers.rigs.asf import read_bones
 from vipe.skeletons import Site, Skeleton
 
 INCH = 0.0254

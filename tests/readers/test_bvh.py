@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vipe.errors import ReadError
-from vipe.readers import bvh
+from vipe.readers.rigs import bvh
 from vipe.skeletons import Site, Skeleton
 
 

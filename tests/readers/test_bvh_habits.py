@@ -7,8 +7,8 @@ import pytest
 from readers.rig_files import bvh, rig
 
 from vipe.errors import ReadError
-from vipe.readers import bvh as reader
 from vipe.readers.contract import Hints
+from vipe.readers.rigs import bvh as reader
 
 
 @pytest.fixture(scope="module")

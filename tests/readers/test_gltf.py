@@ -10,9 +10,9 @@ import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
 from vipe.errors import ReadError
-from vipe.readers import gltf
 from vipe.readers.contract import Hints, NotMotion
-from vipe.readers.gltf_keyframes import Rotations, Translations
+from vipe.readers.rigs import gltf
+from vipe.readers.rigs.gltf_keyframes import Rotations, Translations
 from vipe.skeletons import Skeleton
 
 PARENTS = [-1, 0, 1, 2, 1, 4]

@@ -10,10 +10,10 @@ from readers.bodies import npz, walk
 
 import vipe
 from vipe.errors import ArgumentError, ReadError
-from vipe.readers import h36m_cdf
-from vipe.readers.cdf import read_variable
 from vipe.readers.contract import Hints, NotMotion
-from vipe.readers.h36m_cameras import load_cameras
+from vipe.readers.datasets import h36m_cdf
+from vipe.readers.datasets.cdf import read_variable
+from vipe.readers.datasets.h36m_cameras import load_cameras
 from vipe.skeletons import load
 
 # Which of the 32 joints the 17 are (3d-pose-baseline, VideoPose3D).

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from vipe.readers.kinematics import Node, Plan, world_axes
-from vipe.readers.kinematics import forward_kinematics as run
+from vipe.readers.rigs.kinematics import Node, Plan, world_axes
+from vipe.readers.rigs.kinematics import forward_kinematics as run
 
 SAME = world_axes("z", 1.0)
 SEQUENCES = [(), (0,), (2, 0, 1), (0, 1, 2), (1, 2, 0), (2, 1, 0), (1, 0)]

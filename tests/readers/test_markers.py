@@ -10,9 +10,9 @@ from scipy.spatial.transform import Rotation
 
 import vipe
 from vipe.errors import MissingExtra, ReadError
-from vipe.readers import trc
 from vipe.readers.contract import NotMotion
-from vipe.readers.joint_centres import add_joint_centres, chord, hip_centres
+from vipe.readers.markers import trc
+from vipe.readers.markers.joint_centres import add_joint_centres, chord, hip_centres
 from vipe.skeletons import load
 
 REAL = Path(__file__).parents[3] / "shared" / "real-views" / "balance.trc"

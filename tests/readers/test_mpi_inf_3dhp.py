@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 import vipe
 from vipe.errors import MissingExtra, ReadError
-from vipe.readers.matlab import read_hdf5, read_matrices
+from vipe.readers.datasets.matlab import read_hdf5, read_matrices
 from vipe.skeletons import load
 
 FIRST = Rotation.from_euler("xyz", [182.0, 5.0, 1.0], degrees=True).as_matrix()  # camera from a world with y up
@@ -179,7 +179,7 @@ def test_matrices_come_out_as_they_went_in(kind, compression):
 def test_a_variable_that_unpacks_to_far_more_than_the_file_is_refused(monkeypatch):
     file = io.BytesIO()
     savemat(file, {"x": np.zeros((1 << 11, 512))}, do_compression=True)
-    monkeypatch.setattr("vipe.readers.matlab._RATIO_FROM", 1 << 16)
+    monkeypatch.setattr("vipe.readers.datasets.matlab._RATIO_FROM", 1 << 16)
     with pytest.raises(ReadError, match="is it an archive bomb"):
         read_matrices(file.getvalue(), "a.mat", ("x",))
     assert read_matrices(file.getvalue(), "a.mat", ("y",)) == {}

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from vipe.clips import Clip
 from vipe.errors import ReadError
-from vipe.readers import Limits, asf_amc, bvh, read
-from vipe.readers.asf import read_bones
+from vipe.readers import Limits, read
+from vipe.readers.rigs import asf_amc, bvh
+from vipe.readers.rigs.asf import read_bones
 
 WORDS = [
     b"nan",

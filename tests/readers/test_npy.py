@@ -14,8 +14,8 @@ from readers.bodies import npy, npz
 
 from vipe.errors import ReadError
 from vipe.readers import Limits
-from vipe.readers.npy import Npz, read_npy
-from vipe.readers.pickles import read_pickle
+from vipe.readers.arrays.npy import Npz, read_npy
+from vipe.readers.arrays.pickles import read_pickle
 
 VALUES = {
     "S1": {"Walk 1": np.arange(24.0, dtype="f4").reshape(2, 4, 3), "Sit": np.asfortranarray(np.eye(3)[:2])},

@@ -8,8 +8,8 @@ import pytest
 from readers.rig_files import FAMILIES, UNITS, Rotation, bvh, rig
 
 from vipe.errors import ReadError
-from vipe.readers import bvh as reader
 from vipe.readers.contract import Hints
+from vipe.readers.rigs import bvh as reader
 from vipe.skeletons import load
 
 H36M = load("h36m17")

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 import vipe
 from vipe.errors import ReadError
-from vipe.readers.body_model import PARENTS, BodyModel
+from vipe.readers.datasets.body_model import PARENTS, BodyModel
 from vipe.skeletons import load
 
 BODY = load("smpl_body")

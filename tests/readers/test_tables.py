@@ -180,7 +180,7 @@ def test_other_data_in_a_folder_is_passed_over(tmp_path):
 
 
 def test_a_parquet_file_that_unpacks_to_far_more_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("vipe.readers.parquet_table._RATIO_FROM", 1 << 16)
+    monkeypatch.setattr("vipe.readers.arrays.parquet_table._RATIO_FROM", 1 << 16)
     data = parquet_file(table(np.zeros((20_000, 17, 3)), time=np.zeros(20_000)))
     with pytest.raises(ReadError, match="is it an archive bomb"):
         read_one(tmp_path, "a.parquet", data)

@@ -14,7 +14,7 @@ from vipe.cli.output import Json, Seed, counted, emit, listed, progress, table
 
 if TYPE_CHECKING:
     from vipe.clips import Clip
-    from vipe.lift.ppca.outliers import Outlier
+    from vipe.lift.ppca.prior.outliers import Outlier
     from vipe.store import Note, PassedOver
 
 Out = Annotated[Path, Parameter(help="Folder of the new store.")]
@@ -244,7 +244,7 @@ def outliers(
         Folder of the store.
     """
     from vipe.lift.ppca.lifter import PPCALifter
-    from vipe.lift.ppca.outliers import OutlierConfig, find_outliers, prior_of_store
+    from vipe.lift.ppca.prior.outliers import OutlierConfig, find_outliers, prior_of_store
     from vipe.plots.outliers import save_outliers
     from vipe.plots.writing import check_picture
     from vipe.store import PoseStore

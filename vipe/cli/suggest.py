@@ -36,7 +36,7 @@ def suggest(
     from vipe.errors import VipeError
     from vipe.plots.rig import save_rig
     from vipe.plots.writing import check_picture
-    from vipe.readers.suggestion import suggest as propose
+    from vipe.readers.rigs.suggestion import suggest as propose
 
     if out is not None and (out.suffix != ".toml" or out.is_dir()):
         raise VipeError(f"{out}: expected the name of a table that ends in .toml")

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vipe.detections import array_files, table
-from vipe.detections.as_queries import Reading, check_confidence, settle
-from vipe.detections.decode import utf8
 from vipe.detections.folders import read_folder
-from vipe.detections.json_files import is_json, read_json
+from vipe.detections.json_forms.decode import utf8
+from vipe.detections.json_forms.json_files import is_json, read_json
 from vipe.detections.keypoints import MIN_CONFIDENCE, Keypoints
 from vipe.detections.other_files import told
-from vipe.detections.people import Id, NoPerson, People
+from vipe.detections.people.as_found import Id, NoPerson, People
+from vipe.detections.people.as_queries import Reading, check_confidence, settle
+from vipe.detections.tables import array_files, table
 from vipe.errors import ReadError, VipeError
 from vipe.skeletons import Skeleton, load
 from vipe.skeletons.working import COCO13

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vipe.detections.image_numbers import image_numbers
-from vipe.detections.people import Id, NoPerson, People
+from vipe.detections.people.as_found import Id, NoPerson, People
+from vipe.detections.people.image_numbers import image_numbers
 from vipe.errors import ReadError
 
 _SUFFIXES = (".json", ".jsonl", ".csv", ".npy", ".npz", ".pt")  # the first kind that a folder has is read

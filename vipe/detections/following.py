@@ -9,9 +9,9 @@ from jaxtyping import Float, Float32, Int64, Integer
 from scipy.optimize import linear_sum_assignment
 
 from vipe.arrays import Array
-from vipe.detections.image_numbers import image_numbers
 from vipe.detections.keypoints import Keypoints
 from vipe.detections.normalize import normalize_keypoints
+from vipe.detections.people.image_numbers import image_numbers
 from vipe.errors import VipeError
 
 _FARTHEST = 1.0  # RMS radii: between frames nobody moves by their own size

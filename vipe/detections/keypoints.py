@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vipe.arrays import Array, as_array
-from vipe.detections.not_found import not_found
-from vipe.detections.shares import are_shares
+from vipe.detections.people.not_found import not_found
+from vipe.detections.people.shares import are_shares
 from vipe.errors import ShapeError
 from vipe.skeletons import Skeleton, convert, known, load
 from vipe.skeletons.working import COCO13

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from vipe.arrays import Array
 from vipe.errors import VipeError
 from vipe.lift.lifter import Lifter
-from vipe.lift.ppca.alignment import AlignmentConfig
 from vipe.lift.ppca.network import PPCAConfig, PPCANetwork
+from vipe.lift.ppca.prior.alignment import AlignmentConfig
 from vipe.lift.ppca.training import PPCATrainingConfig, train_ppca
 from vipe.lift.registry import NETWORKS
 from vipe.lift.training import LifterTrainingConfig, train_lifter

@@ -16,7 +16,7 @@ from vipe.plots.writing import new_figure, save_picture
 from vipe.skeletons.working import H36M17
 
 if TYPE_CHECKING:
-    from vipe.lift.ppca.outliers import Outlier
+    from vipe.lift.ppca.prior.outliers import Outlier
 
 _DRAWN, _COLUMNS = 18, 6
 _TURN, _LIFT = 0.6, 0.25  # radians: the person turned a little aside, seen from a little above

@@ -8,7 +8,7 @@ import numpy as np
 
 from vipe.arrays import Array
 from vipe.plots.writing import new_figure, save_picture
-from vipe.readers.suggestion import Suggestion
+from vipe.readers.rigs.suggestion import Suggestion
 from vipe.skeletons.body import body_axes
 from vipe.skeletons.working import BONES, CHILDREN, H36M17, PARENTS
 

@@ -15,11 +15,14 @@ from typing import get_args
 
 from vipe.clips import Clip
 from vipe.errors import ArgumentError, MissingExtra, ReadError
-from vipe.readers import arrays, asf_amc, bvh, c3d, csv_table, gltf, h36m_cdf, mpi_inf_3dhp, npz, parquet_table, trc
 from vipe.readers.archives import Collection, Limits, Member, collections, is_archive
-from vipe.readers.asf import Bones, read_bones
+from vipe.readers.arrays import csv_table, npz, parquet_table, positions
 from vipe.readers.contract import Hints, NotMotion
+from vipe.readers.datasets import h36m_cdf, mpi_inf_3dhp
 from vipe.readers.labels import Labels, is_label
+from vipe.readers.markers import c3d, trc
+from vipe.readers.rigs import asf_amc, bvh, gltf
+from vipe.readers.rigs.asf import Bones, read_bones
 from vipe.readers.workers import in_order
 from vipe.skeletons import Skeleton, load
 from vipe.skeletons.skeleton import Up
@@ -32,7 +35,7 @@ READERS: dict[str, ModuleType] = {
     ".glb": gltf,
     ".gltf": gltf,
     ".npz": npz,
-    ".npy": arrays,
+    ".npy": positions,
     ".csv": csv_table,
     ".parquet": parquet_table,
     ".mat": mpi_inf_3dhp,

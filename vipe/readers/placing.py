@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from vipe.arrays import Array
 from vipe.errors import ReadError
-from vipe.readers.kinematics import world_axes
+from vipe.readers.rigs.kinematics import world_axes
 from vipe.skeletons import Skeleton, convert
 from vipe.skeletons.body import find_unit, find_up, measure
 from vipe.skeletons.skeleton import Up

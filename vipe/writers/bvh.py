@@ -1,4 +1,4 @@
-"""A moving rig as a Biovision Hierarchy (BVH) file: the way back of `vipe.readers.bvh` (numpy)."""
+"""A moving rig as a Biovision Hierarchy (BVH) file: the way back of `vipe.readers.rigs.bvh` (numpy)."""
 
 __all__ = ["encode"]
 
@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
 from vipe.arrays import Array
-from vipe.readers.kinematics import world_axes
+from vipe.readers.rigs.kinematics import world_axes
 from vipe.skeletons.skeleton import Up
 from vipe.writers.animation import Animation
 

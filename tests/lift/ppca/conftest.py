@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from vipe.lift.ppca.alignment import normalized
-from vipe.lift.ppca.gaussian import PPCA
+from vipe.lift.ppca.prior.alignment import normalized
+from vipe.lift.ppca.prior.gaussian import PPCA
 
 
 @dataclass(frozen=True)

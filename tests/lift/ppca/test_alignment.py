@@ -9,8 +9,8 @@ from lift.ppca.conftest import same_angle, turn
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry import bone_lengths
 from vipe.lift.ppca import AlignmentConfig, align_poses
-from vipe.lift.ppca.alignment import mirrored, normalized
-from vipe.lift.ppca.gaussian import dimensions_for
+from vipe.lift.ppca.prior.alignment import mirrored, normalized
+from vipe.lift.ppca.prior.gaussian import dimensions_for
 from vipe.skeletons.working import H36M17
 
 PLAIN = AlignmentConfig(components=4, mirror=False)

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from vipe.lift.ppca.centres import greedy_centres
+from vipe.lift.ppca.prior.centres import greedy_centres
 
 
 def cost(rows, weights, centres):

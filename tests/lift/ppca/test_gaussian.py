@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from vipe.errors import ShapeError, VipeError
-from vipe.lift.ppca.gaussian import PPCA, dimensions_for
+from vipe.lift.ppca.prior.gaussian import PPCA, dimensions_for
 
 
 def moments(rows):

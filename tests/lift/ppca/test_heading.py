@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from lift.ppca.conftest import same_angle, turn
 
-from vipe.lift.ppca.gaussian import PPCA
-from vipe.lift.ppca.heading import HeadingStart, best_headings, turned
+from vipe.lift.ppca.prior.gaussian import PPCA
+from vipe.lift.ppca.prior.heading import HeadingStart, best_headings, turned
 
 GRID = np.linspace(-np.pi, np.pi, 721)
 

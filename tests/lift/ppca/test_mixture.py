@@ -5,7 +5,7 @@ from scipy.stats import multivariate_normal
 
 from vipe.errors import ArgumentError, ShapeError, VipeError
 from vipe.lift.ppca import PPCA, MixtureOfPPCA
-from vipe.lift.ppca.em import Components
+from vipe.lift.ppca.prior.em import Components
 
 
 def planted(generator, count=4000):

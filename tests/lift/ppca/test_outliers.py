@@ -5,9 +5,9 @@ import pytest
 
 from vipe.clips import Clip
 from vipe.errors import StoreError, VipeError
-from vipe.lift.ppca import outliers
-from vipe.lift.ppca.outliers import OutlierConfig, find_outliers, prior_of_store, sampled_poses
-from vipe.lift.ppca.repairs import EXCHANGES
+from vipe.lift.ppca.prior import outliers
+from vipe.lift.ppca.prior.outliers import OutlierConfig, find_outliers, prior_of_store, sampled_poses
+from vipe.lift.ppca.prior.repairs import EXCHANGES
 from vipe.simulate.motion import synthesize
 from vipe.skeletons import load
 from vipe.skeletons.working import H36M17

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from vipe.geometry.cameras import look_at, project
-from vipe.lift.ppca.heading import turned
+from vipe.lift.ppca.prior.heading import turned
 from vipe.lift.ppca.projection import Aspects, PosePrior, Views, from_image, keypoint_image
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, H36M17
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vipe.lift.ppca.repairs import EXCHANGES, best_exchange, moved_joint
+from vipe.lift.ppca.prior.repairs import EXCHANGES, best_exchange, moved_joint
 from vipe.skeletons.working import H36M17
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from vipe.errors import ShapeError, VipeError
 from vipe.lift import Lifter
-from vipe.lift.ppca.alignment import AlignmentConfig
 from vipe.lift.ppca.lifter import PPCAConfig
+from vipe.lift.ppca.prior.alignment import AlignmentConfig
 from vipe.lift.ppca.training import PPCATrainingConfig, train_ppca
 
 SMALL = PPCATrainingConfig(alignment=AlignmentConfig(components=3, passes=2), starts=2, validation_rows=20)

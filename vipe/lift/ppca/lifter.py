@@ -13,12 +13,12 @@ from scipy.special import logsumexp
 from vipe.arrays import Array
 from vipe.errors import ShapeError, VipeError
 from vipe.lift.lifter import TrainedLifter
-from vipe.lift.ppca.alignment import normalized
-from vipe.lift.ppca.gaussian import PPCA
-from vipe.lift.ppca.heading import best_headings, turned
 from vipe.lift.ppca.layer import PPCALayer
-from vipe.lift.ppca.mixture import MixtureOfPPCA
 from vipe.lift.ppca.network import PPCAConfig, PPCANetwork
+from vipe.lift.ppca.prior.alignment import normalized
+from vipe.lift.ppca.prior.gaussian import PPCA
+from vipe.lift.ppca.prior.heading import best_headings, turned
+from vipe.lift.ppca.prior.mixture import MixtureOfPPCA
 
 _PRIOR = ("components", "dimensions")  # settings that the parameters of the prior depend on
 

@@ -15,10 +15,10 @@ from jaxtyping import Float, Float64
 from vipe.arrays import Array
 from vipe.errors import VipeError
 from vipe.geometry.canonical import REFERENCE_TORSO
-from vipe.lift.ppca.alignment import AlignmentConfig, align_poses, mirrored
 from vipe.lift.ppca.lifter import PPCALifter
-from vipe.lift.ppca.mixture import MixtureOfPPCA
 from vipe.lift.ppca.network import PPCAConfig
+from vipe.lift.ppca.prior.alignment import AlignmentConfig, align_poses, mirrored
+from vipe.lift.ppca.prior.mixture import MixtureOfPPCA
 from vipe.lift.training import validation_figures
 from vipe.lift.views import LiftViewConfig, simulate_lift_views
 from vipe.training.checkpoint import CheckpointFolder, refuse_other_origin

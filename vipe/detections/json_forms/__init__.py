@@ -1,0 +1,1 @@
+"""JSON of keypoints: one form a module."""

@@ -1,0 +1,1 @@
+"""Arrays and tables of joint positions, as clips; numpy's files."""

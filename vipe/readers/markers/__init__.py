@@ -1,0 +1,1 @@
+"""Trajectories of markers, as clips: TRC and C3D."""
