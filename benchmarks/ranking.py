@@ -20,15 +20,16 @@ import torch
 from scipy.special import expit
 
 import vipe
-from vipe.arrays import take_columns, take_rows
+from vipe.arrays import put_rows, take_columns, take_rows
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
-from vipe.evaluate import CONDITIONS
-from vipe.evaluate.conditions import simulate_condition
+from vipe.evaluate.conditions import CONDITIONS, Condition, simulate_condition
 from vipe.evaluate.metrics import auroc, expected_calibration_error, pose_distance, without_near_duplicates
 from vipe.geometry.canonical import canonicalize_array
 from vipe.retrieve.camera.perspective import fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.camera.variances import candidate_weights
+from vipe.retrieve.candidates.rescoring import DEPTH, rescored_places
 from vipe.retrieve.candidates.scan import PreparedGallery, scan
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS, FittedCandidates, embedding_distances
@@ -36,10 +37,25 @@ from vipe.retrieve.ranking.features import FEATURES, CandidateFeatures, compute_
 from vipe.retrieve.ranking.model import RankingModel
 from vipe.retrieve.ranking.training import RankingExamples, fit_ranking_model
 from vipe.simulate import CameraRig
+from vipe.simulate.detector import GROUND_TRUTH, MISSING_2, NOISE_003, NOISE_006
+from vipe.simulate.mistakes import heavy_tails, limb_errors
 from vipe.skeletons import load
+from vipe.skeletons.joint_conventions import ARCHIVE, load_convention
 from vipe.skeletons.working import COCO13_IN_H36M17
 
 CANDIDATES, DEEP = 200, 2000
+# Marks that are not the archive's, and exact ones of which the search is told that they may not be.
+MARKS = (
+    Condition(name="COCO marks", noise=NOISE_003, convention="coco"),
+    Condition(name="COCO marks, noise 0.06", noise=NOISE_006, convention="coco"),
+    Condition(name="COCO marks, heavy tails", noise=GROUND_TRUTH, convention="coco", mistake=heavy_tails(0.025)),
+    Condition(name="COCO marks, limbs off", noise=GROUND_TRUTH, convention="coco", mistake=limb_errors(0.06)),
+    Condition(name="COCO marks, 2 missing", noise=MISSING_2, convention="coco"),
+    Condition(name="Human3.6M marks", noise=NOISE_003, convention="h36m"),
+    Condition(name="unknown marks", noise=NOISE_003, convention="unknown"),
+    Condition(name="exact, told unknown", noise=NOISE_003, told="unknown"),
+    Condition(name="exact, told COCO", noise=NOISE_003, told="coco"),
+)
 LEFT_OUT = ("nothing", "4 s", "4 s and 0.065", "0.1")
 # How much each counts for the probabilities: as in the galleries of the protocol, and some that lack the pose.
 MIX = {"nothing": 1.0, "4 s": 2.0, "4 s and 0.065": 0.0, "0.1": 0.25}
@@ -123,7 +139,7 @@ def examples(arguments: argparse.Namespace):
         rng = np.random.default_rng([arguments.seed, number])
         copy = np.cumsum(np.diff(rows, prepend=0) < 0)  # a bent copy of a clip is a clip of its own
         prepared = PreparedGallery.prepare(torch.from_numpy(searched[:, COCO13_IN_H36M17]))
-        for condition in CONDITIONS:
+        for condition in (*CONDITIONS, *MARKS):
             asked = np.sort(rng.choice(few, min(arguments.queries, len(few)), replace=False))
             people = simulate_condition(
                 poses[asked], rig, condition, distance=float(rng.choice([2.5, 4, 4, 4, 8])), generator=rng
@@ -175,21 +191,39 @@ def nearest(gallery: PreparedGallery, people: Keypoints, depth: int) -> tuple[np
 
 def cell(name, action, searched, clip, people, near, residual, distance, kept) -> Cell:
     enough = kept.sum(axis=1) >= CANDIDATES
-    order = np.argsort(np.where(kept, residual, np.inf), axis=1, kind="stable")[:, :CANDIDATES]
+    order = np.argsort(np.where(kept, residual, np.inf), axis=1, kind="stable")
+    if load_convention(people.convention).is_exact:
+        order = order[:, :CANDIDATES]
+    else:
+        order = order[:, : min(DEPTH * CANDIDATES, int(kept.sum(axis=1).max()))]
+        usable = np.take_along_axis(kept, order, axis=1)
+        weight = candidate_weights(people, CameraPrior())
+        best = rescored_places(searched[np.take_along_axis(near, order, axis=1)], people, weight, CANDIDATES, usable)
+        order = np.take_along_axis(order, best, axis=1)
     rows, left, off = (np.take_along_axis(values, order, axis=1) for values in (near, residual, distance))
-    fits = fit_cameras(searched[rows], people)
-    best = np.argsort(fits.cost, axis=1, kind="stable")[:, :VOTERS]
-    rows = take_columns(rows, best)
-    candidates = FittedCandidates(
-        rows=rows,
-        poses=searched[rows],
-        fits=fits.take(best),
-        affine_residual=take_columns(left, best),
-        clip=clip[rows],
-        embedding=embedding_distances(None, rows, searched[rows], people),
-    )
+
+    def judged(marked: Keypoints) -> tuple[CandidateFeatures, np.ndarray]:
+        fits = fit_cameras(searched[rows], marked)
+        best = np.argsort(fits.cost, axis=1, kind="stable")[:, :VOTERS]
+        chosen = take_columns(rows, best)
+        candidates = FittedCandidates(
+            rows=chosen,
+            poses=searched[chosen],
+            fits=fits.take(best),
+            affine_residual=take_columns(left, best),
+            clip=clip[chosen],
+            embedding=embedding_distances(None, chosen, searched[chosen], marked),
+        )
+        return compute_features(candidates, marked), take_columns(off, best)
+
+    known, away = judged(people)
+    if not load_convention(people.convention).is_exact:  # as in `vipe.retrieve.labelling.judged`
+        exact, exact_away = judged(replace(people, convention=ARCHIVE))
+        better = np.flatnonzero(exact.evidence > known.evidence)
+        put_rows(known, better, take_rows(exact, better))
+        away[better] = exact_away[better]
     present = (np.where(kept, distance, np.inf) < 0.1).any(axis=1)
-    return Cell(name, action, compute_features(candidates, people), take_columns(off, best), present).of(enough)
+    return Cell(name, action, known, away, present).of(enough)
 
 
 def learned(cells: list[Cell]) -> RankingModel:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from vipe.arrays import blocks, take_columns, take_rows
+from vipe.arrays import blocks, put_rows, take_columns, take_rows
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,21 @@ def test_every_array_of_a_dataclass_is_indexed_and_of_those_inside(rows):
     np.testing.assert_array_equal(taken.values, values[rows])
     np.testing.assert_array_equal(taken.inner.values, values[rows] + 10)
     assert taken.name == "a" and taken.nothing is None
+
+
+@pytest.mark.parametrize("rows", [np.array([2, 0]), np.array([], dtype=np.int64)])
+def test_rows_are_put_where_they_were_taken_from(rows):
+    values = np.arange(8).reshape(4, 2)
+    whole = Outer("a", values.copy(), Inner(values + 10))
+    other = take_rows(Outer("b", -values, Inner(-values)), rows)
+    put_rows(whole, rows, other)
+    expected = values.copy()
+    expected[rows] = -values[rows]
+    np.testing.assert_array_equal(whole.values, expected)
+    np.testing.assert_array_equal(take_rows(whole, rows).inner.values, other.inner.values)
+    kept = [row for row in range(4) if row not in rows]
+    np.testing.assert_array_equal(whole.inner.values[kept], values[kept] + 10)
+    assert whole.name == "a" and whole.nothing is None
 
 
 def test_columns_are_taken_row_by_row(rng):

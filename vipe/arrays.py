@@ -1,6 +1,6 @@
 """Arrays as every module names them, and what is done to rows everywhere: blocks of them, and some of them (numpy)."""
 
-__all__ = ["Array", "as_array", "blocks", "take_columns", "take_rows"]
+__all__ = ["Array", "as_array", "blocks", "put_rows", "take_columns", "take_rows"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
@@ -66,6 +66,26 @@ def take_rows(rows_of: _D, rows: Any, *, take: Callable[[Any, Any], Any] | None 
             changed[field.name] = value[rows] if take is None else take(value, rows)
     taken: _D = replace(whole, **changed)
     return taken
+
+
+def put_rows(rows_of: Any, rows: Any, source: Any) -> None:
+    """Replace some rows of every array field of a dataclass, in place, by another's; the way back of `take_rows`.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Pair:
+    ...     values: np.ndarray
+    >>> pair = Pair(np.arange(3))
+    >>> put_rows(pair, np.array([2]), Pair(np.array([9])))
+    >>> pair.values
+    array([0, 1, 9])
+    """
+    for field in fields(rows_of):
+        value, new = getattr(rows_of, field.name), getattr(source, field.name)
+        if is_dataclass(value):
+            put_rows(value, rows, new)
+        elif hasattr(value, "__setitem__"):
+            value[rows] = new
 
 
 def take_columns(values: Array, columns: Array) -> Array:

@@ -1,6 +1,6 @@
 """Reading a file whole that may be something else: a pipe would be waited for without end, a device has no end."""
 
-__all__ = ["read_regular"]
+__all__ = ["irregular", "read_regular"]
 
 import os
 import stat
@@ -8,6 +8,19 @@ from pathlib import Path
 
 MOST = 64 << 20
 """Bytes of a table or a description; data have limits of their own."""
+
+
+def irregular(path: Path) -> str:
+    """What is at a path that is neither a file nor a folder: "a pipe"; "" if it is one of them, or nothing is there."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return ""
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else ""
 
 
 def read_regular(path: Path, most: int = MOST) -> bytes:

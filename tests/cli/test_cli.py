@@ -250,10 +250,13 @@ main(["synth", "--out", {str(tmp_path / "store")!r}])
 @pytest.mark.parametrize(
     ("command", "given", "expected"),
     [
-        (("skeletons",), {}, "1000"),
-        (("skeletons",), {"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
-        (("skeletons",), {"GOMP_SPINCOUNT": "5"}, "5"),
-        (("train", "--help"), {}, "None"),  # a training would take longer on a quiet machine
+        (("skeletons",), {}, "1000 1"),
+        (("skeletons",), {"OMP_WAIT_POLICY": "ACTIVE"}, "None 1"),
+        (("skeletons",), {"GOMP_SPINCOUNT": "5"}, "5 1"),
+        (("skeletons",), {"OMP_NUM_THREADS": "2"}, "1000 2"),
+        (("--debug", "train", "--help"), {}, "1000 None"),  # large steps: dividing them pays
+        (("index", "build", "--help"), {}, "1000 None"),
+        (("index", "info", "--help"), {}, "1000 1"),
     ],
 )
 def test_threads_wait_for_each_other_without_spinning_long(command, given, expected):
@@ -262,9 +265,9 @@ def test_threads_wait_for_each_other_without_spinning_long(command, given, expec
 import os
 from vipe.cli.app import main
 main({list(command)})
-print(os.environ.get("GOMP_SPINCOUNT"))
+print(os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_NUM_THREADS"))
 """
-    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")
     environment = {name: value for name, value in os.environ.items() if name not in names} | given
     process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert process.stdout.splitlines()[-1] == expected

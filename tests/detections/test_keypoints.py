@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from detections.keypoint_files import FILES
 
-from vipe.detections import Keypoints, normalize_keypoints
+from vipe.detections import Keypoints, normalize_keypoints, read_keypoints
 from vipe.errors import ShapeError, SkeletonError
 from vipe.skeletons import load
 
@@ -238,3 +239,51 @@ def test_lists_that_are_no_arrays_are_refused():
         Keypoints.of([[[1, 2]], [[1, 2], [3, 4]]])
     with pytest.raises(ShapeError, match="xy must be numbers, got <U1"):
         Keypoints.of([[["a", "b"]]])
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "convention"),
+    [
+        ("coco17", "coco"),
+        ("openpose25", "openpose"),
+        ("mediapipe33", "blazepose"),
+        ("coco13", "archive"),
+        ("lsp14", "unknown"),
+    ],
+)
+def test_joints_are_believed_where_who_writes_the_skeleton_marks_them(skeleton, convention):
+    xy = np.random.default_rng(0).uniform(1, 400, (2, len(load(skeleton)), 2))
+    brought = Keypoints.of(xy, skeleton=skeleton)
+    assert (brought.skeleton.name, brought.convention) == ("coco13", convention)
+    assert brought[1].convention == convention
+    assert brought.to(load("h36m17")).convention == convention
+    assert Keypoints.of(xy, skeleton=skeleton, convention="h36m").convention == "h36m"
+
+
+@pytest.mark.parametrize(
+    ("file", "convention"),
+    [
+        ("results.json", "coco"),
+        ("halpe136.json", "coco"),
+        ("openpose18.json", "openpose"),
+        ("openpose25.json", "openpose"),
+        ("mediapipe.json", "blazepose"),
+        ("openpose_mpi.json", "unknown"),
+    ],
+)
+def test_a_file_tells_who_marked_its_joints(tmp_path, file, convention):
+    path = tmp_path / file
+    path.write_bytes(FILES[file])
+    assert read_keypoints(path).convention == convention
+
+
+def test_people_of_two_conventions_are_of_none_together():
+    coco, openpose = (Keypoints.of(people(), convention=name) for name in ("coco", "openpose"))
+    assert Keypoints.concat([coco, coco[:2]]).convention == "coco"
+    assert Keypoints.concat([coco, openpose]).convention == "unknown"
+    assert Keypoints.concat([coco, Keypoints.of(people())]).convention == "unknown"
+
+
+def test_a_convention_that_is_none_is_refused():
+    with pytest.raises(ShapeError, match=r"convention must be one of archive, .*unknown, got 'cocoo'"):
+        Keypoints.of(people(), convention="cocoo")

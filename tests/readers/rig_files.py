@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -26,6 +27,8 @@ SIDE = {
     "wrist": ("elbow", (0.70, 0.01, 1.42)),
 }
 ENDS = {"head": (0, -0.01, 1.77), "toe": (0.09, -0.2, 0.02), "wrist": (0.88, 0.01, 1.42)}
+# Where bones end whose next joint is left out.
+ENDS |= {"neck": (0, -0.01, 1.57), "knee": (0.09, 0.01, 0.075), "elbow": (0.70, 0.01, 1.42)}
 UNITS = {
     "m": 1.0,
     "cm": 0.01,
@@ -67,6 +70,29 @@ _RIGIFY = _names(
     "spine spine.001 spine.002 spine.003 spine.004 spine.006", "thigh shin foot toe shoulder upper_arm forearm hand"
 )
 _MAYA = _names("Root_M Spine1_M Spine2_M Chest_M Neck_M Head_M", "Hip Knee Ankle Toes Scapula Shoulder Elbow Wrist")
+_MOTIVE = _names("Hip Ab Chest Chest2 Neck Head", "Thigh Shin Foot Toe Shoulder UArm FArm Hand")
+_IPI = _names("Hip LowerSpine MiddleSpine Chest Neck Head", "Thigh Shin Foot Toe Clavicle Shoulder Forearm Hand")
+_MAKEHUMAN = _names(
+    "root spine05 spine03 spine01 neck01 head", "upperleg01 lowerleg01 foot toe1-1 clavicle upperarm01 lowerarm01 wrist"
+)
+_AUTORIG = _names(
+    "root.x spine_01.x spine_02.x spine_03.x neck.x head.x",
+    "thigh_stretch leg_stretch foot toes_01 shoulder arm_stretch forearm_stretch hand",
+)
+_SECOND_LIFE = _names(
+    "mPelvis mTorso mChest mSpine4 mNeck mHead", "mHip mKnee mAnkle mFoot mCollar mShoulder mElbow mWrist"
+)
+_FORTRESS = _names(
+    "bip_pelvis bip_spine_0 bip_spine_1 bip_spine_2 bip_neck bip_head",
+    "bip_hip bip_knee bip_foot bip_toe bip_collar bip_upperArm bip_lowerArm bip_hand",
+)
+_DOTA = _names(
+    "pelvis spine_0 spine_1 spine_2 neck_0 head_0", "leg_upper leg_lower ankle ball clavicle arm_upper arm_lower hand"
+)
+_CAT = _names("Pelvis Spine1 Spine2 Ribcage Neck Head", "Thigh Calf Foot Toe Collarbone Upperarm Forearm Palm")
+_DANCE = _names("センター 上半身 上半身1 上半身2 首 頭", "足 ひざ 足首 つま先 肩 腕 ひじ 手首")
+_AZURE = _names("PELVIS SPINE_NAVEL SPINE_A SPINE_CHEST NECK HEAD", "HIP KNEE ANKLE FOOT CLAVICLE SHOULDER ELBOW WRIST")
+_counted = count(1)
 
 FAMILIES = {
     "upleg": (_UPLEG, lambda s, n: _LEFT.get(s, "") + n),
@@ -96,6 +122,20 @@ FAMILIES = {
     "rigify": (_RIGIFY, lambda s, n: n + (f".{_L[s]}" if s else "")),
     "rigify def": (_RIGIFY, lambda s, n: "DEF-" + n + (f".{_L[s]}" if s else "")),
     "maya": (_MAYA, lambda s, n: n + (f"_{_L[s]}" if s else "")),
+    "motive": (_MOTIVE, lambda s, n: f"Skeleton 001:{_L.get(s, '')}{n}"),
+    "ipi": (_IPI, lambda s, n: _L.get(s, "") + n),
+    "makehuman": (_MAKEHUMAN, lambda s, n: n + (f".{_L[s]}" if s else "")),
+    "auto-rig": (_AUTORIG, lambda s, n: n + (f".{_SMALL[s]}" if s else "")),
+    "second life": (_SECOND_LIFE, lambda s, n: n + _LEFT.get(s, "")),
+    "fortress": (_FORTRESS, lambda s, n: n + (f"_{_L[s]}" if s else "")),
+    "dota": (_DOTA, lambda s, n: n + (f"_{_L[s]}" if s else "")),
+    "cat": (_CAT, lambda s, n: f"Human{_L.get(s, '')}{n}"),
+    "mikumikudance": (_DANCE, lambda s, n: {"left": "左", "right": "右"}.get(s, "") + n),
+    "azure": (_AZURE, lambda s, n: n + (f"_{_LEFT[s].upper()}" if s else "")),
+    "lft": (_UPLEG, lambda s, n: {"left": "Lft_", "right": "Rgt_"}.get(s, "") + n),
+    "lf": (_UPLEG, lambda s, n: {"left": "lf_", "right": "rt_"}.get(s, "") + n.lower()),
+    "counted": (_UPLEG, lambda s, n: f"mixamorig:{_LEFT.get(s, '')}{n}_{next(_counted):02d}"),
+    "second of its kind": (_UPLEG, lambda s, n: f"{_LEFT.get(s, '')}{n}.001"),
     "arms of another": (
         _names("Hips Spine Spine1 Spine2 Neck Head", "UpLeg Leg Foot Toe Collar Shoulder Elbow Wrist"),
         lambda s, n: _LEFT.get(s, "") + n,
@@ -178,6 +218,20 @@ def _arm(part, at, a_pose):
     shoulder = np.array(SIDE["shoulder"][1], float)
     x, y, z = at - shoulder
     return shoulder + np.array([x * np.sqrt(0.5), y, z - x * np.sqrt(0.5)])
+
+
+def without(joints, roles):
+    """A rig that lacks some joints; what was below them hangs from what was above."""
+    kept = [i for i, joint in enumerate(joints) if joint.role not in roles]
+    place = {i: at for at, i in enumerate(kept)}
+
+    def above(i):
+        parent = joints[i].parent
+        while parent >= 0 and parent not in place:
+            parent = joints[parent].parent
+        return place.get(parent, -1)
+
+    return [Joint(joints[i].name, joints[i].role, above(i), joints[i].at) for i in kept]
 
 
 def bvh(

@@ -312,6 +312,15 @@ def test_each_bomb_of_an_archive_is_met_by_one_budget(tmp_path):
     assert all("archive bomb" in str(error) for error in skipped)
 
 
+def test_a_zip_that_says_itself_that_it_is_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    """Unpacking up to the limit of the whole archive took 700 MB."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bvh", bytes(1 << 24))
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(ReadError, match=r"^a.zip: unpacks to more than 200 times its size"):
+        list(read(tmp_path / "a.zip", limits=Limits(ratio_from=1 << 22)))
+
+
 @pytest.mark.parametrize("suffix", [None, ".zip", ".tar.xz"])
 def test_several_workers_give_the_same_clips_in_the_same_order(tmp_path, walk_bvh, suffix):
     files = {f"walks/{number:02d}.bvh": walk_bvh.replace(b"0.1", b"0.%d" % (number + 1)) for number in range(20)}
@@ -344,3 +353,12 @@ def test_with_several_workers_bad_files_are_met_in_their_place(tmp_path, walk_bv
 def test_no_worker_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match="workers must be at least 1, got 0"):
         list(read(tmp_path, workers=0))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_in_place_of_a_file_is_said_to_be_one(tmp_path):
+    os.mkfifo(tmp_path / "a.bvh")
+    with pytest.raises(ReadError, match=r"a.bvh: is a pipe, expected a file or a folder"):
+        list(read(tmp_path / "a.bvh"))
+    with pytest.raises(ReadError, match=r"b.bvh: no such file or folder"):
+        list(read(tmp_path / "b.bvh"))

@@ -1,6 +1,7 @@
 """What programs write into BVH files beside the letter of the format: read as it is meant, and told."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -130,6 +131,62 @@ def test_position_channels_that_are_all_zero_mean_the_offsets(text):
     clip = read(six_channels(text, moved=()))
     np.testing.assert_array_equal(clip.positions, read(text).positions)
     assert clip.notes == ("the position channels of all 21 joints below the root are zero: their OFFSETs were taken",)
+
+
+def test_zero_position_channels_of_one_joint_mean_its_offset(text):
+    clip = read(six_channels(text, moved=set(range(22)) - {2}))
+    np.testing.assert_allclose(clip.positions, read(text).positions, atol=1e-6)
+    (note,) = clip.notes
+    assert re.fullmatch(r"the position channels of \w+ are zero: their OFFSETs were taken", note)
+
+
+def test_zero_position_channels_of_one_frame_mean_the_offsets(text):
+    lines = six_channels(text, moved=range(22)).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("Frame Time")) + 1
+    lines[first] = " ".join(["0"] * len(lines[first].split()))
+    clip = read("\n".join(lines))
+    lengths = np.linalg.norm(clip.positions[:, 1:] - clip.positions[:, :1], axis=-1)
+    assert lengths[0].min() > 0.05
+    assert any("are zero in 1 of " in note for note in clip.notes)
+
+
+@pytest.mark.parametrize("end", [b"\0" * 512, b"\x1a", b"\n\x1a\0\0"])
+def test_padding_after_the_text_is_ignored(text, end):
+    np.testing.assert_array_equal(read(text.encode() + end).positions, read(text).positions)
+
+
+def test_lines_may_end_as_on_old_macs(text):
+    np.testing.assert_array_equal(read(text.replace("\n", "\r")).positions, read(text).positions)
+
+
+def test_names_may_be_quoted(text):
+    quoted = re.sub(r"(JOINT|ROOT) (\S+)", r'\1 "\2"', text)
+    np.testing.assert_array_equal(read(quoted).positions, read(text).positions)
+
+
+@pytest.mark.parametrize("frames", [29, 30])
+def test_angles_that_may_be_radians_are_told(frames):
+    whole = bvh(rig(), frames=frames)
+    assert read(whole).notes == ()
+    lines = whole.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("Frame Time")) + 1
+    for i in range(first, len(lines)):
+        numbers = [float(word) for word in lines[i].split()]
+        lines[i] = " ".join(str(v) for v in (*numbers[:3], *np.radians(numbers[3:])))
+    assert [("are they radians" in note) for note in read("\n".join(lines)).notes] == [True] * (frames == 30)
+
+
+@pytest.mark.parametrize("turns", [-4, 3, 1000])
+def test_angles_may_run_on_over_many_turns(text, turns):
+    def turned(by):
+        lines = text.splitlines()
+        for i in range(len(lines) - 3, len(lines)):
+            numbers = lines[i].split()
+            numbers[5] = str(120.0 + by)  # of the root, about y
+            lines[i] = " ".join(numbers)
+        return read("\n".join(lines)).positions
+
+    np.testing.assert_allclose(turned(360.0 * turns), turned(0.0), atol=1e-4)
 
 
 def test_position_channels_that_hold_the_offsets_are_read_as_they_are(text):

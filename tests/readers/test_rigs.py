@@ -1,11 +1,12 @@
 """One adult in the names, units, axes and habits of many programs: always the same body, the right way up."""
 
 import io
+import re
 import time
 
 import numpy as np
 import pytest
-from readers.rig_files import FAMILIES, UNITS, Rotation, bvh, rig
+from readers.rig_files import ENDS, FAMILIES, UNITS, Joint, Rotation, bvh, rig, without
 
 from vipe.errors import ReadError
 from vipe.readers.contract import Hints
@@ -197,3 +198,57 @@ def test_a_body_below_thousands_of_helpers_is_found():
     clip = read(f"HIERARCHY\n{above}{text.replace('MOTION', '}' * 0 + chr(10).join('}' * n) + chr(10) + 'MOTION')}")
     assert time.process_time() - start < 2
     assert clip.skeleton.name == "upleg"
+
+
+@pytest.mark.parametrize("naming", ["upleg", "unreal", "hip_knee"])
+@pytest.mark.parametrize("lacking", ["head", "wrist", "ankle"])
+def test_the_end_of_a_bone_stands_for_a_joint_that_the_rig_lacks(naming, lacking):
+    roles = {f"{side}_{part}" for side in ("left", "right") for part in (lacking, "toe" if lacking == "ankle" else "")}
+    joints = without(rig(naming), roles | {lacking})
+    clip = read(bvh(joints, frames=2))
+    (note,) = clip.notes
+    assert note.startswith(f"no joint for {'head' if lacking == 'head' else f'left {lacking}, right {lacking}'}: ")
+    pose = clip.to(H36M).positions[0]
+    at = {joint.role: joint.at for joint in rig(naming)}
+    for role in ("left_wrist", "right_ankle"):
+        offset = at[role] - (at["left_hip"] + at["right_hip"]) / 2
+        np.testing.assert_allclose(pose[H36M.index(role)] - pose[0], offset, atol=2e-3)
+    assert pose[H36M.index("head"), 2] - pose[0, 2] == pytest.approx(0.86, abs=0.04)
+
+
+def test_the_end_of_a_neck_may_be_the_top_of_the_head(monkeypatch):
+    monkeypatch.setitem(ENDS, "neck", ENDS["head"])
+    pose = read(bvh(without(rig(), {"head"}), frames=2)).to(H36M).positions[0]
+    assert pose[H36M.index("head"), 2] - pose[0, 2] == pytest.approx(0.86, abs=0.01)
+
+
+@pytest.mark.parametrize("stub", [(0.45, 0.01, 1.40), (0.45, 0.01, 1.42), (1.2, 0.01, 1.42)])
+def test_an_end_that_no_forearm_has_is_no_wrist(stub, monkeypatch):
+    monkeypatch.setitem(ENDS, "elbow", stub)
+    with pytest.raises(ReadError, match="without a joint for left wrist, right wrist"):
+        read(bvh(without(rig(), {"left_wrist", "right_wrist"}), frames=2))
+
+
+def test_an_end_at_the_neck_itself_is_no_head(monkeypatch):
+    monkeypatch.setitem(ENDS, "neck", (0, 0.01, 1.48))
+    with pytest.raises(ReadError, match="without a joint for head"):
+        read(bvh(without(rig(), {"head"}), frames=2))
+
+
+def test_helpers_that_are_called_alike_do_not_matter_wherever_they_stand():
+    joints = rig("unreal")
+    helpers = [("ik_foot_root", 0)] + [(f"ik_{part}_{side}", 1) for part in ("foot", "hand") for side in "lr"]
+    first = [Joint(name, name, parent, np.array([0.3, 0.3, 0.1])) for name, parent in helpers]
+    later = [
+        Joint(joint.name, joint.role, joint.parent + len(first) if joint.parent > 0 else joint.parent, joint.at)
+        for joint in joints[1:]
+    ]
+    assert_is(joints, read(bvh([joints[0], *first, *later], frames=2)))
+
+
+def test_nothing_is_surer_than_sure():
+    joints = without(rig(), {"head"})
+    for joint in joints:
+        joint.name = joint.name.replace("Neck", "Nek")
+    clip = read(bvh(joints, frames=2), guess=True)
+    assert re.match(r"a guess, (\d\d|100)% sure", clip.notes[0])

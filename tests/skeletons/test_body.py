@@ -46,6 +46,22 @@ def test_most_frames_tell_the_up_axis_without_a_rest_pose(axis, name, at):
     assert sure > 0.5
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_axis_that_points_down_is_told_by_floor_and_trunk(axis):
+    up, low, high, pelvis = standing(axis)
+    found, sure = find_up(None, -up, -high, -low, -pelvis, 0.85)
+    assert (found, sure > 0.5) == ("-" + "xyz"[axis], True)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_floor_tells_it_of_people_who_lie(axis, sign):
+    up, low, high, pelvis = standing(axis)
+    if sign:
+        low, high, pelvis = -high, -low, -pelvis
+    assert find_up(None, np.zeros_like(up), low, high, pelvis, 0.85)[0] == sign + "xyz"[axis]
+
+
 def test_a_rest_pose_tells_it_where_no_frame_stands():
     up, low, high, pelvis = standing(0, at=5.0)
     assert find_up(np.array([0.0, 0, 1]), np.zeros_like(up), low, high, pelvis, 0.85)[0] == "z"
@@ -53,3 +69,19 @@ def test_a_rest_pose_tells_it_where_no_frame_stands():
 
 def test_a_rest_pose_that_lies_is_outvoted_by_people_who_stand_on_the_floor():
     assert find_up(np.array([0.0, 0, 1]), *standing(1), 0.85)[0] == "y"
+
+
+@pytest.mark.parametrize(
+    ("odd", "size"),
+    [
+        ({"upper arm": 0.5, "forearm": 0.5}, 1.0),
+        ({"upper arm": 2.0, "forearm": 2.0}, 1.0),
+        ({"trunk": 0.5}, 1.0),
+        ({"trunk": 2.0}, 1.0),
+        ({"thigh": 1.44, "shin": 1.44}, 1.2),  # between leg and the rest
+        (dict.fromkeys(PERSON, 3.0), 3.0),
+    ],
+)
+def test_one_odd_part_does_not_change_the_size_of_a_body(odd, size):
+    bones = {bone: length * odd.get(bone, 1.0) for bone, length in PERSON.items()}
+    assert Measures(bones).size == pytest.approx(size)

@@ -44,3 +44,15 @@ def test_a_side_is_found_where_programs_put_it(words, meant):
 def test_separators_alone_are_a_name_too():
     assert [bare(name) for name in (":", "_", "a:", "|b")] == [":", "_", "a", "b"]
     assert len(plain_names([":", "_", " ", "-", ".", "|"])) == 6
+
+
+def test_numbers_that_count_the_joints_are_left_out_and_those_of_chains_kept():
+    counted = [f"{name}_{i:03}" for i, name in enumerate(("Hips", "Spine_01", "Spine_02", "Arm_l", "Arm_r", "Head"))]
+    assert [name.key for name in plain_names(counted)] == ["hips", "spine01", "spine02", "arml", "armr", "head"]
+    chains = [f"{name}_{i:02}" for name in ("arm", "leg", "tail") for i in (1, 2)]
+    assert [name.key for name in plain_names(chains)] == ["arm01", "arm02", "leg01", "leg02", "tail01", "tail02"]
+
+
+def test_a_number_that_all_names_end_with_is_left_out():
+    names = [f"{name}1" for name in ("Hips", "LeftArm", "RightArm", "Head", "Neck", "Spine1")]
+    assert [name.key for name in plain_names(names)] == ["hips", "leftarm", "rightarm", "head", "neck", "spine1"]

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -155,3 +157,20 @@ def test_a_missing_joint_or_conversion_is_named():
 def test_a_users_table_wins_even_over_one_that_explains_more_of_the_file():
     mine = Skeleton(name="mine", joints=("nose",), parents=(-1,))
     assert detect(load("coco17").joints, extra=[mine]).name == "mine"
+
+
+def test_a_table_that_was_edited_is_read_anew(tmp_path):
+    path = tmp_path / "stick.toml"
+    path.write_text(TABLE)
+    first = load(str(path))
+    assert load(str(path)) is first
+    path.write_text(TABLE.replace("0.01", "0.02"))
+    assert load(str(path)).unit == 0.02
+
+
+@pytest.mark.refusal
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_in_place_of_a_table_is_said_to_be_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(SkeletonError, match=r"pipe.toml: is a pipe, .*expected the table of a skeleton"):
+        load(str(tmp_path / "pipe.toml"))

@@ -58,8 +58,10 @@ def test_a_person_is_not_doubtful(standing, bent):
         (lambda pose: exchanged(pose, "hip", "knee", "ankle"), "hips the other way round"),
         (lambda pose: exchanged(pose, "hip", "knee", "ankle", "shoulder", "elbow", "wrist"), "at the back of the head"),
         (lambda pose: pose.__imul__(0.3), "a height of 0.5"),
+        (lambda pose: pose.__imul__([1, -1, -1]), "a body upside down"),
+        (lambda pose: pose.__setitem__(..., pose[..., [0, 2, 1]] * [1, -1, 1]), "a body that lies stretched out"),
     ],
-    ids=["head", "thigh", "sides", "trunk", "hips", "mirrored", "small"],
+    ids=["head", "thigh", "sides", "trunk", "hips", "mirrored", "small", "upside down", "y up"],
 )
 def test_what_no_person_has_is_said(standing, change, said):
     pose = np.repeat(standing[None].astype(np.float64), 5, axis=0)
@@ -67,8 +69,14 @@ def test_what_no_person_has_is_said(standing, change, said):
     assert any(re.search(said, doubt) for doubt in body_of(pose.astype(np.float32)).doubts)
 
 
+def test_the_order_of_3dhp_is_named(standing, bent):
+    for pose in (standing, *bent(5, 3)):
+        doubts = body_of(pose[None][:, OTHER_ORDER]).doubts
+        assert any("in the order of mpi_inf_3dhp17, not of h36m17: --array-skeleton" in doubt for doubt in doubts)
+
+
 def test_another_order_of_joints_is_suspected(standing):
-    assert any("is the order of its joints" in doubt for doubt in body_of(standing[None][:, OTHER_ORDER]).doubts)
+    assert any("is the order of its joints" in doubt for doubt in body_of(standing[None][:, ::-1]).doubts)
 
 
 def test_bones_that_change_their_length_are_told(standing, rng):
@@ -98,6 +106,17 @@ def test_a_store_states_its_rigs_and_what_is_doubtful_about_them(tmp_path, stand
     assert longer.rigs[0]["clips"] == 4
     assert (longer.notes[0].clips, longer.notes[0].first) == (3, "a")
     assert PoseStore.open(store.path).rigs == longer.rigs
+
+
+def test_new_notes_are_of_the_clips_that_were_just_stored_whoever_else_appended(tmp_path, standing):
+    pose = standing[None]
+    store = PoseStore.create(tmp_path / "store", [clip("a", pose, notes=("first",))])
+    assert [note.text for note in store.new_notes] == ["first"]
+    PoseStore.open(store.path).append([clip("b", 1.1 * pose, notes=("another's",))])
+    longer = store.append([clip("c", 1.2 * pose, notes=("mine", "first"))])  # opened before the other one appended
+    assert [tuple(note) for note in longer.new_notes] == [("mine", 1, "c"), ("first", 1, "c")]
+    assert PoseStore.open(store.path).new_notes == ()
+    assert longer.append([clip("d", pose)]).new_notes == ()  # passed over
 
 
 def test_notes_of_many_kinds_are_bounded(tmp_path, standing):

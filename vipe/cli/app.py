@@ -16,8 +16,9 @@ from cyclopts import App, CycloptsError, Parameter, Token, convert
 from rich.console import Console
 
 from vipe import __version__
-from vipe.cli import archive, demo, evaluate, generate, index, lift, query, show, suggest, train
+from vipe.cli import archive, demo, detector, evaluate, generate, index, lift, query, show, suggest, train
 from vipe.cli.output import printable
+from vipe.cores import usable_cores, use_cores
 from vipe.errors import VipeError
 
 
@@ -45,6 +46,12 @@ app.command(query.query)
 app.command(lift.lift)
 app.command(generate.generate)
 
+app.command(detector.detect)
+
+detectors = App(name="detector", help="Get what finds people in photos and videos.")
+detectors.command(detector.fetch)
+app.command(detectors)
+
 bodies = App(name="skeletons", help="List skeletons, or propose one for a file.")
 bodies.default(archive.skeletons)
 bodies.command(suggest.suggest)
@@ -71,6 +78,7 @@ evaluation.command(evaluate.search)
 evaluation.command(evaluate.calibration)
 evaluation.command(evaluate.retrieval)
 evaluation.command(evaluate.lifting)
+evaluation.command(evaluate.real)
 app.command(evaluation)
 
 
@@ -81,12 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     an interrupt that exits with 128 plus the signal's number.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    # Read when torch and FAISS are loaded, which no command has done yet. By default their threads wait for each other
-    # by spinning long: on a busy machine a query then takes many times as long. Trainings pay more for less of it.
-    if tokens[:1] not in (["demo"], ["train"]) and "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
+    _set_threads(tokens)
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "standard output is closed; open it, or send it to a file")
@@ -105,6 +110,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = _KEPT.get("".join(tokens[:1]), _NOTHING_KEPT)
         _STDERR.print(f"vipe: interrupted; {kept}", soft_wrap=True)
         sys.exit(128 + (stop.number if isinstance(stop, _Ended) else signal.SIGINT))
+
+
+_LARGE_STEPS = (["demo"], ["train"], ["index", "build"])  # which gain by dividing every step over the cores
+
+
+def _set_threads(tokens: Sequence[str]) -> None:
+    """Choose how threads share the cores; what the user's environment says stays. Libraries read it when loaded.
+
+    Threads that share a step wait for each other by spinning, by default for milliseconds. On a busy machine that takes
+    minutes in place of seconds; on a quiet one short spinning is as fast. Of small steps none is divided: there blocks
+    of rows go to all cores.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    if "OMP_NUM_THREADS" not in os.environ and not any(tokens[: len(first)] == first for first in _LARGE_STEPS):
+        os.environ["OMP_NUM_THREADS"] = "1"
+        use_cores(usable_cores())
 
 
 _STDERR = Console(stderr=True)

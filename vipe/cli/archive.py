@@ -2,7 +2,6 @@
 
 __all__ = ["info", "ingest", "outliers", "skeletons", "synth"]
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter, validators
 
 from vipe.cli.output import Json, Seed, counted, emit, listed, progress, table
+from vipe.cores import usable_cores
 
 if TYPE_CHECKING:
     from vipe.clips import Clip
@@ -132,7 +132,7 @@ def ingest(
         guess=guess,
         array_skeleton=array_skeleton or None,
         body_models=body_models,
-        workers=os.cpu_count() or 1,
+        workers=usable_cores(),
     )
     counts, rows = {"clips": 0, "frames": 0}, 0
     with progress() as advance:
@@ -147,12 +147,9 @@ def ingest(
         def on_wait() -> None:
             advance(f"waits for another append to {out}", 0)
 
-        known: dict[str, int] = {}
         try:
             if append:
-                store = PoseStore.open(out)
-                known = {note.text: note.clips for note in store.notes}
-                store = store.append(
+                store = PoseStore.open(out).append(
                     *sources,
                     fps=fps,
                     on_clip=on_clip,
@@ -176,8 +173,7 @@ def ingest(
             files = "the only file was" if len(skipped) == 1 else f"all {len(skipped):,} files were"
             raise StoreError(f"{out}: nothing to store: {files} skipped; {skipped[0]}") from error
     identical = store.passed_over
-    notes = [note._replace(clips=note.clips - known.get(note.text, 0)) for note in store.notes]
-    notes = [note for note in notes if note.clips]
+    notes = store.new_notes
     result = {
         **counts,
         "rows": rows,

@@ -1,6 +1,6 @@
 """Commands that measure how good a search, its probabilities, or an embedding is."""
 
-__all__ = ["calibration", "lifting", "retrieval", "search"]
+__all__ = ["calibration", "lifting", "real", "retrieval", "search"]
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from vipe.cli.measuring import IndexPath, Picture, Queries, Scope, conditions_of, measured, primary_figure, show
 from vipe.cli.output import Json, Seed, counted, progress
+from vipe.cli.people import Convention, MinConfidence, SkeletonName, read_people, with_convention
 
 
 def search(
@@ -72,6 +73,43 @@ def search(
         *primary_figure(report.primary, "mode {mode}, {asked}"),
         picture=picture,
         save=save_search_picture,
+        as_json=as_json,
+    )
+
+
+def real(
+    store: Path,
+    /,
+    *,
+    clip: Annotated[str, Parameter(help="The clip of the store that the keypoints show.")],
+    keypoints: Annotated[Path, Parameter(help="Keypoints of one camera or several: a file, or a folder of files.")],
+    index: IndexPath = None,
+    mode: Annotated[tuple[str, ...], Parameter(help="Modes of `vipe query`; `affine` and `full` if not given.")] = (),
+    convention: Convention = None,
+    min_confidence: MinConfidence = 0.2,
+    skeleton: SkeletonName = None,
+    as_json: Json = False,
+) -> None:
+    """Query a store with real keypoints of a motion that it holds, and measure how often the moment is found.
+
+    Parameters
+    ----------
+    store
+        Folder of the store, made of the motion (such as a .trc file) and an archive: `vipe ingest FOLDER --fps 20`.
+    """
+    from vipe.evaluate.protocols.real import REAL_MODES, evaluate_real
+
+    people = with_convention(read_people(keypoints, min_confidence, skeleton, None, []).people, convention)
+    report = measured(
+        store,
+        index,
+        Scope(),
+        lambda _, opened, __, advance: evaluate_real(opened, clip, people, modes=mode or REAL_MODES, progress=advance),
+    )
+    show(
+        report,
+        f"{counted(report.rows, 'pose')}, {counted(report.frames, 'frame')} of clip {clip!r}; marks of convention "
+        f"{report.convention}; {counted(report.left_out, 'person', 'people')} of the file left out; shares in percent",
         as_json=as_json,
     )
 

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, validators
 
 from vipe.cli.output import Json, Seed, counted, emit, listed, table
-from vipe.cli.people import KEYPOINTS, ImageSize, MinConfidence, SkeletonName, read_people
+from vipe.cli.people import (
+    KEYPOINTS,
+    DetectorOption,
+    ImageFiles,
+    ImageSize,
+    MinConfidence,
+    SkeletonName,
+    VideoFile,
+    Weights,
+    read_people,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,8 +34,10 @@ _WIDE = 40  # columns of the reason why a person is left out
 
 
 def lift(
-    keypoints: Annotated[Path, Parameter(help=KEYPOINTS)],
+    keypoints: Annotated[Path | None, Parameter(help=KEYPOINTS)] = None,
     *,
+    image: ImageFiles = (),
+    video: VideoFile = None,
     lifter: Annotated[str, Parameter(help="Folder or name of a trained lifter.")] = "default",
     samples: Annotated[
         int, Parameter(help="Hypotheses of each person that are drawn.", validator=validators.Number(gte=1))
@@ -40,10 +52,15 @@ def lift(
         bool,
         Parameter(negative="", help="The file is a video: follow people over its frames; one smooth motion of each."),
     ] = False,
-    fps: Annotated[float | None, Parameter(help="Frames a second of that video.")] = None,
+    fps: Annotated[
+        float | None,
+        Parameter(help="Frames a second of that video; with --video at most so many are looked at, 15 by default."),
+    ] = None,
     min_confidence: MinConfidence = 0.2,
     skeleton: SkeletonName = None,
     image_size: ImageSize = None,
+    detector: DetectorOption = None,
+    weights: Weights = None,
     out: Annotated[
         Path | None,
         Parameter(help="Folder for all files, or one that ends in .bvh (one person or track), .npz or .json."),
@@ -52,14 +69,14 @@ def lift(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Lift the people of a keypoint file: which 3D poses their keypoints allow, and how sure each joint is."""
+    """Lift the people of a keypoint file, of photos or of a video: the 3D poses they may have, and how sure that is."""
     from vipe.errors import VipeError
 
     if page is not None:
         from vipe.plots.writing import check_page
 
         check_page(page)
-    if track != (fps is not None):
+    if video is None and track != (fps is not None):
         raise VipeError("--track and --fps go together: a video, and its frames a second")
     import numpy as np
     import torch
@@ -74,8 +91,20 @@ def lift(
     if out is not None:
         check_place(out)
     empty: list[str | int] = []
-    people = read_people(keypoints, min_confidence, skeleton, image_size, empty)
     model = Lifter.from_pretrained(lifter)
+    given = read_people(
+        keypoints,
+        min_confidence,
+        skeleton,
+        image_size,
+        empty,
+        image=image,
+        video=video,
+        fps=fps,
+        detector=detector,
+        weights=weights,
+    )
+    people, rate = given.people, fps if given.rate is None else given.rate
     start = time.perf_counter()
     reasons = skip_reasons(people)
     skipped = _skipped(people, reasons)
@@ -83,14 +112,14 @@ def lift(
     generator = torch.Generator().manual_seed(seed)
     result: dict[str, Any] = {"lifter": lifter, "kind": model.kind, "samples": samples, "height": height}
     lifted: LiftedPeople | tuple[LiftedTrack, ...]
-    if fps is None:
+    if rate is None:
         lifted = lift_people(model, liftable, samples, generator)
         lifted = lifted if height is None else lifted.of_height(height)
         answers = iter(lifted.to_json())
         result["people"] = [skipped[row] if row in skipped else next(answers) for row in range(len(people))]
         shown, done = _people_table(result["people"]), counted(len(people), "person", "people")
     else:
-        lifted = lift_tracks(model, liftable, samples, generator, fps)
+        lifted = lift_tracks(model, liftable, samples, generator, rate)
         lifted = lifted if height is None else tuple(track.of_height(height) for track in lifted)
         result["tracks"], result["people"] = [one.to_json() for one in lifted], list(skipped.values())
         shown, done = _track_table(result["tracks"], result["people"]), counted(len(lifted), "track")

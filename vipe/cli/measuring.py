@@ -72,18 +72,19 @@ Measure = Callable[["PoseStore", "PoseIndex", dict[str, list[str]] | None, "Adva
 
 
 def conditions_of(scope: Scope, own: "tuple[Condition, ...]") -> "tuple[Condition, ...]":
-    """The conditions that were named; the protocol's own if none was.
+    """The conditions that were named, `hard` being all of `HARD_CONDITIONS`; the protocol's own if none was.
 
     Raises:
         VipeError: If there is no such condition.
     """
     from vipe.errors import VipeError
-    from vipe.evaluate import CONDITIONS
+    from vipe.evaluate.conditions import ALL_CONDITIONS, HARD_CONDITIONS
 
-    known = {one.name: one for one in (*CONDITIONS, *own)}
-    if unknown := [name for name in scope.condition if name not in known]:
-        raise VipeError(f"no condition {unknown[0]!r}; expected one of {', '.join(known)}")
-    return tuple(known[name] for name in scope.condition) or own
+    known = {one.name: one for one in (*ALL_CONDITIONS, *own)}
+    if unknown := [name for name in scope.condition if name not in known and name != "hard"]:
+        raise VipeError(f"no condition {unknown[0]!r}; expected one of {', '.join(known)}, or hard")
+    named = (HARD_CONDITIONS if name == "hard" else (known[name],) for name in scope.condition)
+    return tuple({condition.name: condition for some in named for condition in some}.values()) or own
 
 
 def measured(store: Path, index: Path | None, scope: Scope, measure: Measure[_R]) -> _R:

@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from vipe.cli.output import Json, counted, emit, listed, table
-from vipe.cli.people import KEYPOINTS, ImageSize, MinConfidence, SkeletonName, read_people
+from vipe.cli.people import (
+    KEYPOINTS,
+    Convention,
+    DetectorOption,
+    ImageFiles,
+    ImageSize,
+    MinConfidence,
+    SkeletonName,
+    VideoFile,
+    Weights,
+    read_people,
+    with_convention,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +39,10 @@ if TYPE_CHECKING:
 def query(
     index: Path,
     /,
-    keypoints: Annotated[Path, Parameter(help=KEYPOINTS)],
+    keypoints: Annotated[Path | None, Parameter(help=KEYPOINTS)] = None,
     *,
+    image: ImageFiles = (),
+    video: VideoFile = None,
     k: Annotated[int, Parameter(help="How many moments a person.")] = 10,
     mode: Annotated[
         Literal["full", "affine", "point"] | None,
@@ -52,19 +66,25 @@ def query(
             help="The file is a video: follow people over its frames, and find moments that move as they do.",
         ),
     ] = False,
-    fps: Annotated[float | None, Parameter(help="Frames a second of that video.")] = None,
+    fps: Annotated[
+        float | None,
+        Parameter(help="Frames a second of that video; with --video at most so many are looked at, 15 by default."),
+    ] = None,
     every: Annotated[float, Parameter(help="Seconds of a track that are searched with as one.")] = 1.0,
     views: Annotated[
         bool,
         Parameter(negative="", help="The images of the file show one moment from several cameras."),
     ] = False,
     min_confidence: MinConfidence = 0.2,
+    convention: Convention = None,
     skeleton: SkeletonName = None,
     image_size: ImageSize = None,
+    detector: DetectorOption = None,
+    weights: Weights = None,
     page: Annotated[Path | None, Parameter(help="Also draw the answers as one HTML page.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the moments of an index that show the pose of each person in a keypoint file.
+    """Find the moments of an index that show the pose of each person in a keypoint file, in photos or in a video.
 
     Parameters
     ----------
@@ -80,22 +100,38 @@ def query(
         from vipe.plots.writing import check_page
 
         check_page(page)
-    empty: list[str | int] = []
-    people = read_people(keypoints, min_confidence, skeleton, image_size, empty)
-    remarks = list(people.remarks)
-    opened = PoseIndex.open(index)
-    start = time.perf_counter()
-    limits: dict[str, Any] = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
-    if fps is not None and not track:
-        raise VipeError("--fps is the rate of a video: it goes with --track")
+    if fps is not None and not track and video is None:
+        raise VipeError("--fps is the rate of a video: it goes with --track or --video")
+    if views and video is not None:
+        raise VipeError("--views takes photos of one moment: a video is followed")
+    track = track or video is not None
     if track or views:
         if mode not in (None, "full"):
-            raise VipeError(f"--track and --views fit cameras: they need mode full, got {mode}")
+            raise VipeError(f"--track, --video and --views fit cameras: they need mode full, got {mode}")
         if track and views:
             raise VipeError("--track and --views: give one of them")
-        people, images, hits = (
-            _of_tracks(opened, people, k, fps, every, limits) if track else _of_views(opened, people, k, limits)
-        )
+    empty: list[str | int] = []
+    opened = PoseIndex.open(index)
+    given = read_people(
+        keypoints,
+        min_confidence,
+        skeleton,
+        image_size,
+        empty,
+        image=image,
+        video=video,
+        fps=fps,
+        detector=detector,
+        weights=weights,
+    )
+    people, time_of = with_convention(given.people, convention), given.time
+    remarks = list(people.remarks)
+    start = time.perf_counter()
+    limits: dict[str, Any] = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
+    if track:
+        people, images, hits = _of_tracks(opened, people, k, fps, every, limits, time_of)
+    elif views:
+        people, images, hits = _of_views(opened, people, k, limits)
     else:
         hits, images = search(opened, people, k, mode=mode, **limits), []
     if explain and hits.contributions is None:
@@ -108,15 +144,30 @@ def query(
     last = f"{asked} in {seconds:.2f} s" + (f"; page: {page}" if page else "")
     # The answers come first: a page that cannot be written must not take them away.
     result = {"queries": answers, "without_people": empty, "remarks": remarks, "seconds": round(seconds, 6)}
-    emit(result, _table(answers), *_nobody(empty), *_order(answers), *remarks, last, as_json=as_json)
+    emit(
+        result,
+        _table(answers),
+        *_nobody(empty),
+        *_read_otherwise(answers),
+        *_order(answers),
+        *remarks,
+        last,
+        as_json=as_json,
+    )
     if page is not None:
         from vipe.plots.answers import save_query_page
 
-        save_query_page(page, opened, people, hits, images=images)
+        save_query_page(page, opened, people, hits, images=images, pictures=given.pictures)
 
 
 def _of_tracks(
-    index: "PoseIndex", people: "Keypoints", k: int, fps: float | None, every: float, limits: dict[str, Any]
+    index: "PoseIndex",
+    people: "Keypoints",
+    k: int,
+    fps: float | None,
+    every: float,
+    limits: dict[str, Any],
+    time: "Array | None",
 ) -> "tuple[Keypoints, list[Keypoints], Hits]":
     """One answer a piece of a track: the person and frame that it is about, and all frames of the piece."""
     import numpy as np
@@ -125,9 +176,10 @@ def _of_tracks(
     from vipe.errors import VipeError
     from vipe.retrieve import query_tracks
 
-    if fps is None or not 0 < fps < math.inf:
-        raise VipeError("--track needs a finite --fps above 0: the frames a second of the video")
-    time = frame_numbers(people) / fps
+    if time is None:
+        if fps is None or not 0 < fps < math.inf:
+            raise VipeError("--track needs a finite --fps above 0: the frames a second of the video")
+        time = frame_numbers(people) / fps
     track = _apart(people, lambda answerable: pieces(follow(people), time, every)[answerable])
     hits = query_tracks(index, people, k, track=track, time=time, **limits)
     in_time = np.argsort(time, kind="stable")
@@ -172,6 +224,12 @@ def _apart(people: "Keypoints", groups: "Callable[[Array], Array]") -> "Array":
 def _nobody(images: list[str | int]) -> list[str]:
     """A line on the images that show nobody, if there are any."""
     return [f"nobody in {counted(len(images), 'image')}: {listed(images)}"] if images else []
+
+
+def _read_otherwise(answers: list[dict[str, Any]]) -> list[str]:
+    """A line on people whose keypoints were read otherwise than they are labelled."""
+    read = [f"{one['image_id']} person {one['person']}: {one['relabelled']}" for one in answers if "relabelled" in one]
+    return [f"read otherwise than labelled: {listed(read)}"] if read else []
 
 
 def _order(answers: list[dict[str, Any]]) -> list[str]:

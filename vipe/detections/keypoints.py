@@ -16,6 +16,7 @@ from vipe.detections.people.not_found import not_found
 from vipe.detections.people.shares import are_shares
 from vipe.errors import ShapeError
 from vipe.skeletons import Skeleton, convert, known, load
+from vipe.skeletons.joint_conventions import ARCHIVE, UNKNOWN, convention_of, conventions
 from vipe.skeletons.working import COCO13
 
 MIN_CONFIDENCE = 0.2
@@ -31,8 +32,8 @@ class Keypoints:
     mistake shows. A person without any seen joint stays a row, and `note` gives the reason.
 
     Raises:
-        ShapeError: If an array does not have N rows of the skeleton's joints, the mask is not boolean, or a seen
-            joint is not finite or has a confidence outside 0 to 1.
+        ShapeError: If an array does not have N rows of the skeleton's joints, the mask is not boolean, a seen joint is
+            not finite or has a confidence outside 0 to 1, or there is no such convention.
     """
 
     xy: Float32[Array, "N joints 2"]
@@ -46,6 +47,7 @@ class Keypoints:
     image_size: Float[Array, "N 2"] | None = None  # width, height in pixels
     video: Int[Array, " N"] | None = None  # which video (or camera) an image is a frame of, where there are several
     skeleton: Skeleton = COCO13
+    convention: str = ARCHIVE  # where on the body joints are marked; see `vipe.skeletons.joint_conventions`
     note: tuple[str, ...] = ()  # why a query cannot use this person, "" for the others; () means "" for all
     remarks: tuple[str, ...] = ()  # what was noticed when the file was read
 
@@ -69,6 +71,10 @@ class Keypoints:
                 raise ShapeError(
                     f"keypoints: {name} must be {shape} for {people} of {self.skeleton.name}, got {array.shape}"
                 )
+        if self.convention not in conventions():
+            raise ShapeError(
+                f"keypoints: convention must be one of {', '.join(conventions())}, got {self.convention!r}"
+            )
         if self.mask.dtype != np.bool_:
             raise ShapeError(f"keypoints: mask must be boolean, got {self.mask.dtype}")
         if len(self.note or self.image_id) != n:
@@ -98,6 +104,7 @@ class Keypoints:
         confidence: ArrayLike | Tensor | None = None,
         skeleton: Skeleton | str = COCO13,
         image_size: tuple[float | int, float | int] | None = None,
+        convention: str | None = None,
     ) -> "Keypoints":
         """Wrap plain arrays as people on coco13, the skeleton of queries: one person an image, images numbered from 0.
 
@@ -111,10 +118,13 @@ class Keypoints:
             skeleton: The skeleton of `xy`, or its name, such as "coco17", "openpose25" or "mediapipe33"; or one of your
                 own with a conversion to coco13.
             image_size: Width and height of the images in pixels.
+            convention: Who marked the joints, such as "coco" or "blazepose", or "archive" for joints that lie where
+                the archive's do; by default that of the skeleton, which is "archive" for coco13.
 
         Raises:
             ShapeError: If `xy` is not (N, joints of the skeleton, 2), a seen joint is not finite or has a confidence
-                outside 0 to 1, or all coordinates lie within 0 to 1 and the size of the images is not given.
+                outside 0 to 1, all coordinates lie within 0 to 1 and the size of the images is not given, or there is
+                no such convention.
             SkeletonError: If there is no such skeleton, or it has no conversion to coco13.
 
         Example:
@@ -155,11 +165,12 @@ class Keypoints:
             person=np.zeros(len(xy), dtype=np.int64),
             image_size=size,
             skeleton=body,
+            convention=convention_of(body.name) if convention is None else convention,
         ).to(COCO13)
 
     @classmethod
     def concat(cls, parts: Sequence["Keypoints"]) -> "Keypoints":
-        """Join people of several sources; an optional field stays only if every part has it.
+        """Join people of several sources; an optional field stays only if every part has it, a convention if all agree.
 
         Raises:
             ShapeError: If there is nothing to join, or the skeletons differ.
@@ -174,6 +185,8 @@ class Keypoints:
                 merged[field.name] = tuple(dict.fromkeys(line for lines in values for line in lines))
             elif field.name in ("image_id", "note"):
                 merged[field.name] = tuple(text for texts in values for text in texts)
+            elif field.name == "convention":
+                merged[field.name] = values[0] if len(set(values)) == 1 else UNKNOWN
             elif field.name != "skeleton":
                 merged[field.name] = None if any(value is None for value in values) else np.concatenate(values)
         return cls(**merged)

@@ -23,7 +23,8 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "is a PDF"),
     (b"PAR1", "is Parquet; write it as CSV"),
 )
-_PICTURE = "; run a 2D pose detector on it, and give the JSON that it writes"
+_PICTURE = "; run a 2D pose detector on it, and give the JSON that it writes; vipe does so with "
+_OPTION = {"is a picture": "--image FILE", "is a video": "--video FILE"}
 _NUMBERS = re.compile(rb"\s*-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?:[ \t]+-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*\s*\Z")
 
 
@@ -31,11 +32,11 @@ def told(data: bytes, name: str) -> str:
     """What to say of a file of another kind; "" if it may be keypoints."""
     for start, what in _STARTS:
         if data.startswith(start):
-            return what + (_PICTURE if what in ("is a picture", "is a video") else "")
+            return _with_a_detector(what) if what in _OPTION else what
     if data[:4] == b"RIFF":
-        return ("is a video" if data[8:12] == b"AVI " else "is a picture") + _PICTURE
+        return _with_a_detector("is a video" if data[8:12] == b"AVI " else "is a picture")
     if data[4:8] == b"ftyp":
-        return "is a video" + _PICTURE
+        return _with_a_detector("is a video")
     if len(data) > 2 and data[0] == 0x80 and data[1] in (2, 3, 4, 5):
         return (
             "is a Python pickle, which could run anything when it is opened, so it is not; write the keypoints as "
@@ -55,3 +56,7 @@ def told(data: bytes, name: str) -> str:
     if head.startswith((b"HIERARCHY", b"---", b"%YAML")):
         return "is no keypoint file; expected COCO's or OpenPose's JSON, or a table"
     return ""
+
+
+def _with_a_detector(what: str) -> str:
+    return what + _PICTURE + _OPTION[what]

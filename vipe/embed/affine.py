@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vipe import pretrained
 from vipe.arrays import Array
+from vipe.cores import cores
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed.encoder import Metric, check_people, check_rows
 from vipe.errors import ReadError, ShapeError
@@ -158,7 +159,7 @@ class AffineSignature:
             points = canonicalize(torch.from_numpy(poses[rows].astype(np.float32))).poses
             signatures[rows] = pose_signature(points[:, COCO13_IN_H36M17]).numpy()
 
-        in_blocks(encode, len(poses), _BLOCK)
+        in_blocks(encode, len(poses), _BLOCK, workers=cores())
         return signatures
 
     def encode_keypoints(self, keypoints: Keypoints) -> Float32[Array, "N 78"]:

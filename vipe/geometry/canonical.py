@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from vipe.arrays import Array
+from vipe.cores import cores
 from vipe.errors import ShapeError
 from vipe.geometry.bones import SHORTEST, bone_vectors, from_bone_vectors
 from vipe.geometry.planes import dot, from_planes, in_blocks, rotate, to_planes
@@ -165,7 +166,7 @@ def canonicalize_array(poses: Float[Array, "*batch 17 3"]) -> CanonicalArrays:
         root[block] = rows[block, :3]
         degenerate[block] = flat.numpy()
 
-    in_blocks(work, count)
+    in_blocks(work, count, workers=cores())
     return CanonicalArrays(
         poses=joints.reshape(*batch, 17, 3),
         rotation=rotations.reshape(*batch, 3, 3),

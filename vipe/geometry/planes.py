@@ -52,25 +52,32 @@ def rotate(rotation: Float[Tensor, "3 3 N"], vectors: Float[Tensor, "J 3 N"]) ->
     return total.addcmul_(rotation[:, 1], vectors[:, 1:2]).addcmul_(rotation[:, 2], vectors[:, 2:])
 
 
-def in_blocks(work: Callable[[slice], None], count: int, block: int = BLOCK) -> None:
-    """Call `work` with slices that cover `count` rows, without gradients, on as many cores as torch may use.
+def in_blocks(work: Callable[[slice], None], count: int, block: int = BLOCK, *, workers: int | None = None) -> None:
+    """Call `work` with slices that cover `count` rows, without gradients, on several cores.
 
     Returns when all blocks are done; raises the first error of a block.
+
+    Args:
+        work: Called with each slice.
+        count: How many rows there are.
+        block: At most so many rows a slice.
+        workers: Blocks at once; by default as many as torch has threads.
     """
     slices = list(blocks(count, block))
     threads = torch.get_num_threads()
+    workers = workers or threads
 
     def without_gradients(rows: slice) -> None:
         with torch.inference_mode():
             work(rows)
 
-    if min(threads, len(slices)) <= 1:
+    if min(workers, len(slices)) <= 1:
         for rows in slices:
             without_gradients(rows)
         return
     try:
         # One thread a block: if torch divided every single step over the cores, that would cost more than the step.
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for _ in pool.map(without_gradients, slices):
                 pass
     finally:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vipe.cores import cores
 from vipe.errors import ShapeError
 from vipe.geometry.kabsch import nearest_rotation
 from vipe.geometry.planes import BLOCK, dot, from_planes, in_blocks, rotate, to_planes
@@ -109,7 +110,7 @@ def _fill(result: Tensor, a: Tensor, b: Tensor) -> None:
     def work(rows: slice) -> None:
         result[rows] = _residual(to_planes(a[rows]), to_planes(b[rows])).reshape(result[rows].shape)
 
-    in_blocks(work, len(result), max(1, BLOCK // width))
+    in_blocks(work, len(result), max(1, BLOCK // width), workers=cores())
 
 
 def _residual(a: Float[Tensor, "J 3 N"], b: Float[Tensor, "J 3 N"]) -> Float[Tensor, " N"]:

@@ -114,7 +114,7 @@ def read_labels(path: Path) -> pa.Table:
             raise IndexFormatError(f"{path}: column {name} has rows without a value; build the index again")
     if not pc.all(pc.is_finite(labels["time"])).as_py():
         raise IndexFormatError(f"{path}: has times that are not finite; build the index again")
-    return labels
+    return labels.unify_dictionaries().combine_chunks()  # one piece each, so that arrays of them are no copies
 
 
 def read_poses(path: Path) -> Float32[Array, "N 17 3"]:

@@ -189,7 +189,7 @@ class PoseIndex:
         """Each column as one array; text as a code a row and the word of each code, so that a look-up is cheap."""
         columns: dict[str, tuple[Shaped[Array, " N"], Shaped[Array, " words"] | None]] = {}
         for name in self.labels.column_names:
-            whole = self.labels[name].unify_dictionaries().combine_chunks()
+            whole = self.labels[name].combine_chunks()
             if pa.types.is_dictionary(whole.type):
                 words = whole.dictionary.to_numpy(zero_copy_only=False).astype(object)
                 columns[name] = (whole.indices.to_numpy(), words)

@@ -2,19 +2,22 @@
 
 __all__ = ["Answer", "RankedPose", "save_answers", "save_query_page"]
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import io
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 from vipe.arrays import Array, take_rows
 from vipe.geometry.procrustes import HIT_THRESHOLD
-from vipe.plots.figures import Card, Figure, figure_2d, figure_3d, figure_in_camera
+from vipe.plots.figures import Card, Figure, Photo, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.report import Section, save_page
 from vipe.plots.sheet import save_sheet
+from vipe.retrieve.labelling import explained
 from vipe.skeletons import load
 
 if TYPE_CHECKING:
@@ -24,6 +27,14 @@ if TYPE_CHECKING:
 
 _GREY = "#b9c0ca"
 _IMAGES = 4  # of a query, that are drawn side by side
+_AROUND = 2.2  # sides of a person that a piece of a photo shows
+_WIDEST = 720  # pixels of such a piece
+_QUALITY = 80  # of its JPEG
+_ROOM = 0.8  # of their size, at which figures over photos are drawn: what is around a person shows, too
+
+Id = int | str
+Pictures = Callable[[Collection[Id]], Iterable[tuple[Id, UInt8[Array, "height width 3"]]]]
+"""Gives the RGB pixels of images by their ids, one after the other, in any order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +111,9 @@ def save_query_page(
     hits: "Hits",
     most: int = 8,
     images: Sequence["Keypoints"] = (),
+    pictures: Pictures | None = None,
 ) -> None:
-    """Draw each person of a keypoint file with the first hits, or why there are none.
+    """Draw each person of a keypoint file, of photos or of a video with the first hits, or why there are none.
 
     A hit is drawn twice: over the query's keypoints, under the camera and with the body that it was ranked by, and
     beside them as a body that turns, from the camera's view on. Hits that no camera was fitted to (modes "affine" and
@@ -115,17 +127,19 @@ def save_query_page(
         most: Hits drawn for each person.
         images: Of tracks and of several views all images of each query, in order; up to four are drawn, of more the
             one in `people`.
+        pictures: The images themselves, if they are there: keypoints and hits are drawn over them.
     """
     sections = []
-    for row in range(len(people)):
-        one = people[row : row + 1]
-        every = images[row] if images else one
-        cards = _asked(one, every)
+    queries = [(people[row : row + 1], images[row] if images else people[row : row + 1]) for row in range(len(people))]
+    photos = {} if pictures is None else _photos([_shown(one, every) for one, every in queries], pictures)
+    for row, (one, every) in enumerate(queries):
+        cards = _asked(one, every, row, photos)
+        under = photos.get((row, one.image_id[0]))
         shown = hits.of(row)[:most]
         if shown:
             cards += [
                 Card(
-                    figure=_overlay(people.xy[row], people.mask[row], image),
+                    figure=_overlay(people.xy[row], people.mask[row], image, under),
                     beside=body,
                     title=f"{hit['rank']}. {hit['clip']} {hit['time']:.2f}\u00a0s",
                     note=f"distance {hit['distance']:.3f}" + (f", {hit['action']}" if hit["action"] else ""),
@@ -139,7 +153,7 @@ def save_query_page(
         page,
         "Moments of the archive that show these poses",
         sections,
-        intro="Each hit is drawn over the query's keypoints (grey), "
+        intro=f"Each hit is drawn over the {'photo and the ' if photos else ''}query's keypoints (grey), "
         + (
             "under its best affine camera. "
             if hits.fits is None
@@ -156,7 +170,9 @@ def _drawn(index: "PoseIndex", one: "Keypoints", hits: "Hits", row: int) -> list
     found = hits.found[row]
     if hits.fits is not None:
         fits = take_rows(hits.fits, (slice(row, row + 1), found))
-        return [(image, figure_in_camera(body)) for image, body in zip(fits.project()[0], fits.poses[0], strict=True)]
+        width = 1.0 if hits.stretch is None else float(hits.stretch[row])  # the photo is as it was given
+        images = fits.project()[0] / np.array([width, 1], dtype=np.float32)
+        return [(image, figure_in_camera(body)) for image, body in zip(images, fits.poses[0], strict=True)]
     from vipe.retrieve import affine_camera
 
     poses = index.poses(hits.rows[row : row + 1, found])
@@ -165,13 +181,24 @@ def _drawn(index: "PoseIndex", one: "Keypoints", hits: "Hits", row: int) -> list
     return [(image, figure_3d(body, A)) for image, body, A in zip(images, bodies, cameras.A[0], strict=True)]
 
 
-def _asked(one: "Keypoints", every: "Keypoints") -> list[Card]:
-    """The images of a query, each with its place among them: all if they are few, else the one hits are drawn over."""
-    drawn = next(
+def _shown(one: "Keypoints", every: "Keypoints") -> "Keypoints":
+    """The images of a query that are drawn: all if they are few, else the one that hits are drawn over."""
+    drawn = _place(one, every)
+    return every if len(every) <= _IMAGES else every[drawn : drawn + 1]
+
+
+def _place(one: "Keypoints", every: "Keypoints") -> int:
+    """Which of a query's images hits are drawn over."""
+    return next(
         place
         for place in range(len(every))
         if every.image_id[place] == one.image_id[0] and np.array_equal(every.xy[place], one.xy[0])
     )
+
+
+def _asked(one: "Keypoints", every: "Keypoints", row: int, photos: Mapping[tuple[int, Id], Photo]) -> list[Card]:
+    """The images of a query, each with its place among them: all if they are few, else the one hits are drawn over."""
+    drawn = _place(one, every)
     cards = []
     for place in range(len(every)) if len(every) <= _IMAGES else [drawn]:
         seen = f"{int(every.mask[place].sum())} of {every.mask.shape[1]} joints seen"
@@ -179,8 +206,54 @@ def _asked(one: "Keypoints", every: "Keypoints") -> list[Card]:
         if len(every) > 1:
             title = f"image {place + 1} of {len(every)}"
             note = f"{every.image_id[place]}: {seen}" + ("; hits are drawn over it" if place == drawn else "")
-        cards.append(Card(figure=figure_2d(every.xy[place], every.mask[place], every.skeleton), title=title, note=note))
+        figure = figure_2d(every.xy[place], every.mask[place], every.skeleton)
+        photo = photos.get((row, every.image_id[place]))
+        if photo is not None:
+            figure = _over(photo, figure, *_frame(every.xy[place][every.mask[place]]))
+        cards.append(Card(figure=figure, title=title, note=note))
     return cards
+
+
+def _photos(shown: Sequence["Keypoints"], pictures: Pictures) -> dict[tuple[int, Id], Photo]:
+    """The piece of its photo about each person who is drawn, by query and image; each photo is read once."""
+    wanted: dict[Id, list[tuple[int, Float[Array, "seen 2"]]]] = defaultdict(list)
+    for row, people in enumerate(shown):
+        for image, xy, mask in zip(people.image_id, people.xy, people.mask, strict=True):
+            if mask.any():
+                wanted[image].append((row, xy[mask]))
+    return {
+        (row, image): _piece(pixels, *_frame(xy))
+        for image, pixels in (pictures(list(wanted)) if wanted else ())
+        for row, xy in wanted[image]
+    }
+
+
+def _piece(pixels: UInt8[Array, "height width 3"], centre: Float[Array, "2"], size: float) -> Photo:
+    """What a photo shows about a person, as a small JPEG."""
+    from PIL import Image
+
+    whole = np.array([pixels.shape[1], pixels.shape[0]])
+    half = max(_AROUND / 2 * size, 8.0)
+    low = np.clip(np.floor(centre - half), 0, whole - 1).astype(int)
+    high = np.clip(np.ceil(centre + half), low + 1, whole).astype(int)
+    piece = Image.fromarray(np.ascontiguousarray(pixels[low[1] : high[1], low[0] : high[0]]))
+    piece.thumbnail((_WIDEST, _WIDEST))
+    file = io.BytesIO()
+    piece.save(file, "JPEG", quality=_QUALITY)
+    return Photo(jpeg=file.getvalue(), box=np.concatenate([low, high]).astype(np.float64))
+
+
+def _over(photo: Photo, figure: Figure, centre: Float[Array, "2"], size: float) -> Figure:
+    """A figure whose pixels have this centre and size, over a piece of a photo."""
+    corners = (photo.box.reshape(2, 2) - centre) / size * [1, -1]
+    under = replace(photo, box=_ROOM * corners.reshape(4))
+    return replace(figure, points=_ROOM * figure.points, photo=under)
+
+
+def _frame(xy: Float[Array, "n 2"]) -> tuple[Float[Array, "2"], float]:
+    """The middle of some points, and the longer side of the box around them."""
+    low, high = xy.min(axis=0).astype(np.float64), xy.max(axis=0).astype(np.float64)
+    return (low + high) / 2, max(float((high - low).max()), 1e-6)
 
 
 def _called(people: "Keypoints") -> str:
@@ -195,18 +268,23 @@ def _presence(hits: "Hits", row: int) -> str:
     if hits.presence is None or not np.isfinite(hits.presence[row]):
         return ""
     percent = round(100 * float(hits.presence[row]))
-    return f"The archive holds this pose with a probability of {f'{percent}%' if percent else 'less than 1%'}."
+    there = f"The archive holds this pose with a probability of {f'{percent}%' if percent else 'less than 1%'}."
+    name = hits.relabelled[row] if hits.relabelled is not None else ""
+    return f"{there} {explained(name)}" if name else there
 
 
-def _overlay(xy: Float[Array, "13 2"], mask: Bool[Array, " 13"], images: Float[Array, "17 2"]) -> Figure:
-    """A pose's image, in colours, over the keypoints it was fitted to."""
+def _overlay(
+    xy: Float[Array, "13 2"], mask: Bool[Array, " 13"], images: Float[Array, "17 2"], photo: Photo | None = None
+) -> Figure:
+    """A pose's image, in colours, over the keypoints it was fitted to, and over their photo if there is one."""
     query, pose = load("coco13"), load("h36m17")
     seen = figure_2d(xy, mask, query).bones
     drawn = figure_2d(images, np.ones(len(images), dtype=bool), pose).bones
     both = np.concatenate([np.where(mask[:, None], xy, images.mean(axis=0)), images]).astype(np.float64)
-    low, high = both.min(axis=0), both.max(axis=0)
+    centre, size = _frame(both)
     points = np.zeros((len(both), 3))
-    points[:, :2] = (both - (low + high) / 2) / max(float((high - low).max()), 1e-6) * [1, -1]
+    points[:, :2] = (both - centre) / size * [1, -1]
     points[len(xy) :, 2] = 1  # nearer to the viewer, so drawn last
     shifted = ((a + len(xy), b + len(xy), colour) for a, b, colour in drawn)
-    return Figure(points=points, bones=(*((a, b, _GREY) for a, b, _ in seen), *shifted), turns=False)
+    figure = Figure(points=points, bones=(*((a, b, _GREY) for a, b, _ in seen), *shifted), turns=False)
+    return figure if photo is None else _over(photo, figure, centre, size)

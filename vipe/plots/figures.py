@@ -1,6 +1,6 @@
 """Figures of people: coloured bones, the same for plots and for pages (numpy)."""
 
-__all__ = ["Card", "Figure", "colours", "figure_2d", "figure_3d", "figure_in_camera", "repeated", "seen_from"]
+__all__ = ["Card", "Figure", "Photo", "colours", "figure_2d", "figure_3d", "figure_in_camera", "repeated", "seen_from"]
 
 import tomllib
 from dataclasses import dataclass
@@ -18,6 +18,14 @@ from vipe.skeletons.working import COCO13, H36M17
 _DEPTH_SHARE = 0.85  # of a body's largest extent in any direction: its width on the canvas is never drawn below this
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Photo:
+    """A piece of a photo that is drawn under a figure; on pages only."""
+
+    jpeg: bytes
+    box: Float[Array, "4"]  # left, top, right, bottom: in the coordinates of what it lies under
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """A person to draw: points of a skeleton, x right, y up, z towards the viewer (all zero for keypoints)."""
@@ -27,6 +35,7 @@ class Figure:
     turns: bool  # whether there is a third dimension worth turning
     others: "Figure | None" = None  # more bones, drawn thin and faint; on pages only
     ellipsoids: Float[Array, "n 3 4"] | None = None  # centre and covariance; drawn at one deviation, on pages only
+    photo: Photo | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

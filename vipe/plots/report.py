@@ -2,6 +2,7 @@
 
 __all__ = ["Section", "save_page"]
 
+import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ def save_page(
     except ImportError as error:
         raise MissingExtra('pages need jinja2: pip install "vipe-pose[report]"') from error
     figures: list[dict[str, Any]] = []
+    photos: dict[bytes, int] = {}
     folder = resources.files("vipe.plots")
     template = Environment(autoescape=True).from_string(folder.joinpath("page.html.j2").read_text(encoding="utf-8"))
     html = template.render(
@@ -54,9 +56,10 @@ def save_page(
         table=table,
         colours=colours(),
         hit_threshold=f"{HIT_THRESHOLD:g}",
-        sections=[_section(section, figures) for section in sections],
+        sections=[_section(section, figures, photos) for section in sections],
         # `<` cannot end the script element early, whatever a clip is called.
         figures=Markup(json.dumps(figures, separators=(",", ":")).replace("<", "\\u003c")),
+        photos=[f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}" for jpeg in photos],
         viewer=Markup(folder.joinpath("viewer.js").read_text(encoding="utf-8")),
     )
     try:
@@ -66,7 +69,7 @@ def save_page(
         raise VipeError(f"{path}: the page cannot be written: {error.strerror or error}") from error
 
 
-def _section(section: Section, figures: list[dict[str, Any]]) -> dict[str, Any]:
+def _section(section: Section, figures: list[dict[str, Any]], photos: dict[bytes, int]) -> dict[str, Any]:
     rows = []
     for label, cards in section.rows:
         drawn = []
@@ -84,15 +87,20 @@ def _section(section: Section, figures: list[dict[str, Any]]) -> dict[str, Any]:
                     "bars": card.bars,
                 }
             )
-            figures += map(_plain, views)
-        rows.append({"label": label, "cards": drawn})
+            figures += [_plain(view, photos) for view in views]
+        over_photos = any(card.figure.photo is not None for card in cards)
+        rows.append({"label": label, "cards": drawn, "over_photos": over_photos})
     return {"title": section.title, "note": section.note, "rows": rows}
 
 
-def _plain(figure: Figure) -> dict[str, Any]:
-    drawn = {"points": figure.points.round(3).tolist(), "bones": figure.bones, "turns": figure.turns}
+def _plain(figure: Figure, photos: dict[bytes, int]) -> dict[str, Any]:
+    """A figure for the page; a photo under it is a number among those of the page, each of which it holds once."""
+    drawn: dict[str, Any] = {"points": figure.points.round(3).tolist(), "bones": figure.bones, "turns": figure.turns}
     if figure.others is not None:
         drawn["others"] = {"points": figure.others.points.round(3).tolist(), "bones": figure.others.bones}
     if figure.ellipsoids is not None:
         drawn["ellipsoids"] = figure.ellipsoids.round(5).tolist()
+    if figure.photo is not None:
+        number = photos.setdefault(figure.photo.jpeg, len(photos))
+        drawn["photo"] = {"number": number, "box": figure.photo.box.round(4).tolist()}
     return drawn

@@ -4,6 +4,7 @@
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const canvases = [...document.querySelectorAll("canvas[data-figure]")];
   const solid = canvases.filter((canvas) => figures[canvas.dataset.figure].turns);
+  const photos = [...document.querySelectorAll("img.photo")];
   const button = document.getElementById("pause");
   const REST = 3, ROUND = 18; // seconds in the view of the query, and for a full turn
   let running = !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -23,6 +24,12 @@
       return [x * c + z * s, y * cl - depth * sl, depth];
     };
     const place = ([x, y]) => [side * (0.5 + 0.85 * x), side * (0.5 - 0.85 * y)];
+    const photo = figure.photo && photos[figure.photo.number];
+    if (photo && photo.complete && photo.naturalWidth) {
+      const [left, top, right, bottom] = figure.photo.box;
+      const [x, y] = place([left, top]), [xx, yy] = place([right, bottom]);
+      pen.drawImage(photo, x, y, xx - x, yy - y);
+    }
     // The outline of an ellipsoid is the ellipse of its covariance, seen along the view.
     const across = figure.turns ? [c, 0, s] : [1, 0, 0], up = figure.turns ? [s * sl, cl, -c * sl] : [0, 1, 0];
     for (const rows of figure.ellipsoids || []) {
@@ -43,12 +50,18 @@
     [...(figure.others ? lines(figure.others, 0.16, side / 200) : []), ...lines(figure, 1, Math.min(side / 48, 4))]
       .sort((p, q) => p.from[2] + p.to[2] - q.from[2] - q.to[2])
       .forEach(({ from, to, colour, alpha, width }) => {
-        pen.strokeStyle = colour;
-        pen.globalAlpha = alpha;
-        pen.lineWidth = width;
         pen.beginPath();
         pen.moveTo(...place(from));
         pen.lineTo(...place(to));
+        if (figure.photo) { // a dark edge, so that the bone shows on any photo
+          pen.strokeStyle = "#20252d";
+          pen.globalAlpha = 0.6 * alpha;
+          pen.lineWidth = width + 2;
+          pen.stroke();
+        }
+        pen.strokeStyle = colour;
+        pen.globalAlpha = alpha;
+        pen.lineWidth = width;
         pen.stroke();
       });
     pen.globalAlpha = 1;
@@ -73,6 +86,7 @@
   });
   for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { held = null; });
   addEventListener("resize", () => canvases.forEach(draw));
+  for (const photo of photos) if (!photo.complete) photo.addEventListener("load", () => canvases.forEach(draw));
   const tick = (now) => {
     const seconds = last === null ? 0 : Math.min(0.1, (now - last) / 1000);
     last = now;

@@ -21,6 +21,7 @@ from typing import IO, Any, cast
 import pyarrow as pa
 
 from vipe.errors import ReadError
+from vipe.regular_file import irregular
 
 _PIECE = 1 << 20  # bytes unpacked at a time
 _PAST_THE_END = 1000  # reads after the end of an archive; a whole one has two
@@ -82,6 +83,8 @@ def collections(path: Path, limits: Limits) -> Iterator[Collection]:
         yield Collection(prefix="", members=partial(iter, plain))
         yield from (_archive(file, name, limits) for file, name in names if is_archive(name))
     elif not path.is_file():
+        if kind := irregular(path):
+            raise ReadError(f"{path}: is {kind}, expected a file or a folder; write what comes out of it to a file")
         raise ReadError(f"{path}: no such file or folder")
     elif is_archive(path.name):
         yield _archive(path, path.name, limits)
@@ -160,6 +163,7 @@ def _zip(packed: IO[bytes], name: str, limits: Limits) -> Iterator[Member]:
             def read(info: zipfile.ZipInfo = info) -> bytes:
                 with reported(f"{name}/{info.filename}"):
                     _check_size(info.file_size, f"{name}/{info.filename}", limits)
+                    meter.claimed(info.file_size, info.compress_size)
                     with archive.open(info) as stream:
                         data = meter.metered(stream, info.file_size)
                         if len(data) != info.file_size or stream.read(1):
@@ -226,6 +230,11 @@ class _Meter:
                 raise EOFError("it ends before what its headers claim")
         return data
 
+    def claimed(self, unpacked: int, packed: int) -> None:
+        """Refuse a member that says itself that it is a bomb, before any of it is unpacked."""
+        if unpacked > max(self._limits.ratio_from, self._limits.ratio * packed):
+            raise self._bomb()
+
     def metered(self, stream: Any, size: int) -> bytes:
         """Read a member in pieces, so that a bomb is noticed before it lies in memory."""
         parts = []
@@ -240,9 +249,12 @@ class _Meter:
         if self._unpacked > self._limits.total_bytes:
             raise ReadError(f"{self._name}: more than {self._limits.total_bytes} bytes unpacked")
         if self._unpacked > max(self._limits.ratio_from, self._limits.ratio * self._packed()):
-            raise ReadError(
-                f"{self._name}: unpacks to more than {self._limits.ratio:g} times its size; is it an archive bomb?"
-            )
+            raise self._bomb()
+
+    def _bomb(self) -> ReadError:
+        return ReadError(
+            f"{self._name}: unpacks to more than {self._limits.ratio:g} times its size; is it an archive bomb?"
+        )
 
 
 def _unsafe(path: str) -> str:

@@ -63,6 +63,10 @@ class Hits:
     fit_cost: Float32[Array, "Q K"] | None = None  # twice the negative log posterior of camera and body
     affine_residual: Float32[Array, "Q K"] | None = None  # what made it a candidate
     fits: Fits | None = None  # the camera and body of each hit, as they were ranked; NaN in empty places
+    relabelled: tuple[str, ...] | None = None
+    """How each query's keypoints were read, where they were doubted: "legs" if left and right leg are exchanged, ""
+    if as they are. Cameras and errors (`fits`) are those of the keypoints as they were read."""
+    stretch: Float32[Array, " Q"] | None = None  # what x was multiplied by in that reading
     image: Int64[Array, " Q"] | None = None
     """Of tracks and views: which of the given keypoints each query is named for and its cameras were fitted to."""
 
@@ -201,6 +205,13 @@ class Hits:
         if self.fits is not None:
             arrays = {field.name: spread(getattr(self.fits, field.name), np.nan) for field in fields(Fits)}
             changed["fits"] = Fits(**arrays)
+        if self.relabelled is not None:
+            names = [""] * len(skipped)
+            for place, name in zip(queries.tolist(), self.relabelled, strict=True):
+                names[place] = name
+            changed["relabelled"] = tuple(names)
+        if self.stretch is not None:
+            changed["stretch"] = spread(self.stretch, 1)
         return replace(self, **changed, skipped=skipped)
 
     def _combined(self, hits: "list[Hits]", skipped: tuple[str | None, ...]) -> "Hits":
@@ -221,6 +232,10 @@ class Hits:
                     for field in fields(Fits)
                 }
             )
+        if self.relabelled is not None:
+            changed["relabelled"] = tuple(name for one in hits for name in one.relabelled or ())
+        if self.stretch is not None:
+            changed["stretch"] = np.concatenate([one.stretch for one in hits if one.stretch is not None])
         return replace(self, **changed, skipped=skipped)
 
     def __len__(self) -> int:
@@ -269,6 +284,8 @@ class Hits:
                 query["skipped"] = self.skipped[number]
             elif self.presence is not None and np.isfinite(self.presence[number]):
                 query["presence"] = round(float(self.presence[number]), 6)
+            if self.relabelled is not None and self.relabelled[number]:
+                query["relabelled"] = self.relabelled[number]
             query["hits"] = self.of(number)
             if explain:
                 for place, hit in enumerate(query["hits"]):

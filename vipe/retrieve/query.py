@@ -2,6 +2,7 @@
 
 __all__ = ["MODES", "NO_ROW", "Mode", "answer", "query"]
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates.affine import by_affine_camera, skip_reasons
 from vipe.retrieve.candidates.candidates import by_embedding
 from vipe.retrieve.hits import Hits
+from vipe.retrieve.labelling import read_labels
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS
 from vipe.retrieve.ranking.model import RankingModel
@@ -97,7 +99,7 @@ def query(
         min_gap_seconds=min_gap_seconds,
         camera_prior=camera_prior,
         joint_offsets=joint_offsets,
-        model=model or RankingModel.default(),
+        model=model,
     )
     return answer(Search(index, settings, where), keypoints, k, mode or "full")
 
@@ -127,7 +129,9 @@ def answer(search: Search, keypoints: Keypoints, k: int = 10, mode: str = "full"
     if not k:
         skipped = tuple(reason or NO_ROW for reason in skipped)
     if not (k and len(people)):
-        return Hits.none(search.index, len(keypoints), k, skipped, search.model.groups if mode == "full" else None)
+        return Hits.none(
+            search.index, len(keypoints), k, skipped, search.model_of(keypoints).groups if mode == "full" else None
+        )
     # A scan serves many people at once; cameras need memory for each.
     stages, at_once = (_full, _AT_ONCE) if mode == "full" else (_by_score, len(people))
     found = [stages(search, keypoints[people[block]], k, mode) for block in blocks(len(people), at_once)]
@@ -135,18 +139,20 @@ def answer(search: Search, keypoints: Keypoints, k: int = 10, mode: str = "full"
 
 
 def _full(search: Search, people: Keypoints, k: int, _: str) -> Hits:
-    """Candidates, cameras, features, probabilities, order."""
+    """Candidates, cameras, features, labels, probabilities, order."""
     count = min(max(k, search.settings.candidates), len(search))
     closely = count if search.settings.diverse else min(max(VOTERS, k), count)
-    fitted = search.fitted(search.candidates(people, count), people, closely)
-    features = search.features(fitted, people)
-    ranking, log_odds = search.model.probabilities(features)
+    reading = read_labels(search, people, count, closely)
+    fitted, features = reading.fitted, reading.features
+    model = search.model_of(people)
+    ranking, log_odds = model.probabilities(features)
+    log_odds = log_odds.if_true(reading.probability)
     order = coverage_order(ranking, features, closely if search.settings.diverse else k)
     places = search.diversified(take_columns(fitted.rows, order), k)
     places = np.where(places >= 0, take_columns(order, np.maximum(places, 0)), -1)
-    return Hits.judged(
-        search.index, fitted, log_odds, search.model.contributions(features.values, log_odds.near), places
-    )
+    contributions = model.contributions(features.values, log_odds.near)
+    hits = Hits.judged(search.index, fitted, log_odds, contributions, places)
+    return replace(hits, relabelled=reading.names, stretch=reading.stretch)
 
 
 def _by_score(search: Search, people: Keypoints, k: int, mode: str) -> Hits:

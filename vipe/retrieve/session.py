@@ -2,7 +2,7 @@
 
 __all__ = ["CANDIDATES", "Search", "SearchSettings"]
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -16,12 +16,14 @@ from vipe.retrieve.arguments import check_settings
 from vipe.retrieve.camera.body import BodyProportions
 from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.camera.variances import candidate_weights
 from vipe.retrieve.candidates.affine import affine_residuals
 from vipe.retrieve.candidates.candidates import Candidates, candidates_for
 from vipe.retrieve.ranking.diversity import diversify
 from vipe.retrieve.ranking.evidence import FittedCandidates, embedding_distances
 from vipe.retrieve.ranking.features import CandidateFeatures, compute_features
 from vipe.retrieve.ranking.model import RankingModel
+from vipe.skeletons.joint_conventions import ARCHIVE, load_convention
 
 CANDIDATES = 200
 """Poses of each source that cameras are fitted to, for each person."""
@@ -40,7 +42,7 @@ class SearchSettings:
     min_gap_seconds: float = 0.0
     camera_prior: CameraPrior | None = None  # the ranking model's own if None
     joint_offsets: Float[Array, "13 3"] | None = None
-    model: RankingModel = field(default_factory=RankingModel.default)
+    model: RankingModel | None = None  # that of the keypoints' convention (`RankingModel.of`) if None
 
     def __post_init__(self) -> None:
         check_settings(
@@ -49,7 +51,7 @@ class SearchSettings:
             min_gap_seconds=self.min_gap_seconds,
             camera_prior=self.camera_prior,
         )
-        if not isinstance(self.model, RankingModel):
+        if self.model is not None and not isinstance(self.model, RankingModel):
             raise ArgumentError(f"model must be a RankingModel, got {type(self.model).__name__}")
         if self.candidates < 1:
             raise VipeError(f"candidates must be at least 1, got {self.candidates}")
@@ -82,16 +84,24 @@ class Search:
             raise ArgumentError(f"settings must be SearchSettings, got {type(settings).__name__}")
         self.index, self.settings = index, settings or SearchSettings()
         self.rows: Int64[Array, " M"] | None = None if where is None else index.rows(where)
-        self.model = self.settings.model
+        self.model = self.settings.model or RankingModel.default()
         self.prior = self.model.check_prior(self.settings.camera_prior)
 
     def __len__(self) -> int:
         """How many rows are searched."""
         return len(self.index) if self.rows is None else len(self.rows)
 
+    def model_of(self, people: Keypoints) -> RankingModel:
+        """What turns the features of these people into probabilities."""
+        known = self.settings.joint_offsets is not None  # then marks are the archive's
+        return self.settings.model or RankingModel.of(ARCHIVE if known else people.convention)
+
     def candidates(self, people: Keypoints, count: int) -> Candidates:
         """Rows to fit cameras to."""
-        return candidates_for(self.index, people, min(count, len(self)), self.rows)
+        weight = None
+        if self.settings.joint_offsets is None and not load_convention(people.convention).is_exact:
+            weight = candidate_weights(people, self.prior)
+        return candidates_for(self.index, people, min(count, len(self)), self.rows, weight)
 
     def cameras(self, rows: Int64[Array, "Q C"], people: Keypoints, proportions: BodyProportions | None = None) -> Fits:
         """A camera and a body for every candidate, the best ones refined."""
@@ -132,6 +142,8 @@ class Search:
 
     def features(self, candidates: FittedCandidates, people: Keypoints) -> CandidateFeatures:
         """What is known of each candidate."""
+        if self.settings.joint_offsets is not None:
+            people = replace(people, convention=ARCHIVE)  # the offsets are all that is left of it
         return compute_features(candidates, people, self.prior)
 
     def diversified(self, rows: Int64[Array, "Q C"], k: int) -> Int64[Array, "Q K"]:

@@ -32,7 +32,14 @@ class ShippedNumbers:
         Raises:
             ReadError: If their file is damaged; install the library again.
         """
-        with resources.as_file(resources.files("vipe.retrieve").joinpath(cls.shipped)) as file:
+        own: _Own = cls.load_shipped(cls.shipped)
+        return own
+
+    @classmethod
+    @cache
+    def load_shipped(cls: type[_Own], path: str) -> _Own:
+        """Numbers of a file of the library, by its path from the folder of `vipe.retrieve`."""
+        with resources.as_file(resources.files("vipe.retrieve").joinpath(path)) as file:
             return cls.load(file)
 
     @classmethod

@@ -32,6 +32,7 @@ from vipe.errors import ShapeError, VipeError
 from vipe.geometry.cameras import in_front, look_at, project
 from vipe.simulate.rigs import CameraRig, View, Views
 from vipe.skeletons import convert
+from vipe.skeletons.joint_conventions import ARCHIVE
 from vipe.skeletons.working import COCO13, COCO13_MIRRORED, H36M17, without_side
 
 DISTANCE = 4.0  # metres, as in the trial that RESULTS.md compares with
@@ -182,7 +183,8 @@ def project_keypoints(
     )
     xy = project(points, R_cam_world, t_cam, torch.from_numpy(pixels), torch.from_numpy(size / 2)).numpy()
     seen = in_front(points, R_cam_world, t_cam).numpy()
-    return replace(Keypoints.of(np.where(seen[..., None], xy, 0), seen), image_size=size.astype(np.float32))
+    people = Keypoints.of(np.where(seen[..., None], xy, 0), seen, convention=ARCHIVE)
+    return replace(people, image_size=size.astype(np.float32))
 
 
 def disturb(keypoints: Keypoints, noise: DetectorNoise, generator: np.random.Generator) -> Keypoints:

@@ -5,7 +5,7 @@ __all__ = ["Site", "Skeleton", "convert", "known", "load", "parse"]
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from vipe.arrays import Array
 from vipe.errors import ShapeError, SkeletonError
+from vipe.regular_file import read_regular
 from vipe.toml_table import parse_toml
 
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
@@ -151,9 +152,10 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
-@cache
 def load(name: str) -> Skeleton:
     """Load a skeleton that comes with the library by name, or a user's own by the path of its TOML file.
+
+    The same table is the same object; a file that was edited is read anew.
 
     Raises:
         SkeletonError: If there is no such table, or it contradicts itself.
@@ -163,11 +165,25 @@ def load(name: str) -> Skeleton:
         ('pelvis', 'right_hip', 'right_knee')
     """
     if name in known():
-        return parse(resources.files("vipe.skeletons").joinpath(f"{name}.toml").read_bytes(), f"{name}.toml")
+        return _shipped(name)
     path = Path(name)
-    if path.suffix != ".toml" or not path.is_file():
+    if path.suffix != ".toml" or not path.exists():
         raise SkeletonError(f"no skeleton {name!r}: known are {', '.join(known())}; for your own give a .toml file")
-    return parse(path.read_bytes(), str(path))
+    try:
+        data = read_regular(path)
+    except OSError as error:
+        raise SkeletonError(f"{path}: {error.strerror}; expected the table of a skeleton") from error
+    return _parsed(data, str(path))
+
+
+@cache
+def _shipped(name: str) -> Skeleton:
+    return parse(resources.files("vipe.skeletons").joinpath(f"{name}.toml").read_bytes(), f"{name}.toml")
+
+
+@lru_cache(maxsize=64)
+def _parsed(data: bytes, where: str) -> Skeleton:
+    return parse(data, where)
 
 
 def convert(

@@ -90,7 +90,7 @@ def propose(names: Sequence[str], parents: Sequence[int], offsets: Float[Array, 
     if roles is None:
         raise SkeletonError(_NO)
     named = _named(joints, plain)
-    sure = math.exp(-cost) * factor * (0.7 + 0.3 * named)
+    sure = math.exp(-max(cost, 0.0)) * factor * (0.7 + 0.3 * named)
     return Proposal(roles, sure, f"{said}; {sides}; {named:.0%} of the names agree")
 
 

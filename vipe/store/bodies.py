@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from vipe.arrays import Array
 from vipe.clips import Clip
+from vipe.skeletons import convert, known, load
 from vipe.skeletons.body import PERSON, body_axes, measure
 from vipe.skeletons.working import BONES as H36M_BONES
 from vipe.skeletons.working import CHILDREN, H36M17, PARENTS
@@ -27,6 +28,7 @@ _HEAD = (0.2, 1.2)  # of the trunk
 _SIDES = 1.2  # longer bone against shorter one
 _VARIES = 0.25  # of a bone's length, between its 5th and 95th percentile
 _MOST = 0.9  # of the frames
+_STRAIGHT = 0.9  # cosine between trunk and legs of one who is stretched out
 _ORDER = 3  # impossible bones that speak for another order of joints
 _PAIRS = {
     "thigh": ("hip", "knee"),
@@ -56,11 +58,8 @@ def body_of(positions: Float32[Array, "frames 17 3"]) -> Body:
     """Measure the body of a clip on h36m17, medians over frames."""
     few = positions[np.unique(np.linspace(0, len(positions) - 1, _LOOKED_AT).round().astype(int))].astype(np.float64)
     of = {joint: few[:, i] for i, joint in enumerate(H36M17.joints)}
-    measured = measure(of)
-    head = float(np.median(np.linalg.norm(of["head"] - of["thorax"], axis=1)))
-    bones = measured.bones
-    height = _ANKLE * measured.size + bones["thigh"] + bones["shin"] + bones["trunk"] + head
-    return Body({"height": height, **bones, "head": head}, doubts(of, {"height": height, **bones, "head": head}))
+    lengths = _lengths(of)
+    return Body(lengths, doubts(of, lengths))
 
 
 def doubts(of: Mapping[str, Array], lengths: Mapping[str, float]) -> tuple[str, ...]:
@@ -73,29 +72,57 @@ def doubts(of: Mapping[str, Array], lengths: Mapping[str, float]) -> tuple[str, 
     found = []
     if not _HEIGHT[0] <= lengths["height"] <= _HEIGHT[1]:
         found.append(f"a height of {lengths['height']:.2g} m; is the unit right?")
-    wrong = 0
+    bones, varying = _impossible(of, lengths)
+    found += bones
+    if varying:
+        found.append(f"bones that change their length: {', '.join(varying)}")
+    found += _directions(of)
+    if len(bones) + len(varying) >= _ORDER:
+        order = _order(of)
+        if order:
+            found.append(f"its joints lie in the order of {order}, not of h36m17: --array-skeleton {order} reads it so")
+        else:
+            found.append("so many impossible bones: is the order of its joints that of h36m17?")
+    return tuple(found)
+
+
+def _lengths(of: Mapping[str, Array]) -> dict[str, float]:
+    measured = measure(of)
+    head = float(np.median(np.linalg.norm(of["head"] - of["thorax"], axis=1)))
+    bones = measured.bones
+    height = _ANKLE * measured.size + bones["thigh"] + bones["shin"] + bones["trunk"] + head
+    return {"height": height, **bones, "head": head}
+
+
+def _impossible(of: Mapping[str, Array], lengths: Mapping[str, float]) -> tuple[list[str], list[str]]:
+    """What of the lengths no person has, and the bones that change theirs."""
+    found = []
     for bone, usual in PERSON.items():
         others = sorted(lengths[other] / PERSON[other] for other in PERSON if other != bone)
         expected = usual * (others[1] + others[2]) / 2
         if not _PART[0] * expected <= lengths[bone] <= _PART[1] * expected:
-            wrong += 1
             article = "an" if bone == "upper arm" else "a"
             found.append(
                 f"{article} {bone} of {lengths[bone]:.2g} m, of which the rest of the body speaks for {expected:.2g} m"
             )
     trunk = max(lengths["trunk"], 1e-9)
     if not _HEAD[0] <= lengths["head"] / trunk <= _HEAD[1]:
-        wrong += 1
         found.append(f"a head {lengths['head'] / trunk:.2g} trunks long")
-    unlike = _unlike(of)
-    found += unlike
-    varying = _varying(of)
-    if varying:
-        found.append(f"bones that change their length: {', '.join(varying)}")
-    found += _directions(of)
-    if wrong + len(unlike) + len(varying) >= _ORDER:
-        found.append("so many impossible bones: is the order of its joints that of h36m17?")
-    return tuple(found)
+    return [*found, *_unlike(of)], _varying(of)
+
+
+def _order(of: Mapping[str, Array]) -> str:
+    """The skeleton in whose order joints make a possible body, where that of h36m17 makes none; "" if there is none."""
+    joints = np.stack([of[joint] for joint in H36M17.joints], axis=1).astype(np.float32)
+    for name in known():
+        skeleton = load(name)
+        if name == H36M17.name or len(skeleton) != len(H36M17) or H36M17.name not in skeleton.conversions:
+            continue
+        converted, _ = convert(joints, skeleton, H36M17)
+        there = {joint: converted[:, i].astype(np.float64) for i, joint in enumerate(H36M17.joints)}
+        if not any(_impossible(there, _lengths(there))) and not _directions(there):
+            return name
+    return ""
 
 
 class Bodies:
@@ -174,6 +201,11 @@ def _directions(of: Mapping[str, Array]) -> list[str]:
     lying = (np.abs(trunk[:, 2]) < 0.35) & (legs[:, 2] > 0.9)
     if len(lying) > 1 and lying.mean() > _MOST:
         found.append("a trunk that lies while the legs stand, in all frames")
+    stretched = (trunk * legs).sum(axis=1) > _STRAIGHT
+    if (trunk[:, 2] < -0.9).mean() > _MOST:
+        found.append("a body upside down, in all frames; is the up axis right?")
+    elif len(stretched) > 1 and (stretched & (np.abs(trunk[:, 2]) < 0.35)).mean() > _MOST:
+        found.append("a body that lies stretched out, in all frames; is the up axis right?")
     hips, shoulders = (_unit(of[f"left_{joint}"] - of[f"right_{joint}"]) for joint in ("hip", "shoulder"))
     if np.median((hips * shoulders).sum(axis=1)) < -0.5:
         found.append("hips the other way round than shoulders: are left and right of the legs exchanged?")

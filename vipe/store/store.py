@@ -57,6 +57,8 @@ class PoseStore:
         self.path = path
         self.passed_over: tuple[PassedOver, ...] = ()
         """Clips that `create` or `append` did not store because an identical one was there; empty after `open`."""
+        self.new_notes: tuple[Note, ...] = ()
+        """The notes of the clips that `create` or `append` stored; empty after `open`."""
         self._parts = tuple(parts)
         self._footers = tuple(footers)
         verified = pads.ParquetFragmentScanOptions(page_checksum_verification=True, pre_buffer=False)
@@ -110,6 +112,7 @@ class PoseStore:
                 raise StoreError(f"{path}: {_NO_CLIP}")
         store = cls.open(path)
         store.passed_over = tuple(clips.passed_over)
+        store.new_notes = store.notes
         return store
 
     @classmethod
@@ -181,8 +184,11 @@ class PoseStore:
                     if clips.passed_over:
                         raise _NothingNew
                     raise StoreError(f"{self.path}: {_NO_CLIP}")
-        store = PoseStore.open(self.path)
+        store = PoseStore.open(self.path)  # somebody may have appended since, too
         store.passed_over = tuple(clips.passed_over)
+        store.new_notes = _notes(
+            footer for own, footer in zip(store._parts, store._footers, strict=True) if own == part
+        )
         return store
 
     def __len__(self) -> int:
@@ -225,7 +231,7 @@ class PoseStore:
     @property
     def notes(self) -> tuple[Note, ...]:
         """What readers assumed or left out, and what is doubtful about bodies, each with the number of clips."""
-        return tuple(merged(footer.bodies for footer in self._footers if footer.bodies is not None)["notes"])
+        return _notes(self._footers)
 
     def clips(self) -> list[dict[str, Any]]:
         """One dict a clip, in the order of the rows: clip, first_row, rows, fps, subject, action, source."""
@@ -319,6 +325,10 @@ class PoseStore:
 
 class _NothingNew(Exception):
     """Ends an append without a part."""
+
+
+def _notes(footers: Iterable[Footer]) -> tuple[Note, ...]:
+    return tuple(merged(footer.bodies for footer in footers if footer.bodies is not None)["notes"])
 
 
 def _instead(path: Path) -> str:

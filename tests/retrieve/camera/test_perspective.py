@@ -14,6 +14,7 @@ from vipe.retrieve.camera.gauss_newton import Workspace, solve
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.problem import Layout, Problem
 from vipe.skeletons import load
+from vipe.skeletons.joint_conventions import load_convention
 from vipe.skeletons.working import COCO13_IN_H36M17
 
 H36M = load("h36m17")
@@ -183,6 +184,58 @@ def test_what_keypoints_mark_may_be_off_the_joints(noisy, rng):
     assert told.residual.max() < 0.015 < np.median(untold.residual)
     same = fit_cameras(marked[:, None], people, GAUSS)
     np.testing.assert_allclose(told.cost, same.cost, rtol=1e-4, atol=1e-3)
+
+
+def marked(scene, offsets):
+    """The people of a scene, of the canonical build, with keypoints that are off the joints by some torso lengths."""
+    poses = scene.poses.copy()
+    poses[:, SEEN] += offsets.astype(np.float32)
+    images = image(poses.astype(np.float64), scene.R, scene.inverse_depth, 170.0, scene.shift)
+    return Keypoints.of(images[:, SEEN])
+
+
+@pytest.mark.parametrize("name", ["coco", "openpose", "blazepose"])
+def test_the_camera_of_keypoints_that_follow_a_convention_is_found(noisy, name):
+    people = marked(noisy, load_convention(name).offsets)
+    before = noisy.poses.copy()
+    told, untold = (
+        fit_cameras(noisy.poses[:, None], replace(people, convention=convention), GAUSS)
+        for convention in (name, "archive")
+    )
+    np.testing.assert_array_equal(noisy.poses, before)
+    assert np.median(told.residual) < 0.2 * np.median(untold.residual)
+    turned = [np.linalg.norm(fits.rotation[:, 0] - noisy.R, axis=(1, 2)) / np.sqrt(2) for fits in (told, untold)]
+    assert np.median(turned[0]) < 0.5 * np.median(turned[1])
+    assert np.median(turned[0]) < 0.03  # radians
+
+
+def test_keypoints_of_a_convention_weigh_what_its_spread_says(noisy):
+    """A convention of no offset: costs are those of joints as unsure as its spread, with its bones."""
+    unknown = replace(noisy.people, convention="unknown")
+    spread = load_convention("unknown").spread
+    _, _, radius = normalize_keypoints(noisy.people)
+    variance = (GAUSS.noise**2 + spread**2) * radius[:, None].astype(np.float64) ** 2
+    by_hand = replace(noisy.people, covariance=variance[..., None, None] * np.eye(2))
+    usual = [0.25 if group in ("hip", "shoulder") else GAUSS.bone_spread for group in BONE_GROUPS]
+    build = BodyProportions(mean=np.zeros((60, 9)), spread=np.tile(usual, (60, 1)))
+    expected = fit_cameras(noisy.poses[:, None], by_hand, GAUSS, proportions=build)
+    told = fit_cameras(noisy.poses[:, None], unknown, GAUSS)
+    np.testing.assert_allclose(told.cost, expected.cost, rtol=1e-3, atol=1e-3)
+    assert (told.cost < fit_cameras(noisy.poses[:, None], noisy.people, GAUSS).cost + 1e-3).all()
+
+
+def test_offsets_that_are_given_take_the_place_of_the_convention(noisy, rng):
+    offsets = rng.normal(0, 0.05, size=(13, 3))
+    people = marked(noisy, offsets)
+    given = [
+        fit_cameras(noisy.poses[:, None], replace(people, convention=name), GAUSS, joint_offsets=offsets)
+        for name in ("archive", "coco", "unknown")
+    ]
+    for fits in given[1:]:
+        np.testing.assert_array_equal(fits.cost, given[0].cost)
+        np.testing.assert_array_equal(fits.poses, given[0].poses)
+    none = fit_cameras(noisy.poses[:, None], replace(people, convention="coco"), GAUSS, joint_offsets=np.zeros((13, 3)))
+    np.testing.assert_array_equal(none.cost, fit_cameras(noisy.poses[:, None], people, GAUSS).cost)
 
 
 def test_scipy_finds_no_better_camera(noisy):

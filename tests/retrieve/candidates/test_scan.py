@@ -163,3 +163,9 @@ def test_runs_where_the_gallery_lies(gallery, generator):
     expected, there = scan(gallery, joints, xy, 5)
     assert torch.equal(found.cpu(), expected)
     torch.testing.assert_close(residual.cpu(), there, atol=1e-4, rtol=0)
+
+
+def test_chosen_joints_are_prepared_as_their_selection_is(generator):
+    poses = torch.randn(40, 17, 3, generator=generator)
+    chosen = PreparedGallery.prepare(poses, [3, 0, 16, 5])
+    assert torch.equal(chosen.tiles, PreparedGallery.prepare(poses[:, [3, 0, 16, 5]]).tiles)

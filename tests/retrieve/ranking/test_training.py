@@ -33,6 +33,7 @@ def examples():
             person=person,
             share=np.full((300, VOTERS), 1 / VOTERS, dtype=np.float32),
             distance=np.full((300, VOTERS, VOTERS), 0.5, dtype=np.float32),
+            evidence=np.zeros(300, np.float32),
         ),
         distance=np.where(close, 0.03, np.where(near, 0.07, 0.3)),
         present=rng.random(300) < expit(3 * person[:, PRESENCE] + 1),

@@ -33,6 +33,7 @@ def alone(rng):
         person=near_the_middle(model.presence, rng, (1,)),
         share=share / share.sum(),
         distance=rng.random((1, 7, 7)).astype(np.float32),
+        evidence=np.zeros(1, np.float32),
     )
     return SequenceEvidence(current=known, cameras=np.zeros(7), frames=np.zeros(7), images=1.0)
 
@@ -80,10 +81,14 @@ def test_a_moment_as_near_as_the_first_is_as_probable(alone):
 
 
 def test_the_order_of_cameras_does_not_matter(alone, rng):
-    thrice = {name: np.repeat(getattr(alone.current, name), 3, axis=0) for name in ("person", "share", "distance")}
+    thrice = {
+        name: np.repeat(getattr(alone.current, name), 3, axis=0) for name in ("person", "share", "distance", "evidence")
+    }
     known = CandidateFeatures(values=near_the_middle(RankingModel.default().near.ranking, rng, (3, 7)), **thrice)
     order = [2, 0, 1]
-    mixed = replace(known, **{name: getattr(known, name)[order] for name in ("values", "person", "share", "distance")})
+    mixed = replace(
+        known, **{name: getattr(known, name)[order] for name in ("values", "person", "share", "distance", "evidence")}
+    )
     a, b = (fuse(replace(alone, current=now, images=3.0), RankingModel.default(), FUSION) for now in (known, mixed))
     np.testing.assert_allclose(a.log_odds.near, b.log_odds.near, rtol=1e-4)
 

@@ -30,6 +30,7 @@ def make(rng):
                     person=np.array([MODEL.presence.mean], dtype=np.float32),
                     share=np.full((1, MOMENTS), 1 / MOMENTS, dtype=np.float32),
                     distance=np.where(np.eye(MOMENTS, dtype=bool), 0, 0.5).astype(np.float32)[None],
+                    evidence=np.zeros(1, np.float32),
                 ),
                 cameras=silent
                 if track

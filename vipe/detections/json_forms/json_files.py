@@ -3,7 +3,7 @@
 __all__ = ["is_json", "read_json"]
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -22,7 +22,8 @@ _TEXT = msgspec.json.Decoder(str)
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _RECORD = msgspec.json.Decoder(Record)
 _RECORDS = msgspec.json.Decoder(list[Record])
-_JOINTS = frozenset({"keypoints", "pose_keypoints_2d", "pose_keypoints", "joints", "pred_keypoints"})
+_JOINTS = frozenset({"keypoints", "pose_keypoints_2d", "pose_keypoints", "joints", "pred_keypoints", "keypoints_2d",
+                     "kpts"})  # fmt: skip
 _LANDMARKS = frozenset({"landmarks", "pose_landmarks", "poseLandmarks"})
 _IMAGES = frozenset({"image_id", "image_name", "file_name", "filename", "image_path", "image"})
 _LISTS = ("predictions", "results", "detections", "persons", "poses", "instances", "bodies", "data", "objects",
@@ -101,9 +102,11 @@ def _object(keys: dict[str, msgspec.Raw], text: bytes | msgspec.Raw, name: str) 
     for key in _LISTS:
         if key in keys and _begins(keys[key]) == b"[":
             return [_sized(part, keys) for part in _list(keys[key], f"{name}: {key}")]
-    for key, what in _KINDS.items():
-        if key in keys:
-            raise ReadError(f"{name}: JSON that {what}")
+    for key in _LISTS:
+        within = decode(keys[key], _KEYS, name) if key in keys and _begins(keys[key]) == b"{" else {}
+        if not _JOINTS.isdisjoint(within):
+            return [_sized(part, keys) for part in _value(keys[key], f"{name}: {key}")]
+    _refuse_kinds(keys, name)
     if keys and all(_begins(value) in (b"{", b"[") for value in keys.values()):
         try:
             return [frames.read_by_image(text, name)]
@@ -114,6 +117,12 @@ def _object(keys: dict[str, msgspec.Raw], text: bytes | msgspec.Raw, name: str) 
             ) from error
     some = ", ".join(list(keys)[:6])[:120] or "nothing"
     raise ReadError(f"{name}: JSON of another kind, with {some}: {_EXPECTED}")
+
+
+def _refuse_kinds(keys: Collection[str], name: str) -> None:
+    for key, what in _KINDS.items():
+        if key in keys:
+            raise ReadError(f"{name}: JSON that {what}")
 
 
 def _list(text: bytes | msgspec.Raw, name: str) -> list[People]:
@@ -143,7 +152,11 @@ def _list(text: bytes | msgspec.Raw, name: str) -> list[People]:
         if {"x", "y"} <= keys or "position" in keys:
             return _one_frame([], text, name)
         if "annotations" in keys:
-            raise ReadError(f"{name}: a list of COCO files; give them one by one")
+            what = (
+                "seems to be Label Studio's; export it as COCO" if "images" not in keys else "is a list of COCO files"
+            )
+            raise ReadError(f"{name}: JSON that {what}; give COCO's files one by one")
+        _refuse_kinds(keys, name)
         return [coco_results.read(text, name, keys=keys)]
     return _nested(text, name) if isinstance(first, list | int | float) else [coco_results.read(text, name)]
 

@@ -22,6 +22,8 @@ UNSET = msgspec.UNSET
 Text = msgspec.Raw | msgspec.UnsetType
 
 _BLANK = b" \t\r\n"
+_FLAT_LANDMARKS = 33 * 4  # MediaPipe's x, y, z, visibility
+_FLAT_XY = 17 * 2  # COCO's joints without scores; other even counts may be lists that were cut
 _FEWEST_NAMES = 4  # joints of coco13 that a dict must name to be one of joints
 
 
@@ -96,7 +98,8 @@ def parse_points(
     Raises:
         ReadError: If a row is in none of these forms, or has another number of joints than the first one.
     """
-    at = next((row for row, text in enumerate(given) if text is not None and not _nothing(text)), None)
+    given = [None if text is None or _nothing(text) else text for text in given]
+    at = next((row for row, text in enumerate(given) if text is not None), None)
     if at is None:
         return Points(numbers=np.full((len(given), len(COCO13), 3), np.nan, dtype=np.float32), third=False)
     first = given[at]
@@ -139,7 +142,7 @@ def _lists(
         if values.size == 0:
             continue
         if values.ndim == 2:
-            width = 2 if apart is not None and values.shape[1] == 2 * apart.shape[1] else 3
+            width = _width(values.shape[1], None if apart is None else apart.shape[1])
             if values.shape[1] % width:
                 expected = " or ".join(f"{3 * count} = {count} x ({meaning})" for count in usual)
                 raise ReadError(f"{where(int(part.rows[0]))}: {values.shape[1]} numbers, expected {expected}")
@@ -169,6 +172,15 @@ def _lists(
     if not counts:
         return Points(numbers=np.full((len(given), len(COCO13), 3), np.nan, dtype=np.float32), third=False)
     return Points(numbers=next(iter(counts.values())), third=third)
+
+
+def _width(count: int, scores: int | None) -> int:
+    """How many numbers of a flat list are those of one joint."""
+    if scores is not None and count == 2 * scores:
+        return 2
+    if count == _FLAT_LANDMARKS:
+        return 4
+    return 2 if count == _FLAT_XY else 3
 
 
 def _refuse_3d(values: Array, scores: Array, place: str) -> None:
@@ -221,6 +233,9 @@ def _objects(given: Sequence[msgspec.Raw | None], where: Callable[[int], str]) -
     named = [_name(point) for point in first]
     if len(joint_places([name for name in named if name])) >= _FEWEST_NAMES:
         return _by_name([{_name(point) or "": point for point in person} for person in people])
+    if all(point.x is None and point.position is None for point in first):
+        at = people.index(first)
+        raise ReadError(f"{where(at)}: a list of objects without x and y; expected those of each joint")
     numbers = np.full((len(people), len(first), 3), np.nan, dtype=np.float64)
     for row, person in enumerate(people):
         if person and len(person) != len(first):
@@ -233,6 +248,7 @@ def _objects(given: Sequence[msgspec.Raw | None], where: Callable[[int], str]) -
 def _of_names(given: Sequence[msgspec.Raw | None], where: Callable[[int], str]) -> Points:
     """Objects of joints by name: {"nose": [x, y, score], ...} or {"nose": {"x": ..., "y": ...}}."""
     people: list[dict[str, _Point]] = []
+    numbered = True
     for row, text in enumerate(given):
         person: dict[str, _Point] = {}
         for name, value in (_decoded(_NAMED, text, where, row) or {}).items():
@@ -244,10 +260,22 @@ def _of_names(given: Sequence[msgspec.Raw | None], where: Callable[[int], str]) 
                 x, y, score = (*numbers, None, None, None)[:3]
                 person[name] = _Point(x=x, y=y, score=score)
         people.append(person)
-        if person and len(joint_places(list(person))) < _FEWEST_NAMES:
+        numbered = numbered and all(name.isascii() and name.isdigit() and len(name) < 4 for name in person)
+        if person and not numbered and len(joint_places(list(person))) < _FEWEST_NAMES:
             some = ", ".join(list(person)[:6])
             raise ReadError(f"{where(row)}: keypoints by name, but these are not those of a body's joints: {some}")
-    return _by_name(people)
+    return _by_number(people) if numbered and any(people) else _by_name(people)
+
+
+def _by_number(people: Sequence[dict[str, _Point]]) -> Points:
+    """Joints by their numbers, which begin at the lowest one of all people; gaps are joints that were not found."""
+    lowest = min(int(name) for person in people for name in person)
+    count = max(int(name) for person in people for name in person) - min(lowest, 1) + 1
+    numbers = np.full((len(people), count, 3), np.nan, dtype=np.float64)
+    for row, person in enumerate(people):
+        for name, point in person.items():
+            numbers[row, int(name) - min(lowest, 1)] = _numbers(point)
+    return Points(numbers=_narrow(numbers), third=bool(np.isfinite(numbers[..., 2]).any()))
 
 
 def _by_name(people: Sequence[dict[str, _Point]]) -> Points:

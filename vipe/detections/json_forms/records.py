@@ -41,7 +41,10 @@ class Record(msgspec.Struct, gc=False):
     joints: Text = UNSET  # AlphaPose's "cmu" format, MPII
     pred_keypoints: Text = UNSET
     landmarks: Text = UNSET
+    keypoints_2d: Text = UNSET
+    kpts: Text = UNSET
     keypoint_scores: Text = UNSET  # MMPose
+    keypoints_score: Text = UNSET
     scores: Text = UNSET
     joints_vis: Text = UNSET
     track_id: Text = UNSET
@@ -58,6 +61,8 @@ class Record(msgspec.Struct, gc=False):
             self.joints,
             self.pred_keypoints,
             self.landmarks,
+            self.keypoints_2d,
+            self.kpts,
         ):
             if text is not UNSET:
                 return text
@@ -66,9 +71,10 @@ class Record(msgspec.Struct, gc=False):
     @property
     def scored(self) -> msgspec.Raw | None:
         """The JSON of scores that stand apart from the joints."""
-        text = self.keypoint_scores if self.keypoint_scores is not UNSET else self.joints_vis
-        if text is UNSET and self.scores is not UNSET and (points := self.points) is not None and _brackets(points) > 1:
-            text = self.scores
+        text = next((one for one in (self.keypoint_scores, self.keypoints_score) if one is not UNSET), self.joints_vis)
+        if text is UNSET and self.scores is not UNSET and (points := self.points) is not None:
+            # Beside a flat list there may be one score of the person.
+            text = self.scores if _brackets(points) > 1 or _commas(self.scores) >= _commas(points) // 2 > 0 else UNSET
         return None if text is UNSET else text
 
     @property
@@ -110,6 +116,10 @@ def _brackets(text: msgspec.Raw) -> int:
     """With how many brackets a value begins."""
     start = bytes(memoryview(text)[:200]).translate(None, b" \t\r\n")
     return len(start) - len(start.lstrip(b"["))
+
+
+def _commas(text: msgspec.Raw) -> int:
+    return bytes(text).count(b",")
 
 
 def image_of(record: Record) -> Id | None:

@@ -13,10 +13,11 @@ from vipe.detections.keypoints import MIN_CONFIDENCE, Keypoints
 from vipe.detections.people.as_found import Id, People
 from vipe.detections.people.joint_order import COUNTS, skeleton_of
 from vipe.detections.people.not_found import not_found
-from vipe.detections.people.shares import are_shares, refuse_shares
+from vipe.detections.people.shares import are_shares, are_tiny, refuse_shares
 from vipe.detections.people.suspicions import suspicions
 from vipe.errors import ReadError, VipeError
 from vipe.skeletons import Skeleton, load
+from vipe.skeletons.joint_conventions import convention_of
 from vipe.skeletons.working import COCO13
 
 MAX_PIXEL = 1e6  # no image is that wide, and beyond it float32 cannot resolve a pixel
@@ -27,6 +28,11 @@ _BY_V = np.array([0.0, OCCLUDED_CONFIDENCE, 1.0], dtype=np.float32)
 # logits, some give percents; and 2 is what COCO's annotations call visible.
 _SCORES = (-1.0, 2.0)
 _MOST_SCORE = 20.0  # of Detectron2, the density of a softmax at its peak; percents lie beyond
+_WITH_DEPTH = "mediapipe33"
+_TINY = (
+    "all coordinates lie within -2 to 2, which is no image: if x was divided by the width and y by the height, this is "
+    "another pose; multiply them back"
+)
 _BLOCK = 2**16  # rows at once
 _SHOWN = 5
 
@@ -70,6 +76,8 @@ def settle(parts: Sequence[People], reading: Reading, name: str) -> Keypoints:
         line for part, (_, said) in zip(parts, done, strict=True) for line in (*part.remarks, *said)
     )
     keypoints = _without_repeats(replace(keypoints, remarks=()), called, owners, places)
+    if not shares and are_tiny([part.numbers for part in parts]):
+        remarks[_TINY] = None
     said = (*remarks, *suspicions(keypoints))
     return replace(keypoints, person=count_people(keypoints.image_id), remarks=tuple(dict.fromkeys(said)))
 
@@ -92,10 +100,11 @@ def count_people(image_ids: Sequence[Id]) -> Int64[Array, " N"]:
 
 def _of_part(part: People, reading: Reading, name: str, *, shares: bool) -> tuple[Keypoints, list[str]]:
     """Keypoints of people with equally many joints, and what is to be said of them."""
-    unfound = not_found(part.numbers[..., :2])
+    unfound = not_found(part.numbers[..., :2]) | _scored_as_unfound(part)
     body, said = _body(part, unfound, reading, name)
+    part, depth = _without_depth(part, body, unfound)
     numbers, unfound = part.numbers[:, : len(body)], unfound[:, : len(body)]
-    remarks = [said] if said else []
+    remarks = [line for line in (said, depth) if line]
     matrix, _ = body.weights(COCO13)
     used = np.flatnonzero(matrix.any(axis=0))
     _check_pixels(numbers, body, part)
@@ -131,11 +140,35 @@ def _of_part(part: People, reading: Reading, name: str, *, shares: bool) -> tupl
         track=part.track,
         video=part.video,
         image_size=size,
+        convention=convention_of(body.name),
         note=tuple(
             note or ("" if seen else unseen) for note, seen in zip(notes, np.any(mask, axis=1).tolist(), strict=True)
         ),
     )
     return keypoints, remarks
+
+
+def _scored_as_unfound(part: People) -> Bool[Array, "N joints"]:
+    """Joints whose score is exactly -1, a sentinel where all other scores are confidences."""
+    third = part.numbers[..., 2]
+    unfound = third == -1
+    if part.third == "score" and unfound.any():
+        with np.errstate(invalid="ignore"):
+            others = unfound | np.isnan(third) | ((third >= 0) & (third <= 1))
+        if others.all():
+            return np.asarray(unfound)
+    return np.zeros(third.shape, dtype=bool)
+
+
+def _without_depth(part: People, body: Skeleton, unfound: Bool[Array, "N joints"]) -> tuple[People, str]:
+    """MediaPipe's landmarks without their z, which where visibility is missing stands in the place of a score."""
+    third = part.numbers[..., 2]
+    if body.name != _WITH_DEPTH or part.third != "score" or not (third[~unfound] < 0).any():
+        return part, ""
+    flat = part.numbers.copy()
+    flat[..., 2] = np.nan
+    said = "the third number of a joint is MediaPipe's z, which is not used: every joint counts as found"
+    return replace(part, numbers=flat, third="nothing"), said
 
 
 def _body(part: People, unfound: Bool[Array, "N joints"], reading: Reading, name: str) -> tuple[Skeleton, str]:

@@ -1,6 +1,6 @@
 """Coordinates that are shares of the image's width and height, not pixels (numpy)."""
 
-__all__ = ["are_shares", "refuse_shares"]
+__all__ = ["are_shares", "are_tiny", "refuse_shares"]
 
 from collections.abc import Sequence
 from typing import NoReturn
@@ -13,6 +13,7 @@ from vipe.detections.people.not_found import not_found
 from vipe.errors import ReadError
 
 _FARTHEST = 4.0  # a landmark guessed outside the image; and nobody is 4 pixels tall
+_TINY = 2.0
 _MOSTLY = 0.8  # of the coordinates that lie within the image
 
 
@@ -33,6 +34,21 @@ def are_shares(numbers: Sequence[Float[Array, "_ ..."]]) -> bool:
         within += int(((found >= 0) & (found <= 1)).all(axis=1).sum())
         count += len(found)
     return count > 2 and within >= _MOSTLY * count
+
+
+def are_tiny(numbers: Sequence[Float[Array, "_ ..."]]) -> bool:
+    """Whether all coordinates lie within -2 to 2, as those do that some detectors scale to -1 to 1.
+
+    Example:
+        >>> body = np.random.default_rng(0).uniform(-1, 1, (1, 17, 2))
+        >>> are_tiny([body]), are_tiny([body * 100])
+        (True, False)
+    """
+    largest = 0.0
+    for part in numbers:
+        xy = part[..., :2]
+        largest = max(largest, float(np.abs(xy[~not_found(xy)]).max(initial=0.0)))
+    return 0 < largest <= _TINY
 
 
 def refuse_shares(name: str) -> NoReturn:

@@ -13,20 +13,22 @@ import numpy as np
 
 from vipe.arrays import Array
 from vipe.detections.people.as_found import Id, NoPerson, People, positions
+from vipe.detections.people.joint_order import COUNTS
 from vipe.detections.tables.videopose3d import read_positions
 from vipe.errors import ReadError
 from vipe.readers.arrays.npy import Npz, read_npy
 
 _XY = ("keypoints", "kpts", "keypoints_2d", "xy", "poses_2d", "pose_2d", "joints_2d", "data", "poses", "arr_0")
 _SCORES = ("scores", "keypoint_scores", "confidence", "confidences", "conf", "kpts_score", "score")
-_FORM = "expected (people, joints, 2 or 3), or (frames, people, joints, 2 or 3)"
+_FORM = "expected (people, joints, 2 or 3), (frames, people, joints, 2 or 3), or a row of all numbers a person"
 _MOST_ARRAYS = 10**6
 
 
 def read_npy_file(data: bytes, name: str) -> People:
     """Read an array of x, y and perhaps a score: (people, joints, 2 or 3), or (frames, people, joints, 2 or 3).
 
-    Three axes are one person an image, images numbered from 0; four axes are the people of each frame.
+    Three axes are one person an image, images numbered from 0; four axes are the people of each frame. Rows of 51 or
+    34 numbers, or as many as another skeleton has, are a person each.
 
     Raises:
         ReadError: If it is another kind of array, or holds objects.
@@ -111,7 +113,7 @@ def _people(xy: Any, score: Any, name: str) -> People:
         raise ReadError(f"{name}: not an array of numbers; {_FORM}")
     if score is not None and (not isinstance(score, np.ndarray) or score.dtype.kind not in "iufb"):
         raise ReadError(f"{name}: the scores are not an array of numbers")
-    array = xy[None] if xy.ndim == 2 else xy
+    array = _unflattened(xy) if xy.ndim == 2 else xy
     if array.ndim not in (3, 4) or array.shape[-1] not in (2, 3) or array.size == 0:
         raise ReadError(f"{name}: an array {xy.shape}; {_FORM}")
     image = np.arange(len(array))
@@ -132,6 +134,14 @@ def _people(xy: Any, score: Any, name: str) -> People:
         called=lambda row: f"row {row}",
     )
     return _numbered(people, image, name)
+
+
+def _unflattened(xy: Array) -> Array:
+    """One person's joints, or rows of all numbers of a person: 51 are x, y and a score of 17 joints, 34 x and y."""
+    for width in (3, 2):
+        if xy.shape[1] > 3 and xy.shape[1] % width == 0 and xy.shape[1] // width in COUNTS:
+            return xy.reshape(len(xy), -1, width)
+    return xy[None]
 
 
 def _numbered(people: People, image: Array, name: str) -> People:

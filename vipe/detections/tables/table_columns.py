@@ -14,9 +14,12 @@ _SCORES = frozenset({"score", "conf", "confidence", "likelihood", "prob", "proba
 _IMAGE = frozenset({"imageid", "image", "file", "filename", "imagename", "imagepath", "imgname", "path", "name"})
 _FRAME = frozenset({"frame", "frameid", "frameindex", "frameidx", "framenumber", "framenum", "framenr"})
 _TRACK = frozenset({"trackid", "track", "trackingid"})
+_PERSON = frozenset({"personid", "person", "personindex", "personidx", "individual", "individuals", "instanceid"})
 _WIDTH = frozenset({"imagewidth", "width", "imgwidth", "framewidth"})
 _HEIGHT = frozenset({"imageheight", "height", "imgheight", "frameheight"})
-_JOINT = frozenset({"joint", "keypoint", "bodypart", "part", "landmark", "jointname", "keypointname", "landmarkname"})
+_JOINT = frozenset({"joint", "keypoint", "bodypart", "part", "landmark", "jointname", "keypointname", "landmarkname",
+                    "jointid", "keypointid", "landmarkid", "jointindex", "keypointindex", "landmarkindex",
+                    "keypointidx", "jointidx"})  # fmt: skip
 _FEWEST = 6  # joints with which a person can be searched for
 _SAID_BEFORE = frozenset({"object", "part", "image", "center", "coords", "pose", "keypoints", "landmarks", "kp", "kpt",
                           "keypoint", "landmark", "joint", "point"})  # fmt: skip
@@ -30,6 +33,7 @@ class Columns:
     image: int | None = None
     frame: int | None = None
     track: int | None = None
+    person: int | None = None  # who it is within a frame; not over frames, as a tracker says
     width: int | None = None
     height: int | None = None
     joint: int | None = None  # names the joint of the row, in a table with a row a joint
@@ -67,6 +71,7 @@ def columns_of(names: Sequence[str]) -> Columns:
         for wanted, attribute in (
             (_FRAME, "frame"),
             (_TRACK, "track"),
+            (_PERSON, "person"),
             (_WIDTH, "width"),
             (_HEIGHT, "height"),
             (_JOINT, "joint"),

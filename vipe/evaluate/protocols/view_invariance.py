@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from vipe.arrays import Array
+from vipe.cores import cores
 from vipe.detections import Keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.evaluate.baselines.matchers import Matcher
@@ -234,7 +235,7 @@ class _Judge:
             scores = matcher.compare(query[rows], gallery)
             ranks[:, rows] = first_hit_ranks(scores, rows.start, self.targets)
 
-        in_blocks(work, len(query), max(1, _SCORES // len(gallery)))
+        in_blocks(work, len(query), max(1, _SCORES // len(gallery)), workers=cores())
 
     def scores(
         self,

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from vipe.arrays import Array, blocks
+from vipe.cores import cores
 from vipe.embed.encoder import Metric
 from vipe.errors import IndexFormatError
 from vipe.index.neighbours import Neighbours
@@ -184,7 +185,7 @@ def _settings(threads: int | None) -> Iterator[None]:
     threads_before, blas_before = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
     try:
         faiss.cvar.distance_compute_blas_threshold = _NO_BLAS
-        faiss.omp_set_num_threads(threads or threads_before)
+        faiss.omp_set_num_threads(threads or cores(threads_before))
         yield
     finally:
         faiss.cvar.distance_compute_blas_threshold = blas_before

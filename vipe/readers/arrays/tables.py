@@ -52,6 +52,10 @@ def table_clips(table: pa.Table, name: str, skeletons: Sequence[Skeleton], hints
     columns = table.column_names
     if len(set(columns)) != len(columns):
         raise ReadError(f"{name}: a column is named twice")
+    known = {column: column.strip().casefold() for column in columns if column.strip().casefold() in COLUMNS}
+    if len(set(known.values())) == len(known):  # "Time", " fps"
+        columns = [known.get(column, column) for column in columns]
+        table = table.rename_columns(columns)
     joints = joint_columns(columns)
     if POSE in columns and not joints:
         skeleton, positions = _poses(table, name, hints)

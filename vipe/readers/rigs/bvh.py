@@ -6,10 +6,9 @@ import codecs
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from io import BufferedIOBase
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from jaxtyping import Float64
@@ -29,6 +28,9 @@ _FRAMES = re.compile(
 )
 _CACHED_BYTES = 1 << 20
 _SLOW, _FAST = 5.0, 500.0  # hertz beyond which a rate is told to be doubtful
+_PADDING = b"\0\x1a"  # after the end of a text, of disk blocks and of DOS
+_RADIANS = (1.0, math.pi * 1.001)  # where the largest angle of a clip lies that may be in radians
+_FEWEST = 30  # frames in which somebody would turn a joint by more degrees than that
 _SCALED = 1e-3  # by which a scale may differ from 1
 
 
@@ -52,9 +54,9 @@ def read_all(
 
     BVH states neither unit nor up axis. They come from the user (`hints`), else from the table that the joint names
     match, else from the body: see `vipe.skeletons.body`. Channels apply in the order in which the file lists them, and
-    a position channel replaces that component of the joint's OFFSET; where the position channels of all joints but the
-    root are zero in all frames, the OFFSETs are meant. Scale channels are read past. A rate within 0.05% of a whole
-    number is rounded to it; any other rate is 1 / Frame Time. Text may be UTF-8, or UTF-16 with a byte order mark.
+    a position channel replaces that component of the joint's OFFSET; where the position channels of a joint below the
+    root are all zero, its OFFSET is meant. Scale channels are read past. A rate within 0.05% of a whole number is
+    rounded to it; any other rate is 1 / Frame Time. Text may be UTF-8, or UTF-16 with a byte order mark.
 
     Args:
         stream: The file's bytes.
@@ -87,11 +89,11 @@ def read_all(
         notes.append(f"{more} more row{'s were' if more > 1 else ' was'} left out than the {frames} frames stated")
         values = values[:, :frames]
     rows = {row: at for at, row in enumerate(wanted)}
-    notes += [*rigs.notes, *_scaled(rigs, values, rows)]
+    notes += [*rigs.notes, *_scaled(rigs, values, rows), *_in_radians(rigs, values, rows)]
     clips = []
     for number, rig in enumerate(rigs.bodies, start=1):
         try:
-            rig, told = _with_offsets(rig, values, rows)
+            told = _offsets_for_zeros(rig, values, rows)
             skeleton, positions, more = rig.placed(values, rows, hints)
             positions.flags.writeable = False  # so that the clip need not copy it
             called = f"{name}#{number}" if len(rigs.bodies) > 1 else name
@@ -160,22 +162,57 @@ def _scaled(rigs: _Rigs, values: Float64[Array, "rows frames"], rows: Mapping[in
     return [f"scale channels of {scales.min():.3g} to {scales.max():.3g} were not applied: bones keep their lengths"]
 
 
-def _with_offsets(
-    rig: Rig, values: Float64[Array, "rows frames"], rows: Mapping[int, int]
-) -> tuple[Rig, tuple[str, ...]]:
-    """The rig without position channels below the root, if these are zero for all joints in all frames."""
+def _in_radians(rigs: _Rigs, values: Float64[Array, "rows frames"], rows: Mapping[int, int]) -> list[str]:
+    if values.shape[1] < _FEWEST:
+        return []
+    nodes = [node for rig in rigs.bodies for node in rig.nodes]
+    turns = [rows[row] for node in nodes for _, row in node.turns if row in rows]
+    # Most clips are told by a frame or two.
+    if not turns or np.abs(values[turns, :: values.shape[1] // 2]).max() > _RADIANS[1]:
+        return []
+    largest = float(np.abs(values[turns]).max())
+    if not _RADIANS[0] < largest <= _RADIANS[1]:
+        return []
+    return [
+        f"no rotation goes beyond {largest:.2f} degrees: are they radians? BVH has degrees; multiply them by 57.2958"
+    ]
+
+
+def _offsets_for_zeros(rig: Rig, values: Float64[Array, "rows frames"], rows: Mapping[int, int]) -> tuple[str, ...]:
+    """Put a joint's OFFSET where all its position channels are zero, in place, and tell it: no bone has no length.
+
+    Programs write zeros where they do not animate a position: for all joints, for one, or in a frame of reference.
+    """
     moved = [node for node in rig.nodes if node.parent >= 0 and node.shifts and any(node.offset)]
-    used = [rows[row] for node in moved for _, row in node.shifts if row in rows]
-    if not used or values[used, 0].any() or values[used].any():
-        return rig, ()
-    nodes = [node._replace(shifts=()) if node.parent >= 0 else node for node in rig.nodes]
-    note = f"the position channels of all {len(moved)} joints below the root are zero: their OFFSETs were taken"
-    return replace(rig, nodes=nodes, plans={}), (note,)
+    mended: list[str] = []
+    where: list[Any] = []
+    for node in moved:
+        shifts = [(node.offset[axis], rows[row]) for axis, row in node.shifts if row in rows and node.offset[axis]]
+        if not shifts or values[max(shifts, key=lambda shift: abs(shift[0]))[1]].all():
+            continue
+        zero = np.logical_not(values[[rows[row] for _, row in node.shifts if row in rows]].any(axis=0))
+        if zero.any():
+            for offset, row in shifts:
+                values[row, zero] = offset
+            mended.append(node.name)
+            where.append(zero)
+    if not mended:
+        return ()
+    which = f"of all {len(mended)} joints below the root" if len(mended) == len(moved) else f"of {_some(mended)}"
+    frames = np.any(where, axis=0)
+    when = "" if np.all(where) else f" in {frames.sum()} of {len(frames)} frames"
+    return (f"the position channels {which} are zero{when}: their OFFSETs were taken",)
+
+
+def _some(names: Sequence[str]) -> str:
+    listed = ", ".join(name[:40] for name in names[:3])
+    return listed if len(names) < 4 else f"{listed} and {len(names) - 3} more joints"
 
 
 def _utf8(data: bytes, name: str) -> bytes:
     if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.removeprefix(codecs.BOM_UTF8)
+        data = data.removeprefix(codecs.BOM_UTF8).rstrip(_PADDING)
+        return data if b"\n" in data else data.replace(b"\r", b"\n")
     try:
         return data.decode("utf-16").encode("utf-8", "backslashreplace")
     except UnicodeDecodeError as error:

@@ -27,6 +27,7 @@ _LOOKED_AT = 64  # frames of a clip that unit, up axis and head are found from
 _SURE = 0.5  # by how much an up axis must be likelier than a stated one to be told
 _OFF = (0.6, 1.5)  # size of a body against an adult outside which a stated unit is told to be doubtful
 _CROWN = (0.07, 0.30)  # metres above the head joint where a file's own top of the head is believed
+_CROWN_OF_NECK = 0.40  # the same where the joint may be that of the neck
 # Metres in the space of the head, of an adult: from the head joint up to its top; from there down to, and from the
 # joint forward to, the tip of the nose. Measured on the rigs of bandai and cc_base.
 _TOP, _NOSE_BELOW, _NOSE_BEFORE = 0.195, 0.12, 0.112
@@ -166,6 +167,9 @@ def read_rig(nodes: Sequence[Node], ends: int, tables: Sequence[Skeleton], guess
     sure = 1.0
     if family is not None:
         name, roles = family.name, family.roles
+        if family.from_ends:
+            which = ", ".join(role.replace("_", " ") for role in family.from_ends)
+            notes.append(f"no joint for {which}: the ends of the bones before it were taken")
         if others:
             notes.append(
                 f"the names fit the families {name} and {others[0].name}: {name} was taken, which explains "
@@ -284,9 +288,10 @@ def _with_head(look: _Look, skeleton: Skeleton, rig: Rig, size: float, rest: Map
     scale = round(min(max(size * skeleton.unit, 0.6), 1.5), 2)
     crown = up * _TOP * scale
     end = rig.roles.joints.get("head_end")
+    most = _CROWN[1] if rig.roles.neck != rig.roles.upper else _CROWN_OF_NECK
     if end is not None and rig.nodes[end].parent == rig.roles.joints["head"]:
         own = np.array(rig.nodes[end].offset) * skeleton.unit
-        if _CROWN[0] * scale < own @ up < _CROWN[1] * scale:
+        if _CROWN[0] * scale < own @ up < most * scale:
             crown = own
     nose = forward * _NOSE_BEFORE * scale + up * (crown @ up - _NOSE_BELOW * scale)
     sites = tuple(

@@ -12,9 +12,10 @@ from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.frames import Where
 from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
-from vipe.retrieve.camera.perspective import Fits, fit_cameras, inverse_variances
+from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
+from vipe.retrieve.camera.variances import inverse_variances
 from vipe.retrieve.candidates.affine import by_affine_camera, skip_reasons
 from vipe.skeletons.working import CHILDREN, COCO13, COCO13_IN_H36M17, COCO13_MIRRORED, PARENTS
 

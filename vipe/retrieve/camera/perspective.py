@@ -1,9 +1,9 @@
 """A perspective camera and body proportions, fitted to every candidate of every person (numpy; torch planes inside)."""
 
-__all__ = ["Fits", "fit_cameras", "inverse_variances"]
+__all__ = ["Fits", "fit_cameras"]
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -17,13 +17,14 @@ from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE, BodyProportion
 from vipe.retrieve.camera.gauss_newton import Workspace, solve
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import JOINTS, MIN_DEPTH, Layout, Problem
+from vipe.retrieve.camera.variances import bone_spreads, inverse_variances
+from vipe.skeletons.joint_conventions import ARCHIVE, load_convention
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, PARENTS
 
 _SEEN = list(COCO13_IN_H36M17)
 _NO_GROUP = len(BONE_GROUPS)
 _FACTOR = [_NO_GROUP if group is None else group for group in GROUP_OF_BONE]
 _ORDER = [COCO13.index(joint) for joint in JOINTS]
-_LEAST_CONFIDENCE = 0.05  # a joint that was detected at all is worth something
 _BLOCK = 4096  # candidates: fewer, and calls cost more than sums
 
 
@@ -92,6 +93,10 @@ def fit_cameras(
 
     The second start is left out where the first is so far ahead under scaled orthography that it cannot lose.
 
+    The convention of the keypoints (`Keypoints.convention`) says how they differ from the archive's joints: its offsets
+    are added to the poses first, its spread to sigma_j (a torso length counts as an RMS radius), and its spread of bone
+    lengths takes the place of 0.08.
+
     Only the best `prior.refine` of a person's candidates get more than `prior.steps` steps, and only the best half of
     those more than one more: the others' costs are upper bounds.
 
@@ -102,7 +107,8 @@ def fit_cameras(
         proportions: What is known of each person's bones, such as from other frames of a track; it replaces the
             prior's 0 and `prior.bone_spread`.
         joint_offsets: From each joint of coco13 to what the keypoints mark, such as an annotator's hips, torso lengths
-            in the directions of the canonical body. They are added to the poses first, so `Fits.poses` has them too.
+            in the directions of the canonical body. They are added to the poses first, so `Fits.poses` has them too,
+            and take the place of the keypoints' convention.
 
     Returns:
         The size of the person and the distance of the camera trade off exactly (all bones longer, scale and
@@ -129,8 +135,12 @@ def fit_cameras(
     if joint_offsets is not None:
         if joint_offsets.shape != (len(JOINTS), 3) or not np.isfinite(joint_offsets).all():
             raise ShapeError(f"joint_offsets must be (13, 3) finite numbers, got shape {joint_offsets.shape}")
+        keypoints = replace(keypoints, convention=ARCHIVE)
+    convention = load_convention(keypoints.convention)
+    offsets = convention.offsets if joint_offsets is None else joint_offsets
+    if offsets.any():
         poses = poses.astype(np.float32)  # a copy
-        poses[:, :, COCO13_IN_H36M17] += joint_offsets.astype(np.float32)
+        poses[:, :, COCO13_IN_H36M17] += offsets.astype(np.float32)
     people, count = poses.shape[:2]
     unit, center, radius = normalize_keypoints(keypoints)
     weight = inverse_variances(keypoints, radius, prior)
@@ -140,10 +150,11 @@ def fit_cameras(
     person = torch.arange(people).repeat_interleave(count)
     state = torch.empty(Layout.SIZE, people * count)
     known = None if proportions is None else tuple(_planes(part) for part in (proportions.mean, proportions.spread))
+    usual = torch.from_numpy(bone_spreads(prior, convention).astype(np.float32))[:, None]
 
     def problem_of(rows: slice | Int64[torch.Tensor, " M"]) -> Problem:
         chosen = person[rows]
-        given = (None, None) if known is None else (known[0][:, chosen], known[1][:, chosen])
+        given = (None, usual) if known is None else (known[0][:, chosen], known[1][:, chosen])
         return Problem.of(points[rows], xy[..., chosen], weights[:, chosen], prior, *given)
 
     spaces: list[Workspace] = []  # taken and given back by the threads
@@ -190,18 +201,6 @@ def _keep_freed_memory() -> None:
     written to, so it costs nothing.
     """
     torch.empty(30 << 20, dtype=torch.uint8)
-
-
-def inverse_variances(keypoints: Keypoints, radius: Float32[Array, " Q"], prior: CameraPrior) -> Float[Array, "Q 13"]:
-    """One over the variance of each joint's coordinates, in RMS radii; 0 where unseen."""
-    if keypoints.covariance is not None:
-        trace = np.trace(keypoints.covariance, axis1=-2, axis2=-1).astype(np.float64) / 2
-        variance = trace / np.square(np.where(radius > 0, radius, 1).astype(np.float64))[:, None]
-    else:
-        variance = prior.noise**2 / np.maximum(keypoints.confidence.astype(np.float64), _LEAST_CONFIDENCE)
-    least = prior.misfit**2
-    variance = least + np.clip(np.nan_to_num(variance, nan=0.0), 0, 1e6 * least)
-    return np.asarray(np.where(keypoints.mask, 1 / variance, 0))
 
 
 def _fits(

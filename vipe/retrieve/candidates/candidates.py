@@ -1,18 +1,19 @@
 """Where candidates come from: affine cameras, the index's learned embedding, or both (numpy)."""
 
-__all__ = ["Candidates", "by_embedding", "candidates_for"]
+__all__ = ["Candidates", "by_embedding", "candidates_for", "quick_candidates"]
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 
-from vipe.arrays import Array
+from vipe.arrays import Array, take_columns
 from vipe.detections import Keypoints
 from vipe.index import Neighbours, PoseIndex
 from vipe.retrieve.candidates import affine
 from vipe.retrieve.candidates.affine import affine_residuals, by_affine_camera
 from vipe.retrieve.candidates.leave_one_out import robust_candidates
+from vipe.retrieve.candidates.rescoring import DEPTH, rescored
 
 
 class Candidates(NamedTuple):
@@ -23,9 +24,15 @@ class Candidates(NamedTuple):
 
 
 def candidates_for(
-    index: PoseIndex, people: Keypoints, count: int, allowed: Int64[Array, " M"] | None = None
+    index: PoseIndex,
+    people: Keypoints,
+    count: int,
+    allowed: Int64[Array, " M"] | None = None,
+    weight: Float[Array, "Q 13"] | None = None,
 ) -> Candidates:
     """`count` candidates by affine camera, and as many by the learned embedding where the index holds one.
+
+    If keypoints differ in how sure they are (`weight`), `DEPTH` times as many are compared again (`rescored`).
 
     In archives beyond `SCANNED` poses with a learned embedding, that brings all candidates: it takes keypoints with
     joints missing, and comparing 32 numbers is cheaper than looking at every pose.
@@ -35,12 +42,17 @@ def candidates_for(
         people: On coco13; each can be searched for.
         count: At most as many as there are rows.
         allowed: Only these rows, ascending.
+        weight: Of each keypoint: one over its variance in RMS radii.
     """
     available = len(index) if allowed is None else len(allowed)
     if index.is_learned and available > affine.SCANNED:
         near = by_embedding(index, people, min(2 * count, available), allowed).rows
         return Candidates(near, affine_residuals(index, people, near))
-    near, left = robust_candidates(index, people, count, allowed, search=by_affine_camera)
+    depth = count if weight is None else min(DEPTH * count, available)
+    near, left = robust_candidates(index, people, depth, allowed, search=by_affine_camera)
+    if weight is not None and depth > count:
+        best = rescored(index, people, weight, near, count)
+        near, left = take_columns(near, best), take_columns(left, best)
     if not index.is_learned or count == available:
         return Candidates(near, left)
     more = by_embedding(index, people, count, allowed).rows
@@ -50,6 +62,15 @@ def candidates_for(
     return Candidates(
         np.concatenate([near, more], axis=1), np.concatenate([left, affine_residuals(index, people, more)], axis=1)
     )
+
+
+def quick_candidates(
+    index: PoseIndex, people: Keypoints, count: int, allowed: Int64[Array, " M"] | None = None
+) -> Int64[Array, "Q C"]:
+    """Some rows of the nearest by the one source that answers fastest, nothing doubted and nothing compared again."""
+    available = len(index) if allowed is None else len(allowed)
+    learned = index.is_learned and available > affine.SCANNED
+    return (by_embedding if learned else by_affine_camera)(index, people, min(count, available), allowed).rows
 
 
 def by_embedding(index: PoseIndex, people: Keypoints, k: int, allowed: Int64[Array, " M"] | None = None) -> Neighbours:

@@ -25,7 +25,7 @@ class PreparedIndex:
     @cached_property
     def gallery(self) -> PreparedGallery:
         """All poses, ready to be scanned."""
-        return PreparedGallery.prepare(torch.from_numpy(self._canonical[:, COCO13_IN_H36M17]))
+        return PreparedGallery.prepare(torch.from_numpy(self._canonical), COCO13_IN_H36M17)
 
     @cached_property
     def sample(self) -> tuple[Float32[Tensor, "n 13 3"], PreparedGallery]:

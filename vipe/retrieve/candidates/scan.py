@@ -2,7 +2,7 @@
 
 __all__ = ["PreparedGallery", "affine_residual", "scan"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from vipe.cores import cores
 from vipe.embed.affine import column_basis
 from vipe.errors import ShapeError
 from vipe.geometry.planes import in_blocks, to_planes
@@ -46,29 +47,31 @@ class PreparedGallery:
     """How many poses there are."""
 
     @classmethod
-    def prepare(cls, poses: Float[Tensor, "N J 3"]) -> "PreparedGallery":
+    def prepare(cls, poses: Float[Tensor, "N J 3"], joints: Sequence[int] | None = None) -> "PreparedGallery":
         """Make poses ready on the device they are on; 1,000,000 take about a second on 2 cores.
 
         Args:
             poses: The joints that queries may show, any unit, origin and orientation; finite. A pose in a plane or on
                 a line (`column_basis`) counts with the dimensions it has, a point with none.
+            joints: Take only these joints, block by block, where a selection of all poses would fill memory once more.
 
         Raises:
             ShapeError: If poses are not (N, J, 3).
         """
         if poses.ndim != 3 or poses.shape[-1] != 3:
             raise ShapeError(f"poses must be (N, J, 3), got shape {tuple(poses.shape)}")
-        count, joints = len(poses), poses.shape[1]
+        count, kept = len(poses), poses.shape[1] if joints is None else len(joints)
         tile = _TILE_GPU if poses.is_cuda else _TILE
         # Small galleries get a small tile, but one that divides into strides.
         tile = max(_STRIDE, min(tile, -(-count // _STRIDE) * _STRIDE))
-        tiles = poses.new_zeros((-(-count // tile), joints, 3, tile), dtype=torch.float32)
+        tiles = poses.new_zeros((-(-count // tile), kept, 3, tile), dtype=torch.float32)
 
         def fill(rows: slice) -> None:
-            basis = _basis(to_planes(poses[rows]).double())
+            points = poses[rows] if joints is None else poses[rows, list(joints)]
+            basis = _basis(to_planes(points).double())
             tiles[rows.start // tile, ..., : basis.shape[-1]] = basis
 
-        in_blocks(fill, count, tile)
+        in_blocks(fill, count, tile, workers=cores())
         return cls(tiles, count)
 
     def __len__(self) -> int:
@@ -114,7 +117,7 @@ def scan(
 
     Every pose is compared, and the answer is that of `affine_residual` in double precision: single precision gives
     each pose a share and a bound on its error, and whatever could be among the first k is worked out again. Runs
-    where the gallery lies; on a CPU with torch's number of threads.
+    where the gallery lies; on a CPU with `vipe.cores.cores()` threads.
 
     Args:
         gallery: The poses; a `PreparedGallery` is prepared once for any joints, a tensor is for this one call.
@@ -135,7 +138,7 @@ def scan(
     unit = _unit(xy.double())
     rows = None if rows is None else rows.sort().values
     total = len(gallery) if rows is None else len(rows)
-    workers = 1 if gallery.tiles.is_cuda else torch.get_num_threads()
+    workers = 1 if gallery.tiles.is_cuda else cores()
     floor = torch.full((len(xy),), torch.finfo(torch.float32).min, device=xy.device)
     lists = [_BestSoFar(k, floor) for _ in range(workers)]
     width = gallery.tiles.shape[-1]
@@ -155,7 +158,7 @@ def scan(
                 chosen = slice(0, len(gallery) - start)
             scanner.look(gallery.tiles[number], chosen, start, shortlist)
 
-    in_blocks(work, workers, block=1)
+    in_blocks(work, workers, block=1, workers=workers)
     return _checked(gallery, joints, unit, _BestSoFar.merged(lists), min(k, total))
 
 
@@ -436,7 +439,7 @@ def _checked(
             share += (own * column[:, None]).sum(0).square().sum(0)
         explained[block] = share
 
-    in_blocks(work, len(row), _EXACT)
+    in_blocks(work, len(row), _EXACT, workers=cores())
     # Equal poses may differ in the last digits, by where in a block they lie.
     explained = (explained * 2**40).round() / 2**40
     order = explained.argsort(descending=True, stable=True)

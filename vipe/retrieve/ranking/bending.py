@@ -14,9 +14,10 @@ from vipe.detections import Keypoints, normalize_keypoints
 from vipe.geometry.bones import bone_vectors, from_bone_vectors
 from vipe.geometry.rotations import axis_angle
 from vipe.retrieve.camera.body import BONE_GROUPS, IN_GROUP, TILT_SHARES
-from vipe.retrieve.camera.perspective import Fits, inverse_variances
+from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
+from vipe.retrieve.camera.variances import inverse_variances
 from vipe.skeletons.working import BONES, COCO13_IN_H36M17, H36M17
 
 _ROBUST_AT = 0.05  # radians: at which tilt joints that are far off are recognized, as in `marginal_likelihood`

@@ -146,10 +146,13 @@ class Evidence:
         votes = self._same[within] * self.share(self.cost(0.05), FLATTENED)[:, None]
         return np.asarray(np.log(_sum_over_clips(votes, self.candidates.clip[:, self.voters]) + _LEAST_SHARE))
 
+    def log_likelihood(self, tilt: float) -> Float32[Array, " Q"]:
+        """Log of the voters' likelihood, up to a constant that depends on how many joints are seen."""
+        return np.asarray(log_sum(-self.cost(tilt)[:, self.voters] / 2)[:, 0])
+
     def likelihood_gain(self, tilt: float) -> Float32[Array, " Q"]:
         """Log of how much likelier the voters are with bones turned than with none: equal for all candidates."""
-        rigid = log_sum(-self.cost(TILTS[0])[:, self.voters] / 2)
-        return np.asarray((log_sum(-self.cost(tilt)[:, self.voters] / 2) - rigid)[:, 0])
+        return np.asarray(self.log_likelihood(tilt) - self.log_likelihood(TILTS[0]))
 
 
 def log_sum(log: Float32[Array, "Q V"]) -> Float32[Array, "Q 1"]:

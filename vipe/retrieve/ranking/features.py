@@ -16,6 +16,7 @@ from vipe.retrieve.ranking.evidence import FLATTENED, SAME_WIDTH, Evidence, Fitt
 
 _TILTS = (0.025, 0.05, 0.1, 0.2)
 _FITTING_TILTS = (0.025, 0.05, 0.1)  # at 0.2 rad hardly anything is off
+_EVIDENT_TILT = 0.025  # wrong labels cost most where bones may hardly turn
 _LEAST = 0.01  # added to residuals before a logarithm
 
 
@@ -135,6 +136,7 @@ class CandidateFeatures:
     person: Float32[Array, "Q P"]  # by `PERSON_FEATURES`
     share: Float32[Array, "Q V"]  # of each voter in the flattened likelihood
     distance: Float32[Array, "Q S V"]  # of candidates from voters, torso lengths
+    evidence: Float32[Array, " Q"]  # log likelihood of the keypoints, summed over the voters, up to a constant
 
 
 def compute_features(
@@ -153,4 +155,5 @@ def compute_features(
         person=np.stack([feature.of(evidence) for feature in PERSON_FEATURES], axis=-1).astype(np.float32),
         share=evidence.share(evidence.cost(0.05), FLATTENED),
         distance=evidence.distance,
+        evidence=evidence.log_likelihood(_EVIDENT_TILT),
     )

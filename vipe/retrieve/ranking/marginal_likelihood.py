@@ -12,9 +12,11 @@ from torch import Tensor
 from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.retrieve.camera.body import IN_GROUP, TILT_SHARES
-from vipe.retrieve.camera.perspective import Fits, inverse_variances
+from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
+from vipe.retrieve.camera.variances import bone_spreads, inverse_variances
+from vipe.skeletons.joint_conventions import ARCHIVE, JointConvention, load_convention
 from vipe.skeletons.working import CHILDREN, COCO13_IN_H36M17, H36M17, PARENTS
 
 TILTS = (0.0, 0.025, 0.05, 0.1, 0.2)
@@ -73,6 +75,10 @@ def marginal_likelihood(fits: Fits, keypoints: Keypoints, prior: CameraPrior | N
     Unlike the least cost it counts how much of what could have been seen a candidate explains (Occam's factor,
     MacKay 1992), and does not blame a candidate for a forearm that is some degrees off.
 
+    What the keypoints' convention leaves open (`JointConvention`) is integrated out as well: its spread, independent
+    for each joint, and how much of its mean offset the archive's joints have already, one number for all joints. Its
+    spread of bone lengths takes the place of 0.08.
+
     With `prior.student`, joints that are off by more than their noise are given the variance of a Student
     distribution at that residual, found at the tilt of 0.05.
 
@@ -88,7 +94,9 @@ def marginal_likelihood(fits: Fits, keypoints: Keypoints, prior: CameraPrior | N
     people, count = fits.cost.shape
     _, _, radius = normalize_keypoints(keypoints)
     size = np.where(radius > 0, radius, 1)[:, None]
-    variance = 1 / np.maximum(inverse_variances(keypoints, radius, replace(prior, misfit=prior.misfit / 10)), 1e-12)
+    convention = load_convention(keypoints.convention)
+    bare = replace(keypoints, convention=ARCHIVE)  # the spread is added in the units of each fit
+    variance = 1 / np.maximum(inverse_variances(bare, radius, replace(prior, misfit=prior.misfit / 10)), 1e-12)
     images = fits.project()[:, :, COCO13_IN_H36M17]
     rest = (keypoints.xy[:, None] - images) / size[..., None, None]
     rest = np.where(keypoints.mask[:, None, :, None], rest, 0)
@@ -101,6 +109,7 @@ def marginal_likelihood(fits: Fits, keypoints: Keypoints, prior: CameraPrior | N
 
     parts = (
         flat(fits.poses),
+        flat(fits.rotation),
         flat(fits.scale / size),
         flat(fits.inverse_depth),
         flat(fits.bones),
@@ -111,14 +120,16 @@ def marginal_likelihood(fits: Fits, keypoints: Keypoints, prior: CameraPrior | N
     costs, chi_squares = torch.empty(2, len(TILTS), people * count).unbind()
     for start in range(0, people * count, _ROWS):
         rows = slice(start, start + _ROWS)
-        costs[:, rows], chi_squares[:, rows] = _marginal(prior, *(part[rows] for part in parts))
+        costs[:, rows], chi_squares[:, rows] = _marginal(prior, convention, *(part[rows] for part in parts))
     shape = (len(TILTS), people, count)
     return MarginalLikelihood(cost=costs.numpy().reshape(shape), chi_squared=chi_squares.numpy().reshape(shape))
 
 
 def _marginal(
     prior: CameraPrior,
+    convention: JointConvention,
     poses: Float32[Tensor, "N 17 3"],
+    rotation: Float32[Tensor, "N 3 3"],
     scale: Float32[Tensor, " N"],
     inverse_depth: Float32[Tensor, " N"],
     bones: Float32[Tensor, "N 9"],
@@ -150,15 +161,18 @@ def _marginal(
     # The residual of a body of mean proportions at the mean distance: what the fit explained by both is put back.
     rest = rest + (by_length @ bones[..., None]).reshape(count, 13, 2)
     rest = rest + by_closeness * (inverse_depth - prior.inverse_depth)[:, None, None]
-    believed = torch.cat(
-        [by_length * prior.bone_spread, by_closeness.reshape(count, 26, 1) * prior.inverse_depth_spread], -1
-    )
+    spreads = torch.from_numpy(bone_spreads(prior, convention).astype(np.float32))
+    believed = torch.cat([by_length * spreads, by_closeness.reshape(count, 26, 1) * prior.inverse_depth_spread], -1)
+    if convention.mean.any():
+        offsets = torch.from_numpy((convention.STRENGTH_SPREAD * convention.mean).astype(np.float32))
+        believed = torch.cat([believed, image((offsets @ rotation.mT)[..., None])], -1)
     fixed = believed @ believed.mT
     tilted = image(tilts)
     tilted = tilted @ tilted.mT
     right = torch.cat([camera, rest.reshape(count, 26, 1)], -1)
 
-    noise = torch.where(seen > 0, variance, 1.0)
+    marked = zoom * torch.from_numpy(convention.spread.astype(np.float32))
+    noise = torch.where(seen > 0, variance + marked.square(), 1.0)
     if prior.student is not None:
         usual = noise
         for _ in range(_ROBUST_ROUNDS):

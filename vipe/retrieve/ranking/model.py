@@ -12,6 +12,7 @@ __all__ = [
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -23,6 +24,7 @@ from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.ranking.features import FEATURES, PERSON_FEATURES, CandidateFeatures
 from vipe.retrieve.ranking.logistic import LogisticModel
 from vipe.retrieve.shipped import ShippedNumbers
+from vipe.skeletons.joint_conventions import load_convention
 
 CALIBRATION = "calibration"
 PERSON = "person"
@@ -76,6 +78,21 @@ class Probabilities:
     close: Float32[Array, "Q S"]  # within `CLOSE_THRESHOLD`
     presence: Float32[Array, " Q"]  # that any pose searched lies within `HIT_THRESHOLD`
 
+    def if_true(self, probability: Float32[Array, " Q"]) -> "Probabilities":
+        """The same where what they rest on is true with some probability only, and no candidate is right otherwise.
+
+        >>> half = Probabilities(near=np.zeros((1, 1)), close=np.zeros((1, 1)), presence=np.zeros(1))
+        >>> half.if_true(np.array([0.5])).near.round(3).tolist()  # log of 1 in 4 over 3 in 4
+        [[-1.099]]
+        """
+        # p s / (1 - p s) with log odds x of p: -log(e^-x (1 / s) + 1 / s - 1)
+        lost = 1 / np.maximum(probability, np.float32(1e-6))[:, None]
+        near, close = (
+            -np.logaddexp(np.log(lost) - odds, np.log(np.maximum(lost - 1, np.float32(1e-30))))
+            for odds in (self.near, self.close)
+        )
+        return Probabilities(near=near, close=close, presence=self.presence)
+
 
 def ordered_log_odds(
     near: Float[Array, "Q S"], close: Float[Array, "Q S"], presence: Float[Array, " Q"]
@@ -101,13 +118,17 @@ def ordered_log_odds(
 
 @dataclass(frozen=True, kw_only=True)
 class RankingModel(ShippedNumbers):
-    """How candidates are ranked, and how sure that is; `ranking.json` holds the model that comes with the library.
+    """How candidates are ranked, and how sure that is.
+
+    Two come with the library: `ranking.json` for keypoints at the archive's joints, and `ranking_marks.json`, learned
+    with those of every other convention too.
 
     Raises:
         ShapeError: If it was learned on other features than this version computes.
     """
 
     shipped = "ranking/ranking.json"
+    shipped_of_marks: ClassVar[str] = "ranking/ranking_marks.json"
     broken = "no ranking model"
 
     near: ThresholdModel
@@ -128,6 +149,13 @@ class RankingModel(ShippedNumbers):
             if model.features != tuple(names):
                 different = sorted(set(model.features) ^ set(names)) or ["their order"]
                 raise ShapeError(f"ranking: learned on other features than this version has: {different[0]!r}")
+
+    @classmethod
+    def of(cls, convention: str) -> "RankingModel":
+        """The model that comes with the library for keypoints of a convention."""
+        exact = load_convention(convention).is_exact
+        model: RankingModel = cls.default() if exact else cls.load_shipped(cls.shipped_of_marks)
+        return model
 
     def check_prior(self, prior: CameraPrior | None) -> CameraPrior:
         """The prior to fit cameras with: the model's own, or one that believes the same and spends another effort.

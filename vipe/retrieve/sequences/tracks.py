@@ -25,6 +25,7 @@ from vipe.retrieve.sequences.alignment import Sequence, TrackConfig
 from vipe.retrieve.sequences.fusion import OTHER_IMAGES, Fusion, fuse, gather_evidence
 from vipe.retrieve.sequences.timeline import Timeline
 from vipe.retrieve.session import CANDIDATES, Search, SearchSettings
+from vipe.skeletons.joint_conventions import ARCHIVE
 
 _CHECKED = ("candidates", "max_per_clip", "min_gap_seconds", "camera_prior")
 _ROUNDING = 1e-6  # seconds: times are frames over a rate
@@ -225,7 +226,8 @@ class _SequenceSearch:
     ) -> "_SequenceSearch":
         """Check the arguments of a public function and make its search; `settings` are those of `SearchSettings`."""
         check_arguments(index, keypoints, k=k, **{name: settings[name] for name in _CHECKED})
-        how = SearchSettings(**settings, model=model or RankingModel.default())
+        known = settings["joint_offsets"] is not None  # then marks are the archive's
+        how = SearchSettings(**settings, model=model or RankingModel.of(ARCHIVE if known else keypoints.convention))
         return cls(Search(index, how, where), k, config or TrackConfig(), fusion or Fusion.default())
 
     def answer(self, people: Keypoints, group: Integer[Array, " N"], time: Float64[Array, " N"]) -> Hits:

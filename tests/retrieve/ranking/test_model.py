@@ -1,0 +1,41 @@
+"""Probabilities of what rests on something that is probable only."""
+
+import numpy as np
+from scipy.special import expit
+
+from vipe.retrieve.ranking.model import Probabilities
+
+
+def some(rng):
+    near = rng.normal(0, 4, (5, 7)).astype(np.float32)
+    return Probabilities(near=near, close=near - np.float32(1), presence=rng.normal(size=5).astype(np.float32))
+
+
+def test_what_is_certain_changes_nothing(rng):
+    odds = some(rng)
+    certain = odds.if_true(np.ones(5, dtype=np.float32))
+    np.testing.assert_allclose(certain.near, odds.near, atol=1e-5)
+    np.testing.assert_allclose(certain.close, odds.close, atol=1e-5)
+    np.testing.assert_array_equal(certain.presence, odds.presence)
+    sure = Probabilities(near=np.float32([[40.0]]), close=np.float32([[-40.0]]), presence=np.float32([50.0]))
+    kept = sure.if_true(np.ones(1, dtype=np.float32))
+    np.testing.assert_allclose([kept.near.item(), kept.close.item()], [40, -40], rtol=1e-5)
+
+
+def test_probabilities_are_multiplied_by_that_of_what_they_rest_on(rng):
+    odds, probability = some(rng), rng.uniform(0.01, 0.99, 5).astype(np.float32)
+    if_true = odds.if_true(probability)
+    np.testing.assert_allclose(expit(if_true.near), probability[:, None] * expit(odds.near), rtol=1e-4)
+    np.testing.assert_allclose(expit(if_true.close), probability[:, None] * expit(odds.close), rtol=1e-4)
+    np.testing.assert_array_equal(if_true.presence, odds.presence)
+    assert if_true.near.dtype == if_true.close.dtype == np.float32
+
+
+def test_the_order_of_candidates_and_of_thresholds_stays_and_nothing_is_infinite(rng):
+    odds = some(rng)
+    for probability in (0.0, 1e-20, 0.5, 1.0):
+        if_true = odds.if_true(np.full(5, probability, dtype=np.float32))
+        assert np.isfinite(if_true.near).all() and np.isfinite(if_true.close).all()
+        assert (if_true.close <= if_true.near).all()
+        assert (if_true.near <= odds.near + 1e-5).all()
+        np.testing.assert_array_equal(if_true.near.argmax(axis=1), odds.near.argmax(axis=1))

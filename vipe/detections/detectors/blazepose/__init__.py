@@ -1,0 +1,3 @@
+"""BlazePose: the published networks, run on images."""
+
+__all__: list[str] = []
