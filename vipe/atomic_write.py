@@ -1,6 +1,6 @@
 """Files and folders that appear whole or not at all, and the lock of a folder that several processes change."""
 
-__all__ = ["atomic_write", "check_writable", "locked"]
+__all__ = ["atomic_write", "check_writable", "locked", "remove_abandoned"]
 
 import ctypes
 import errno
@@ -135,21 +135,40 @@ def _hidden(path: Path) -> Iterator[Path]:
             shutil.rmtree(room, ignore_errors=True)
 
 
+def remove_abandoned(folder: Path, names: str) -> None:
+    """Remove what killed processes left of writes to files or folders in a folder, whose names match an expression."""
+    for room, handle in _abandoned(folder, names):
+        with suppress(OSError):
+            shutil.rmtree(room, ignore_errors=True)
+        os.close(handle)
+
+
 def _clear(path: Path) -> None:
     """Remove what killed processes left of earlier writes to a path."""
-    rooms = re.compile(rf"\.{re.escape(path.name)}-[0-9a-f]{{8}}")
-    for room in [entry for entry in path.parent.iterdir() if rooms.fullmatch(entry.name)]:
+    for room, handle in _abandoned(path.parent, re.escape(path.name)):
+        with suppress(OSError):
+            if (room / _OLD).exists() and not path.exists():
+                (room / _OLD).rename(path)
+            shutil.rmtree(room, ignore_errors=True)
+        os.close(handle)
+
+
+def _abandoned(folder: Path, names: str) -> Iterator[tuple[Path, int]]:
+    """Hidden folders beside such names that no living process writes in, each locked by an open handle."""
+    rooms = re.compile(rf"\.(?:{names})-[0-9a-f]{{8}}")
+    for room in [entry for entry in folder.iterdir() if rooms.fullmatch(entry.name)]:
         if fcntl is None or not room.is_dir() or room.is_symlink():
             continue
-        with suppress(OSError):  # somebody else removed it, or it is not ours
+        try:
             handle = os.open(room, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its process lives
-                if (room / _OLD).exists() and not path.exists():
-                    (room / _OLD).rename(path)
-                shutil.rmtree(room, ignore_errors=True)
-            finally:
-                os.close(handle)
+        except OSError:
+            continue  # somebody else removed it, or it is not ours
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its process lives
+        except OSError:
+            os.close(handle)
+            continue
+        yield room, handle
 
 
 def _appear(beside: Path, path: Path) -> None:

@@ -287,3 +287,12 @@ def test_people_of_two_conventions_are_of_none_together():
 def test_a_convention_that_is_none_is_refused():
     with pytest.raises(ShapeError, match=r"convention must be one of archive, .*unknown, got 'cocoo'"):
         Keypoints.of(people(), convention="cocoo")
+
+
+def test_a_file_that_names_its_joints_does_not_say_who_marked_them(tmp_path):
+    limbs = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    names = ["nose", *(f"{side}_{joint}" for joint in limbs for side in ("left", "right"))]
+    head = ",".join(["image", *(f"{name}_{axis}" for name in names for axis in "xy")])
+    row = ",".join(["a.jpg", *(str(100 + 7 * n % 90) for n in range(2 * len(names)))])
+    (tmp_path / "table.csv").write_text(f"{head}\n{row}\n", encoding="utf-8")
+    assert read_keypoints(tmp_path / "table.csv").convention == "unknown"

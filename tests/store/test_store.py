@@ -195,6 +195,14 @@ def test_appends_clips_as_a_new_part(store, make_clip):
     assert len(store) == 116  # a store is a value: who holds it sees what was opened
 
 
+def test_an_append_clears_what_killed_appends_left_of_any_part(store, make_clip):
+    for number in (1, 2, 7):  # the first was killed after its part had appeared, so that the next is another
+        (store.path / f".part-{number:05}.parquet-0123abcd").mkdir()
+    (store.path / ".kept").mkdir()
+    store.append([make_clip("more")])
+    assert sorted(path.name for path in store.path.iterdir() if path.name.startswith(".")) == [".kept"]
+
+
 def test_appends_at_the_store_s_own_rate(tmp_path, make_clip):
     store = PoseStore.create(tmp_path / "s", [make_clip("a", 30)], fps=10.0)
     assert len(store.append([make_clip("b", 30, seed=1)])) == 20

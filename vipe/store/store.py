@@ -14,7 +14,7 @@ import pyarrow.dataset as pads
 from jaxtyping import Float32, Int64
 
 from vipe.arrays import Array, blocks
-from vipe.atomic_write import atomic_write, locked
+from vipe.atomic_write import atomic_write, locked, remove_abandoned
 from vipe.clips import Clip
 from vipe.errors import StoreError, VipeError
 from vipe.store.bodies import Note, merged
@@ -167,6 +167,7 @@ class PoseStore:
         _check_fps(fps)
         PoseStore.open(self.path)  # says what is wrong with it
         with locked(self.path, on_wait):
+            remove_abandoned(self.path, r"part-\d+\.parquet")  # of whatever number: a killed process is done with it
             now = PoseStore.open(self.path)  # somebody may have appended since
             if fps is not None and fps != now.fps:
                 raise StoreError(f"{self.path}: holds {rate(now.fps)}, cannot append {rate(fps)}; make another store")

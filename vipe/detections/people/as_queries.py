@@ -17,7 +17,7 @@ from vipe.detections.people.shares import are_shares, are_tiny, refuse_shares
 from vipe.detections.people.suspicions import suspicions
 from vipe.errors import ReadError, VipeError
 from vipe.skeletons import Skeleton, load
-from vipe.skeletons.joint_conventions import convention_of
+from vipe.skeletons.joint_conventions import UNKNOWN, convention_of
 from vipe.skeletons.working import COCO13
 
 MAX_PIXEL = 1e6  # no image is that wide, and beyond it float32 cannot resolve a pixel
@@ -140,7 +140,8 @@ def _of_part(part: People, reading: Reading, name: str, *, shares: bool) -> tupl
         track=part.track,
         video=part.video,
         image_size=size,
-        convention=convention_of(body.name),
+        # Files that name their joints are read onto coco13; who marked them, nobody says.
+        convention=UNKNOWN if body.name == COCO13.name else convention_of(body.name),
         note=tuple(
             note or ("" if seen else unseen) for note, seen in zip(notes, np.any(mask, axis=1).tolist(), strict=True)
         ),

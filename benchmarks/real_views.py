@@ -1,0 +1,96 @@
+"""Search with real photos: four calibrated cameras see a person whose motion is among an archive's.
+
+    python benchmarks/real_views.py ../shared/mocap [--data ../shared/real-views] [--every 3] [--out benchmarks/results]
+
+Queries are OpenPose's (BODY_25B) and BlazePose's detections of one frame of one camera. The archive is the motion
+capture at 10 frames/s with the person's poses among it: as anatomical joints, which is what archives hold, or as joints
+triangulated from such detections. Each is asked with the file's convention of joints, and as if joints were marked
+where the archive has them. Cameras 1 and 2 were used to choose settings, 3 and 4 for nothing. One person, 1.7 seconds:
+intervals are wide. --out writes real_views.json.
+"""
+
+import os
+import platform
+import shlex
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import results_tables
+from inputs import arguments
+from lifting_real import LEAST, detections, read_poses
+
+import vipe
+from vipe.clips import Clip
+from vipe.evaluate.protocols.real import evaluate_real
+from vipe.skeletons import load
+
+CAMERAS = {"1+2": (1, 2), "3+4": (3, 4)}
+CONVENTION = {"openpose": "openpose", "blazepose": "blazepose"}
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("mocap", type=Path)
+    parser.add_argument("--data", type=Path, default=Path("../shared/real-views"))
+    parser.add_argument("--every", type=int, default=3, help="frames of a camera")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    rows = []
+    for joints in ("marker", "detector"):
+        with tempfile.TemporaryDirectory() as folder:
+            index = archive(options, joints, Path(folder))
+            for kind in ("openpose", "blazepose"):
+                for told in (CONVENTION[kind], "archive"):
+                    for cameras, numbers in CAMERAS.items():
+                        rows.append([kind, joints, told, cameras, *figures(index, options, kind, told, numbers)])
+                        print(rows[-1], flush=True)
+    columns = {"detections": None, "joints of the archive": None, "convention told": None, "cameras": None}
+    columns |= {
+        "queries": 0,
+        "affine @1": 1,
+        "full @1": 1,
+        "95%": 1,
+        "full @10": 1,
+        "said": 2,
+        "right": 2,
+        "presence": 2,
+    }
+    found = {
+        "command": shlex.join(["python", "benchmarks/real_views.py", *sys.argv[1:]]),
+        "data": "one person, 34 frames of four cameras, among 29,700 poses at 10 frames/s; intervals over half seconds",
+        "seed": 0,
+        "machine": f"{os.cpu_count()} cores ({platform.machine()}), no GPU",
+        "columns": columns,
+        "rows": rows,
+    }
+    if options.out:
+        results_tables.write(options.out / "real_views.json", found)
+
+
+def archive(options, joints: str, folder: Path) -> vipe.PoseIndex:
+    poses = read_poses(options.data / "balance.trc", joints)[:: options.every].astype(np.float32)
+    clip = Clip(name="balance", skeleton=load("h36m17"), positions=poses, fps=10.0)
+    store = vipe.PoseStore.create(folder / "store", [clip], fps=10)
+    store.append(vipe.read(options.mocap), fps=10)
+    return vipe.PoseIndex.build(vipe.PoseStore.open(folder / "store"), vipe.AffineSignature(), folder / "index")
+
+
+def figures(index, options, kind: str, told: str, numbers: tuple[int, ...]) -> list:
+    found = [one for one in detections(options.data, kind, options.every) if one[0] in numbers]
+    keypoints = np.stack([one for _, _, one in found])
+    seen = (keypoints[..., 2] >= LEAST[kind]) & (keypoints[..., :2] != 0).any(axis=-1)
+    people = vipe.Keypoints.of(
+        keypoints[..., :2], seen, confidence=keypoints[..., 2].clip(0, 1), skeleton="coco17", convention=told
+    )
+    frame = np.array([frame // options.every for _, frame, _ in found])
+    people = replace(people, frame=frame, video=np.array([camera for camera, _, _ in found]))
+    affine, full = (score for score in evaluate_real(index, "balance", people).scores if score.camera == "all")
+    shares = [100 * affine.hit[1], 100 * full.hit[1], [100 * end for end in full.interval], 100 * full.hit[10]]
+    return [full.queries, *shares, full.said, full.hit[1], full.presence]
+
+
+if __name__ == "__main__":
+    main()
