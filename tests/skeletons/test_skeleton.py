@@ -174,3 +174,11 @@ def test_a_pipe_in_place_of_a_table_is_said_to_be_one(tmp_path):
     os.mkfifo(tmp_path / "pipe.toml")
     with pytest.raises(SkeletonError, match=r"pipe.toml: is a pipe, .*expected the table of a skeleton"):
         load(str(tmp_path / "pipe.toml"))
+
+
+def test_a_number_beyond_all_floats_is_refused_in_one_line(tmp_path):
+    (tmp_path / "huge.toml").write_text(
+        f'name = "huge"\nunit = 1{"0" * 400}\njoints = [{{ name = "root" }}]\n', encoding="utf-8"
+    )
+    with pytest.raises(SkeletonError, match="not a skeleton table"):
+        load(str(tmp_path / "huge.toml"))

@@ -1,5 +1,6 @@
 """The store: what goes in comes out, in order; nothing is left of what fails; anybody's Arrow reads it."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -193,6 +194,13 @@ def test_appends_clips_as_a_new_part(store, make_clip):
     assert longer.summary["parts"] == 2
     assert (longer.summary["frames"], longer.summary["licence"]) == (128, "CC0; CC BY 4.0")
     assert len(store) == 116  # a store is a value: who holds it sees what was opened
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_in_place_of_a_part_is_refused_and_not_waited_for(store):
+    os.mkfifo(store.path / "part-00009.parquet")
+    with pytest.raises(StoreError, match=r"part-00009\.parquet: is a pipe, expected a Parquet file"):
+        PoseStore.open(store.path)
 
 
 def test_an_append_clears_what_killed_appends_left_of_any_part(store, make_clip):

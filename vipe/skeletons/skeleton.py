@@ -244,7 +244,7 @@ def parse(data: bytes, where: str) -> Skeleton:
             signature=tuple(table.get("signature", ())),
             far_ends=bool(table.get("far_ends", False)),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise SkeletonError(f"{where}: not a skeleton table: {error}; see docs/skeletons.md for its form") from error
     _check(skeleton, where)
     return skeleton

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from vipe.arrays import blocks
 from vipe.clips import Clip
 from vipe.errors import StoreError
+from vipe.regular_file import irregular
 from vipe.skeletons.working import H36M17
 from vipe.store.bodies import BONES, Bodies
 from vipe.store.conversion import Stored
@@ -272,12 +273,14 @@ def parts_of(folder: Path) -> list[Path]:
     """The parts in a folder, in the order in which they were written.
 
     Raises:
-        StoreError: If another Parquet file is among them, whose place nobody can tell.
+        StoreError: If another Parquet file is among them, whose place nobody can tell, or a part is no file.
     """
     numbers: dict[Path, int] = {}
     for file in folder.glob("part-*.parquet"):
         if (name := re.fullmatch(r"part-([0-9]{5,})\.parquet", file.name)) is None:
             raise StoreError(f"{file}: is no part of this store; its parts are {part_name(0)}, ...; move it elsewhere")
+        if what := irregular(file):
+            raise StoreError(f"{file}: is {what}, expected a Parquet file")  # a pipe would be waited for without end
         numbers[file] = int(name[1])
     return sorted(numbers, key=numbers.__getitem__)
 
