@@ -47,7 +47,7 @@ def main() -> None:
                     for cameras, numbers in CAMERAS.items():
                         rows.append([kind, joints, told, cameras, *figures(index, options, kind, told, numbers)])
                         print(rows[-1], flush=True)
-    columns = {"detections": None, "joints of the archive": None, "convention told": None, "cameras": None}
+    columns = {"detections": None, "archive": None, "told": None, "cameras": None}
     columns |= {
         "queries": 0,
         "affine @1": 1,
