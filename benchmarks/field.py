@@ -112,7 +112,7 @@ EXPECTED = {
     "k24-result-wrapped": found(11),
     "k25-dict-by-image": found(11),
     "k26-wholebody133": found(11),
-    "k27-ultralytics-zeroed-below-half": found(8),
+    "k27-ultralytics-zeroed-below-half": found(9),
     "k30-y-up": Right("upside down", doubt=True),
     "k31-yx-order": Right("y written before x", doubt=True),
     "k32-squashed-256": Right("squashed", doubt=True),

@@ -46,10 +46,9 @@ def index(request, affine, learned):
 
 @pytest.fixture
 def people(affine, rng):
-    """Orthographic views, free of noise, of the archive's first 12 poses; row i misses i joints, at most 7."""
+    """Affine views, free of noise, of the archive's first 12 poses; row i misses i joints, at most 7."""
     points = affine.canonical[:12, COCO13_IN_H36M17].astype(np.float64)
-    turned = np.linalg.qr(rng.normal(size=(12, 3, 3)))[0][..., :2]
-    xy = 120 * points @ turned + rng.normal(0, 300, size=(12, 1, 2))
+    xy = points @ rng.normal(0, 80, size=(12, 3, 2)) + rng.normal(0, 300, size=(12, 1, 2))
     mask = np.ones((12, 13), dtype=bool)
     for row in range(12):
         mask[row, rng.permutation(13)[: min(row, 7)]] = False

@@ -15,8 +15,8 @@ torch.set_num_threads(2)
 faiss.omp_set_num_threads(2)
 torch.rand(600, 600) @ torch.rand(600, 600)
 torch.ones(1 << 22).exp()
-xy = np.random.default_rng(0).uniform(0, 100, (12, 13, 2)).astype(np.float32)
-people = vipe.Keypoints.of(xy, np.ones((12, 13), bool), skeleton="coco13")
+xy = np.random.default_rng(0).uniform(0, 100, (40, 13, 2)).astype(np.float32)
+people = vipe.Keypoints.of(xy, np.ones((40, 13), bool), skeleton="coco13")
 def search():
     index.search(np.ones((40, index.manifest.encoder.dim), np.float32), 3)
     return vipe.query(index, people, 3).rows
@@ -34,7 +34,7 @@ def test_a_child_that_was_forked_after_a_search_searches_too(affine):
     command = [sys.executable, "-c", CODE, str(affine.path)]
     process = subprocess.Popen(command, start_new_session=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
     try:
-        assert process.wait(timeout=200) == 0
+        assert process.wait(timeout=120) == 0
     finally:
         if process.poll() is None:
             os.killpg(process.pid, 9)

@@ -41,15 +41,14 @@ def test_full_mode_gives_the_likeliest_of_the_nearest_first(affine, people, rng)
     noisy = Keypoints.of(people.xy + rng.normal(0, 8, size=people.xy.shape), people.mask)
     hits = query(affine, noisy, 60, mode="full", candidates=60)
     nearest = query(affine, noisy, 60, mode="affine")
-    given = np.array([name == "" for name in hits.relabelled])  # the others were looked for with other labels
-    for found, rows in zip(hits.rows[given], nearest.rows[given], strict=True):
+    for found, rows in zip(hits.rows, nearest.rows, strict=True):
         assert len(set(found)) == 60
         assert set(rows[:30]) <= set(found)  # the others may have been looked for without a doubtful joint
     np.testing.assert_array_equal(hits.probability.argmax(axis=1), 0)
     fits = fit_cameras(affine.poses(hits.rows), noisy, CameraPrior(refine=None))
-    assert (hits.fit_cost[given, 0] >= fits.cost[given, 0] - 0.1).all()
+    assert (hits.fit_cost[:, 0] >= fits.cost[:, 0] - 0.1).all()
     np.testing.assert_allclose(
-        hits.affine_residual[given, :5], affine_camera(fits_poses(affine, hits), noisy).residual[given], atol=1e-3
+        hits.affine_residual[:, :5], affine_camera(fits_poses(affine, hits), noisy).residual, atol=1e-3
     )
     assert nearest.fit_cost is None
     assert nearest.probability is None
@@ -85,13 +84,15 @@ def test_learned_candidates_join_the_exact_ones_and_none_comes_twice(learned, pe
     for row in range(12):
         assert len(set(hits.rows[row])) == 40
     few = query(learned, people, 8, candidates=8)
+    as_given = [row for row, name in enumerate(few.relabelled) if not name]
     both = [
         set(a) | set(b)
         for a, b in zip(
             query(learned, people, 8, mode="affine").rows, query(learned, people, 8, mode="point").rows, strict=True
         )
     ]
-    assert all(set(rows) <= allowed for rows, allowed in zip(few.rows, both, strict=True))
+    assert len(as_given) > 6  # others are read another way: toy bodies, which no camera sees so
+    assert all(set(few.rows[row]) <= both[row] for row in as_given)
     assert any(len(allowed) > 8 for allowed in both)
 
 
@@ -124,12 +125,12 @@ def test_where_scanning_does_not_pay_the_learned_embedding_alone_brings_candidat
     monkeypatch.setattr("vipe.retrieve.candidates.affine.scan", None)  # no pose is scanned
     hits = query(learned, people, 5, candidates=10)
     nearest = query(learned, people, 20, mode="point")
-    given = [row for row in range(12) if hits.relabelled[row] == ""]  # the others were looked for with other labels
-    assert len(given) > 3
-    for row in given:
+    as_given = [row for row, name in enumerate(hits.relabelled) if not name]
+    assert len(as_given) > 6
+    for row in as_given:
         assert set(hits.rows[row]) <= set(nearest.rows[row])
     cameras = affine_camera(learned.poses(hits.rows), people)
-    np.testing.assert_allclose(hits.affine_residual[given], cameras.residual[given], atol=1e-3)
+    np.testing.assert_allclose(hits.affine_residual[as_given], cameras.residual[as_given], atol=1e-3)
 
 
 @pytest.mark.parametrize("mode", ["full", "affine"])

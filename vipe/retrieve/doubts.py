@@ -3,10 +3,13 @@
 __all__ = ["doubts"]
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Int64
 
+from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.index import PoseIndex
 from vipe.retrieve.hits import Hits
@@ -16,14 +19,16 @@ from vipe.retrieve.query import query
 _USUAL = 0.04  # RMS radii: detections of poses that the archive holds fit within 0.03 (simulated), never doubted
 _FAR_BETTER = 0.65  # of the misfit; changed wrongly, keypoints never fitted below 0.74 of it, changed rightly below 0.6
 _FEWEST, _LOOKED_AT = 3, 5  # people: of one, a chance may be to blame; of more, the search would take long
+_STRETCHED = (9 / 16, 3 / 4, 4 / 3, 16 / 9)  # width over height of usual images
 
 
 def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
-    """Lines on a convention under which the people of a file fit far better.
+    """Lines on a convention under which the people of a file would fit far better.
 
-    A reading of the labels (`Hits.relabelled`) that most people share is told: it is a habit of the file, no mistake
-    with one person. And a few people are searched for again with the image mirrored, if their best hits fit worse than
-    is usual: if that makes the fits of most of them far better, it is told as well.
+    A reading of the keypoints (`Hits.relabelled`) that most people share is a habit of the file, and is told. If there
+    is none, a few people are searched for again with left and right swapped, the image mirrored, and
+    the image stretched, if their best hits fit worse than is usual. A change that makes the fits of most of them far
+    better is told: in an archive that does not hold their poses, no change does.
 
     Args:
         index: The archive.
@@ -37,20 +42,50 @@ def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
     )
     if len(answered) < _FEWEST:
         return []
-    if hits.relabelled is not None:
-        name, count = Counter(hits.relabelled[row] for row in answered.tolist()).most_common(1)[0]
-        if name and count > len(answered) / 2:
-            what = f"left and right swapped ({name})" if name in {side.name for side in SIDES} else name
-            return [f"{count} of {len(answered)} people fit far better with {what}: is that how the file is meant?"]
+    if shared := _shared(hits, answered):
+        return [f"most of these people fit far better with {shared}: is that how the file is meant?"]
     chosen = answered[np.linspace(0, len(answered) - 1, min(_LOOKED_AT, len(answered))).astype(np.int64)]
     before = hits.distance[chosen, 0]
     if not np.median(before) > _USUAL:
         return []
-    flipped = replace(people[chosen], xy=people.xy[chosen] * np.array([1, -1], dtype=np.float32), image_size=None)
-    after = query(index, flipped, 1).distance[:, 0]
-    if not float(np.median(after / before)) < _FAR_BETTER:
-        return []
-    return [
-        f"these people fit far better with the image mirrored: y up, or y before x (distance {np.median(before):.3f} "
-        f"-> {np.median(after):.3f}): is that how the file is meant?"
-    ]
+    best, line = _FAR_BETTER, ""
+    for changed, what in _changed(replace(people[chosen], image_size=None)):
+        after = query(index, changed, 1).distance[:, 0]
+        ratio = float(np.median(after / before))
+        if ratio < best:
+            best = ratio
+            line = (
+                f"these people fit far better with {what} (distance {np.median(before):.3f} -> "
+                f"{np.median(after):.3f}): is that how the file is meant?"
+            )
+    return [line] if line else []
+
+
+def _shared(hits: Hits, answered: Int64[Array, " N"]) -> str:
+    """In words, the reading of their keypoints that most people share; "" if most are taken as they are."""
+    if hits.relabelled is None or hits.stretch is None:
+        return ""
+    name, count = Counter(hits.relabelled[row] for row in answered.tolist()).most_common(1)[0]
+    if not name or count <= len(answered) / 2:
+        return ""
+    if name in (side.name for side in SIDES):
+        return "left and right swapped" + ("" if name == "body" else f" ({name})")
+    one = answered[[hits.relabelled[row] == name for row in answered.tolist()]][0]
+    return name if hits.stretch[one] == 1 else _squashed(float(hits.stretch[one]))
+
+
+def _squashed(ratio: float) -> str:
+    return f"x multiplied by {ratio:.2f}: the images were squashed"
+
+
+def _changed(people: Keypoints) -> Iterator[tuple[Keypoints, str]]:
+    swap = list(people.skeleton.mirrored)
+    yield (
+        replace(people, xy=people.xy[:, swap], mask=people.mask[:, swap], confidence=people.confidence[:, swap]),
+        "left and right swapped",
+    )
+    flipped = np.array([1, -1], dtype=np.float32)
+    yield replace(people, xy=people.xy * flipped), "the image mirrored: y up, or y before x"
+    for ratio in _STRETCHED:
+        stretched = people.xy * np.array([ratio, 1], dtype=np.float32)
+        yield replace(people, xy=stretched), _squashed(ratio)

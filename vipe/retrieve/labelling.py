@@ -124,11 +124,7 @@ def read_labels(search: Search, people: Keypoints, count: int, closely: int) -> 
         Of each person the reading of greatest evidence times prior probability. Most people fit as they are labelled,
         and nothing else is tried.
     """
-
-    def looked_at(some: Keypoints) -> tuple[FittedCandidates, CandidateFeatures]:
-        return judged(search, search.candidates(some, count), some, closely)
-
-    fitted, features = looked_at(people)
+    fitted, features = judged(search, people, count, closely)
     names = [""] * len(people)
     stretch, probability = np.ones((2, len(people)), dtype=np.float32)
     doubted = np.flatnonzero(doubtful(fitted.fits, people))
@@ -139,7 +135,7 @@ def read_labels(search: Search, people: Keypoints, count: int, closely: int) -> 
         readings = [rival for rival in rivals if rival is not None]
         given, places = some[tried], doubted[tried]
         read = _each_as(given, readings)
-        other = looked_at(read)
+        other = judged(search, read, count, closely)
         evidence = _log_evidence(other[1], read, given, readings)
         evidence -= _UNCONVINCING * (_misfit(other[0].fits, read) > _CONVINCING)
         as_given = _log_evidence(take_rows(features, places), given, given, [Labelling(name="")] * len(tried))
@@ -157,10 +153,10 @@ def _best_rivals(search: Search, people: Keypoints, fitted: FittedCandidates) ->
     least = fitted.fits.cost.min(axis=1).astype(np.float64)
     rivals: list[Labelling | None] = [None] * len(people)
     for labelling, rows in suspected(people, fitted.fits):
-        rows = rows[can_be_searched(read := as_relabelled(people[rows], labelling))]
+        read = as_relabelled(people[rows], labelling)
+        rows, read = rows[kept := can_be_searched(read)], read[kept]
         if not len(rows):
             continue
-        read = as_relabelled(people[rows], labelling)
         # No affine camera can tell a squeeze, so its candidates are those already found.
         known = fitted.rows[rows, :_SCREENED] if labelling.stretch != 1 else None
         lost = people.mask[rows].sum(axis=1) - read.mask.sum(axis=1)
@@ -175,24 +171,26 @@ def _each_as(people: Keypoints, readings: Sequence[Labelling]) -> Keypoints:
     return Keypoints.concat([as_relabelled(people[row], reading) for row, reading in enumerate(readings)])
 
 
-def judged(
-    search: Search, candidates: Candidates, people: Keypoints, closely: int
-) -> tuple[FittedCandidates, CandidateFeatures]:
-    """Cameras and features of candidates; marks of a convention also as if they were the archive's.
+def judged(search: Search, people: Keypoints, count: int, closely: int) -> tuple[FittedCandidates, CandidateFeatures]:
+    """Candidates, cameras and features; of marks of a convention also as if they were the archive's.
 
-    An archive may hold what a detector marks, and a file may hold projected poses. So the camera is fitted both ways,
-    and of each person the way of greater evidence stays.
+    An archive may hold what a detector marks, and a file may hold projected poses. So people are searched for both
+    ways, and of each person the way of greater evidence stays.
     """
-    fitted = search.fitted(candidates, people, closely)
-    features = search.features(fitted, people)
+
+    def one_way(candidates: Candidates, marked: Keypoints) -> tuple[FittedCandidates, CandidateFeatures]:
+        fitted = search.fitted(candidates, marked, closely)
+        return fitted, search.features(fitted, marked)
+
+    candidates = search.candidates(people, count)
+    found = one_way(candidates, people)
     if search.settings.joint_offsets is None and not load_convention(people.convention).is_exact:
         exact = replace(people, convention=ARCHIVE)
-        other = search.fitted(candidates, exact, closely)
-        known = search.features(other, exact)
-        better = np.flatnonzero(known.evidence > features.evidence)
-        put_rows(fitted, better, take_rows(other, better))
-        put_rows(features, better, take_rows(known, better))
-    return fitted, features
+        other = one_way(search.candidates(exact, count).with_more(candidates), exact)
+        better = np.flatnonzero(other[1].evidence > found[1].evidence)
+        for whole, part in zip(found, other, strict=True):
+            put_rows(whole, better, take_rows(part, better))
+    return found
 
 
 def _least_costs(search: Search, people: Keypoints, rows: Int64[Array, "Q C"] | None = None) -> Float32[Array, " Q"]:

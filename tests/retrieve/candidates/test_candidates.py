@@ -7,7 +7,7 @@ import numpy as np
 
 from vipe.index import PoseIndex
 from vipe.retrieve.candidates.affine import affine_residuals, by_affine_camera
-from vipe.retrieve.candidates.candidates import by_embedding, candidates_for
+from vipe.retrieve.candidates.candidates import Candidates, by_embedding, candidates_for
 from vipe.retrieve.candidates.prepared import PreparedIndex
 
 
@@ -59,3 +59,12 @@ def test_an_index_has_one_sample_however_often_it_is_opened_and_keeps_nothing_wh
     opened.clear()
     gc.collect()
     assert kept() is None
+
+
+def test_candidates_of_another_search_join_and_none_comes_twice():
+    own = Candidates(np.array([[4, 2, -1], [1, 5, 7]]), np.array([[0.1, 0.2, np.inf], [0.3, 0.4, 0.5]], np.float32))
+    more = Candidates(np.array([[2, 9, -1], [7, 1, 5]]), np.array([[0.6, 0.7, np.inf], [0.8, 0.9, 1.0]], np.float32))
+    joined = own.with_more(more)
+    np.testing.assert_array_equal(joined.rows, [[4, 2, -1, -1, 9, -1], [1, 5, 7, -1, -1, -1]])
+    np.testing.assert_array_equal(np.isinf(joined.affine_residual), joined.rows < 0)
+    assert joined.affine_residual[0, 4] == np.float32(0.7)

@@ -22,6 +22,14 @@ class Candidates(NamedTuple):
     rows: Int64[Array, "Q C"]  # -1 is an empty place
     affine_residual: Float32[Array, "Q C"]  # infinite there
 
+    def with_more(self, others: "Candidates") -> "Candidates":
+        """These and those of the others that are not among them, in columns of their own."""
+        known = np.stack([np.isin(more, own) for more, own in zip(others.rows, self.rows, strict=True)])
+        return Candidates(
+            np.concatenate([self.rows, np.where(known, -1, others.rows)], axis=1),
+            np.concatenate([self.affine_residual, np.where(known, np.inf, others.affine_residual)], axis=1),
+        )
+
 
 def candidates_for(
     index: PoseIndex,

@@ -155,6 +155,7 @@ def fuse(evidence: SequenceEvidence, model: RankingModel, fusion: Fusion) -> Fus
             person=known.person.mean(axis=0, keepdims=True),
             share=np.exp(log_softmax(share))[None].astype(np.float32),
             distance=known.distance[:1],
+            evidence=known.evidence.sum(keepdims=True),
         ),
         log_odds=log_odds,
         contributions=contributions | {OTHER_IMAGES: more[None].astype(np.float32)},
