@@ -18,7 +18,7 @@ from vipe.retrieve.query import query
 
 _USUAL = 0.04  # RMS radii: detections of poses that the archive holds fit within 0.03 (simulated), never doubted
 _FAR_BETTER = 0.65  # of the misfit; changed wrongly, keypoints never fitted below 0.74 of it, changed rightly below 0.6
-_FEWEST, _LOOKED_AT = 3, 5  # people: of one, a chance may be to blame; of more, the search would take long
+_FEWEST, _LOOKED_AT = 3, 9  # people: of one, a chance may be to blame; of more, the search would take long
 _STRETCHED = (9 / 16, 3 / 4, 4 / 3, 16 / 9)  # width over height of usual images
 
 
@@ -26,9 +26,9 @@ def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
     """Lines on a convention under which the people of a file would fit far better.
 
     A reading of the keypoints (`Hits.relabelled`) that most people share is a habit of the file, and is told. If there
-    is none, a few people are searched for again with left and right swapped, the image mirrored, and
-    the image stretched, if their best hits fit worse than is usual. A change that makes the fits of most of them far
-    better is told: in an archive that does not hold their poses, no change does.
+    is none, and the best hits fit worse than is usual, a few of the people who were read as they are get searched for
+    again: with left and right swapped, the image mirrored, and the image stretched. A change that makes the fits of
+    most of them far better is told: in an archive that does not hold their poses, no change does.
 
     Args:
         index: The archive.
@@ -44,6 +44,10 @@ def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
         return []
     if shared := _shared(hits, answered):
         return [f"most of these people fit far better with {shared}: is that how the file is meant?"]
+    if hits.relabelled is not None:  # others fit by a reading of their own
+        answered = answered[[not hits.relabelled[row] for row in answered.tolist()]]
+    if not len(answered):
+        return []
     chosen = answered[np.linspace(0, len(answered) - 1, min(_LOOKED_AT, len(answered))).astype(np.int64)]
     before = hits.distance[chosen, 0]
     if not np.median(before) > _USUAL:
