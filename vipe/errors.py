@@ -12,9 +12,23 @@ __all__ = [
     "VipeError",
 ]
 
+from vipe.printable import printable
+
+_LONGEST, _END = 1500, 500  # characters of a message, and those of its end that are kept: the advice stands there
+
 
 class VipeError(Exception):
-    """Any mistake of input, file or setting that this library reports; the command line turns it into exit code 2."""
+    """Any mistake of input, file or setting that this library reports; the command line turns it into exit code 2.
+
+    Messages name files, clips and joints, whose names come from outside. As text each is one line without characters
+    that steer a terminal (`printable`), cut in the middle if a name is endless; `args` holds it as it was raised.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST - _END]} ... {text[-_END:]}"
+        return printable(" ".join(text.splitlines())).replace("\t", r"\t")
 
 
 class ArgumentError(VipeError, TypeError):

@@ -10,7 +10,8 @@ import pytest
 from cyclopts import App
 
 from vipe.cli.app import app
-from vipe.cli.output import emit, printable, table
+from vipe.cli.output import emit, table
+from vipe.printable import printable
 
 
 def commands(group=app, words=("vipe",)):

@@ -1,6 +1,8 @@
 """Photos as cameras and programs write them: upright RGB, or one line that says why not."""
 
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 
@@ -148,3 +150,58 @@ def test_a_photo_that_is_not_there_is_told(tmp_path):
         read_image(tmp_path / "none.jpg")
     with pytest.raises(ReadError, match="Is a directory"):
         read_image(tmp_path)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "I;16", "F", "CMYK"])
+def test_a_picture_is_the_same_whole_and_some_rows_at_a_time(tmp_path, monkeypatch, rng, mode, orientation):
+    values = rng.integers(0, 256, (23, 17, 4), dtype=np.uint8)
+    picture = {
+        "I;16": lambda: Image.fromarray(values[..., 0].astype(np.uint16) * 257),
+        "F": lambda: Image.fromarray(values[..., 0].astype(np.float32)),
+        "P": lambda: Image.fromarray(values[..., :3]).quantize(32),
+        "CMYK": lambda: Image.fromarray(values, mode="CMYK"),
+    }.get(mode, lambda: Image.fromarray(values).convert(mode))()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path, picture, "photo.tif", exif=exif)
+    whole = read_image(path)
+    monkeypatch.setattr("vipe.detections.images._BLOCK", 40)
+    np.testing.assert_array_equal(read_image(path), whole)
+    assert whole.shape == ((17, 23, 3) if orientation == 6 else (23, 17, 3))
+
+
+def test_a_large_picture_is_in_memory_twice_and_no_more(tmp_path):
+    path = saved(tmp_path, Image.new("I;16", (6000, 5000)))
+    code = (
+        "import resource, sys; from pathlib import Path; from vipe.detections.images import read_image;"
+        f"read_image(Path({str(saved(tmp_path, Image.new('L', (1, 1)), 'small.png'))!r}));"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        f"read_image(Path({str(path)!r}));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(grown) * 1024 < 330e6  # 60 MB decoded, 90 MB as RGB, and a block; 720 MB when it was converted at once
+
+
+def test_a_side_that_no_camera_has_is_refused(tmp_path):
+    with pytest.raises(ReadError, match=r"65501 x 1 pixels, more than 120,000,000 or 65,500 on a side"):
+        read_image(saved(tmp_path, Image.new("L", (65_501, 1))))
+
+
+def test_of_formats_that_are_decoded_several_times_over_half_as_much_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("vipe.detections.images.MOST_PIXELS", 100)
+    assert read_image(saved(tmp_path, Image.new("RGB", (10, 10)))).shape == (10, 10, 3)
+    with pytest.raises(ReadError, match="10 x 10 pixels, more than 50 or"):
+        read_image(saved(tmp_path, Image.new("RGB", (10, 10)), "photo.webp"))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Failed to decode image: Not implemented"), MemoryError()])
+def test_whatever_a_decoder_raises_is_one_line(tmp_path, monkeypatch, error):
+    def fails(*_, **__):
+        raise error
+
+    path = saved(tmp_path, Image.new("L", (4, 4)))
+    monkeypatch.setattr(Image, "open", fails)  # pillow's decoder of AVIF raises so at a wrong byte
+    with pytest.raises(ReadError, match=r"photo\.png: cut off or broken: (Failed to decode|MemoryError)"):
+        read_image(path)

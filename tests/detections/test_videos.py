@@ -1,5 +1,7 @@
 """Videos as phones write them: upright frames with their times, of which a broken one costs itself."""
 
+import os
+
 import numpy as np
 import pytest
 from detections.detectors.videos import packet_places, turned, write_video
@@ -93,6 +95,9 @@ def test_what_is_no_video_is_told_in_one_line(tmp_path):
         Video(tmp_path / "none.mp4")
     with pytest.raises(ReadError, match="is a folder"):
         Video(tmp_path)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(ReadError, match=r"pipe\.mp4: is a pipe, expected a video"):
+        Video(tmp_path / "pipe.mp4")
 
 
 def test_a_file_of_sound_has_no_pictures(tmp_path):
@@ -103,6 +108,15 @@ def test_a_file_of_sound_has_no_pictures(tmp_path):
         file.writeframes(bytes(1600))
     with pytest.raises(ReadError, match=r"a\.wav: "):
         Video(tmp_path / "a.wav")
+
+
+def test_pictures_of_an_unknown_coding_are_told(tmp_path):
+    path = write_video(tmp_path / "a.mkv", shades(2))
+    data = path.read_bytes()
+    assert data.count(b"V_MPEG") == 1
+    path.write_bytes(data.replace(b"V_MPEG", b"V_XPEG"))
+    with pytest.raises(ReadError, match=r"a\.mkv: its pictures are coded in a way that is not known"):
+        Video(path)
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])

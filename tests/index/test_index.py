@@ -424,6 +424,20 @@ def use_all(index):
     return index.labels, index.canonical
 
 
+@pytest.mark.parametrize("name", ["clip", "time", "pose"])
+def test_a_byte_of_a_frame_table_that_was_altered_and_signed_anew_is_found(folder, name):
+    column = pq.ParquetFile(folder / "frames.parquet").metadata.row_group(0).column(PLACE[name])
+    data = bytearray((folder / "frames.parquet").read_bytes())
+    data[column.data_page_offset + column.total_compressed_size * 3 // 4] ^= 1
+    (folder / "frames.parquet").write_bytes(data)
+    sign(folder, "frames.parquet")
+    with pytest.raises(IndexFormatError, match=r"frames\.parquet: cannot be read"):
+        use_all(PoseIndex.open(folder))
+
+
+PLACE = {"clip": 1, "time": 3, "pose": 7}
+
+
 def test_a_pipe_in_place_of_the_manifest_is_refused_without_waiting(folder):
     (folder / "manifest.json").unlink()
     os.mkfifo(folder / "manifest.json")
@@ -470,6 +484,18 @@ def test_a_write_that_fails_leaves_nothing(store, learned, tmp_path, monkeypatch
     monkeypatch.setattr(faiss, "write_index", full)
     with pytest.raises(IndexFormatError, match=r"b/index: .* disk full"):
         PoseIndex.build(store, learned, tmp_path / "a" / "b" / "index")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_said_so_and_leaves_nothing(store, tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))  # which stands for it: errors come from the system
+    try:
+        with pytest.raises(IndexFormatError, match=r"index: cannot be written: File too large"):
+            PoseIndex.build(store, AffineSignature(), tmp_path / "index")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,7 +8,8 @@ from scipy.stats import t
 
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import VipeError
-from vipe.simulate.mistakes import copied_leg, exchanged, heavy_tails, limb_errors, squeezed
+from vipe.simulate import View, project_keypoints
+from vipe.simulate.mistakes import copied_leg, exchanged, heavy_tails, limb_errors, mirrored, off_axis, squeezed
 from vipe.skeletons.working import COCO13, without_side
 
 MANY = 8_000
@@ -130,3 +131,41 @@ def test_mistakes_grow_with_the_person_and_draw_from_the_generator_alone(people,
     seen = small.mask
     np.testing.assert_allclose(large.xy[seen], (3 * small.xy + [50, -20])[seen], rtol=1e-4, atol=1e-2)
     assert (mistake(people, np.random.default_rng(4)).xy != small.xy).any()
+
+
+def test_a_mirrored_photo_mirrored_again_is_the_photo(people, rng):
+    twice = mirrored(mirrored(people, rng), rng)
+    np.testing.assert_allclose(twice.xy, people.xy, atol=1e-3)
+    np.testing.assert_array_equal(twice.mask, people.mask)
+    once = mirrored(people, rng)
+    left, right = joint("left_wrist"), joint("right_wrist")
+    np.testing.assert_allclose(once.xy[2:, left], [640, 0] + people.xy[2:, right] * [-1, 1], rtol=1e-6)
+
+
+@pytest.fixture
+def standing_people(rng):
+    poses = rng.normal(0, 0.3, (5, 17, 3)).astype(np.float32)
+    return project_keypoints(poses, View(name="side", azimuth=0.3, elevation=0.1), distance=3.0, image_size=(1000, 800))
+
+
+def test_a_camera_turned_away_sees_the_same_rays(standing_people, rng):
+    """Angles between the rays of joints do not change; the person's middle lies as far off the axis as was asked."""
+    turned = off_axis(30.0)(standing_people, rng)
+
+    def rays(people):
+        found = np.concatenate([(people.xy - [500, 400]) / 1150, np.ones((5, 13, 1))], axis=2)
+        return found / np.linalg.norm(found, axis=2, keepdims=True)
+
+    before, after = rays(standing_people), rays(turned)
+    np.testing.assert_allclose(after @ after.swapaxes(1, 2), before @ before.swapaxes(1, 2), atol=1e-5)
+    middle = after.mean(axis=1)
+    angle = np.degrees(np.arccos(middle[:, 2] / np.linalg.norm(middle, axis=1)))
+    np.testing.assert_allclose(angle, 30, atol=2)
+    assert turned.mask.all()
+
+
+def test_a_camera_that_is_not_turned_sees_the_same_and_joints_behind_it_are_lost(standing_people, rng):
+    np.testing.assert_allclose(off_axis(0.0)(standing_people, rng).xy, standing_people.xy, atol=1e-2)
+    assert not off_axis(180.0)(standing_people, rng).mask.any()
+    with pytest.raises(VipeError, match="need their image sizes"):
+        off_axis(10.0)(replace(standing_people, image_size=None), rng)

@@ -84,6 +84,14 @@ def test_bones_that_change_their_length_are_told(standing, rng):
     assert any("change their length" in doubt for doubt in body_of(poses.astype(np.float32)).doubts)
 
 
+def test_a_joint_that_is_off_in_few_frames_is_told(standing):
+    motion = np.repeat(standing[None], 500, axis=0)
+    motion[123, INDEX["left_wrist"], 0] += 10
+    motion[124, INDEX["head"], 1] -= 4
+    (said,) = body_of(motion).doubts
+    assert re.fullmatch(r"a left wrist 1\d m from the pelvis; so far off are joints in 2 of 500 frames", said)
+
+
 def clip(name, positions, **given):
     return Clip(name=name, skeleton=H36M, positions=np.array(positions, dtype=np.float32), fps=30.0, **given)
 

@@ -471,16 +471,67 @@ def test_a_body_of_another_unit_is_refused_before_anything_is_written(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_new_part_is_numbered_after_the_last_one_though_one_before_it_is_gone(store, make_clip):
+def three_parts(store, make_clip):
+    """The parts of the store after two appends, in order."""
     for name, frames in (("b", 7), ("c", 8)):
         store.append([make_clip(name, frames=frames)])
-    before = {path.name: path.read_bytes() for path in store.path.glob("part-*.parquet")}
-    assert len(before) == 3
-    (store.path / sorted(before)[1]).unlink()
+    return sorted(store.path.glob("part-*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda parts, other: parts[0].unlink(), r"part-00001\.parquet: was written after another part, .* nothing;"),
+        (lambda parts, other: parts[1].unlink(), r"part-00002\.parquet: was written after another part, .*part-00000"),
+        (lambda parts, other: parts[1].rename(parts[1].with_name("kept.parquet")), r"part-00002\.parquet: was written"),
+        (lambda parts, other: parts[0].rename(parts[0].with_name("part-00009.parquet")), r"part-00001\.parquet: was"),
+        (lambda parts, other: shutil.copy(parts[0], parts[1]), r"part-00001\.parquet: was written after no part"),
+        (lambda parts, other: shutil.copy(parts[2], parts[1]), r"part-00001\.parquet: was written after another part"),
+        (lambda parts, other: shutil.copy(other, parts[0]), r"part-00001\.parquet: was written after another part"),
+        (lambda parts, other: shutil.copy(other, parts[2]), r"part-00002\.parquet: was written after no part"),
+        (
+            lambda parts, other: shutil.copy(parts[2], parts[2].with_name("part-00003.parquet")),
+            r"part-00003\.parquet: was written after another part, .*part-00002",
+        ),
+    ],
+    ids=["first gone", "one gone", "renamed", "moved", "doubled", "exchanged", "other first", "other last", "again"],
+)
+def test_parts_that_do_not_follow_each_other_are_refused(change, message, store, make_clip, tmp_path):
+    other = PoseStore.create(tmp_path / "other", [make_clip("d", frames=9)]).path / "part-00000.parquet"
+    change(three_parts(store, make_clip), other)
+    with pytest.raises(StoreError, match=message):
+        PoseStore.open(store.path)
+
+
+def test_without_its_last_part_a_store_is_what_it_was_before_that_was_appended(store, make_clip):
+    parts = three_parts(store, make_clip)
+    parts[-1].unlink()
+    before = PoseStore.open(store.path)
+    assert [clip["clip"] for clip in before.clips()] == ["walk", "run", "sit", "b"]
+    assert [clip["clip"] for clip in before.append([make_clip("c", frames=8)]).clips()][-1] == "c"
+
+
+def test_parts_that_say_nothing_of_an_order_are_taken_as_they_are_and_appended_to(store, make_clip, monkeypatch):
+    with monkeypatch.context() as older:  # as before parts said which one they follow
+        add = pq.ParquetWriter.add_key_value_metadata
+        older.setattr(
+            pq.ParquetWriter,
+            "add_key_value_metadata",
+            lambda self, texts: add(self, {key: text for key, text in texts.items() if key != "vipe.follows"}),
+        )
+        parts = three_parts(store, make_clip)
+    before = parts[2].read_bytes()
+    parts[1].unlink()
     PoseStore.open(store.path).append([make_clip("d", frames=9)])
-    after = {path.name: path.read_bytes() for path in store.path.glob("part-*.parquet")}
-    assert sorted(after) == [sorted(before)[0], sorted(before)[2], "part-00003.parquet"]
-    assert after[sorted(before)[2]] == before[sorted(before)[2]]
+    assert [part.name for part in sorted(store.path.glob("part-*"))] == [
+        "part-00000.parquet",
+        "part-00002.parquet",
+        "part-00003.parquet",  # numbered after the last one, though one before it is gone
+    ]
+    assert parts[2].read_bytes() == before
+    parts[2].unlink()
+    with pytest.raises(StoreError, match=r"part-00003\.parquet: was written after another part"):
+        PoseStore.open(store.path)
 
 
 @pytest.mark.refusal

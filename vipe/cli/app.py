@@ -17,14 +17,14 @@ from rich.console import Console
 
 from vipe import __version__
 from vipe.cli import archive, demo, detector, evaluate, generate, index, lift, query, show, suggest, train
-from vipe.cli.output import printable
 from vipe.cores import usable_cores, use_cores
 from vipe.errors import VipeError
+from vipe.printable import printable
 
 
 def _as_typed(type_: Any, tokens: Sequence[Token]) -> Any:
     """Convert as cyclopts does, but refuse fractions for whole numbers, which it would round."""
-    if type_ is int:
+    if type_ in (int, int | None):
         for token in tokens:
             if "." in token.value:
                 raise ValueError(f"got {token.value}, expected a whole number")
@@ -78,6 +78,7 @@ evaluation.command(evaluate.search)
 evaluation.command(evaluate.calibration)
 evaluation.command(evaluate.retrieval)
 evaluation.command(evaluate.lifting)
+evaluation.command(evaluate.hypotheses)
 evaluation.command(evaluate.real)
 app.command(evaluation)
 

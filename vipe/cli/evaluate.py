@@ -1,6 +1,6 @@
 """Commands that measure how good a search, its probabilities, or an embedding is."""
 
-__all__ = ["calibration", "lifting", "real", "retrieval", "search"]
+__all__ = ["calibration", "hypotheses", "lifting", "real", "retrieval", "search"]
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +18,7 @@ def search(
     *,
     index: IndexPath = None,
     mode: Annotated[
-        tuple[str, ...], Parameter(help="Modes of `vipe query`; all that fit the index if not given.")
+        tuple[str, ...], Parameter(help="Modes of `vipe query`; all geometric ones that fit the index if not given.")
     ] = (),
     scope: Scope | None = None,
     queries: Queries = 600,
@@ -61,7 +61,12 @@ def search(
         index,
         scope,
         lambda poses, opened, where, advance: evaluate_search(
-            poses, opened, modes=mode or fitting_modes(opened), protocol=protocol, where=where, progress=advance
+            poses,
+            opened,
+            modes=mode or tuple(one for one in fitting_modes(opened) if one != "hypotheses"),
+            protocol=protocol,
+            where=where,
+            progress=advance,
         ),
     )
     asked, clips = counted(report.queries, "query", "queries"), counted(report.clips, "clip")
@@ -71,6 +76,74 @@ def search(
         "shares in percent, lengths in torso lengths, m from camera to person, ms a query in a batch, "
         "queries by threshold",
         *primary_figure(report.primary, "mode {mode}, {asked}"),
+        picture=picture,
+        save=save_search_picture,
+        as_json=as_json,
+    )
+
+
+def hypotheses(
+    store: Path,
+    /,
+    *,
+    lifter: Annotated[
+        tuple[str, ...], Parameter(help="Folder or name of a lifter; several may be given. Default: `default`.")
+    ] = (),
+    index: IndexPath = None,
+    mode: Annotated[tuple[str, ...], Parameter(help="Modes of `vipe query` to stand beside them.")] = (
+        "affine",
+        "full",
+    ),
+    samples: Annotated[tuple[int, ...], Parameter(help="Hypotheses of each person; several numbers may be given.")] = (
+        1,
+        5,
+        10,
+        50,
+        200,
+    ),
+    scope: Scope | None = None,
+    queries: Queries = 200,
+    picture: Picture = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Search with the hypotheses of lifters alone, and measure how often they find the pose.
+
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    """
+    from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_hypotheses
+    from vipe.lift import Lifter
+    from vipe.plots.curves import save_search_picture
+    from vipe.plots.writing import check_picture
+
+    if picture is not None:
+        check_picture(picture)
+    scope = scope or Scope()
+    protocol = SearchProtocol(rig=scope.rig, queries=queries, conditions=conditions_of(scope, CONDITIONS), seed=seed)
+    lifters = {Path(source).name: Lifter.from_pretrained(source) for source in lifter or ("default",)}
+    report = measured(
+        store,
+        index,
+        scope,
+        lambda poses, opened, where, advance: evaluate_hypotheses(
+            poses,
+            opened,
+            lifters,
+            counts=samples,
+            modes=tuple(one for one in mode if one),
+            protocol=protocol,
+            where=where,
+            progress=advance,
+        ),
+    )
+    asked, clips = counted(report.queries, "query", "queries"), counted(report.clips, "clip")
+    show(
+        report,
+        f"{asked} from {clips} against {counted(report.gallery, 'pose')} in {report.seconds:.1f} s; a lifter and how "
+        "many of its hypotheses searched, nothing else; shares in percent, lengths in torso lengths, ms a query",
         picture=picture,
         save=save_search_picture,
         as_json=as_json,
@@ -157,6 +230,7 @@ def calibration(
     ]
     if report.presence_auroc is not None:
         lines.append(f"presence, whole gallery against the pose left out: AUROC {report.presence_auroc:.3f}")
+    lines += [str(one) for one in report.lists]
     show(report, *lines, picture=picture, save=save_reliability, as_json=as_json)
 
 

@@ -7,6 +7,7 @@ __all__ = [
     "check_export",
     "draw",
     "export_clips",
+    "file_of",
     "pose_table",
     "summary",
 ]
@@ -202,7 +203,7 @@ def check_export(export: Path | None, names: str, *, several: bool) -> None:
         raise VipeError(f"--names {names} belongs to --export of {', '.join(RIG_FORMATS)}")
     if export is None:
         return
-    check_place(_file_of(export, "clip"))
+    check_place(file_of(export, "clip"))
     if several and _CLIP not in export.name:
         better = export.with_name(f"{export.stem}_{_CLIP}{export.suffix}")
         raise VipeError(f"{export}: a file holds one clip, and there are several; name it such as {better}")
@@ -214,13 +215,14 @@ def export_clips(export: Path, clips: "Iterable[Clip]", names: str) -> list[str]
 
     files = []
     for clip in clips:
-        file = _file_of(export, clip.name)
+        file = file_of(export, clip.name)
         write(file, clip, names=names)
         files.append(str(file))
     return files
 
 
-def _file_of(export: Path, clip: str) -> Path:
+def file_of(export: Path, clip: str) -> Path:
+    """The file of a clip of that name."""
     return export.with_name(export.name.replace(_CLIP, clip))
 
 

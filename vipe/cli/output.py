@@ -1,15 +1,16 @@
 """Output of commands: one JSON object or a few lines on standard output, progress on standard error."""
 
-__all__ = ["Json", "Seed", "counted", "emit", "listed", "printable", "progress", "table"]
+__all__ = ["Json", "Seed", "counted", "emit", "listed", "progress", "table"]
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 from cyclopts import Parameter, validators
+
+from vipe.printable import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +19,6 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSO
 Seed = Annotated[int, Parameter(help="Same seed, same result.", validator=validators.Number(gte=0))]
 _WIDE = 200
 _LISTED = 5
-_STEERING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # controls, directions, halves of characters, no characters
 
 
 @runtime_checkable
@@ -49,20 +49,6 @@ def emit(result: Mapping[str, Any], *shown: "str | Table", as_json: bool) -> Non
             console.print(printable(part), soft_wrap=True)
         else:
             console.print(part)
-
-
-def printable(text: str) -> str:
-    r"""Text without the characters that steer a terminal or turn its writing around; each as an escape sequence.
-
-    Names of clips, images and files come from outside. Line ends and tabs stay.
-
-    Example:
-        >>> printable("walk" + chr(27) + "[2J")
-        'walk\\x1b[2J'
-    """
-    return "".join(
-        one if one in "\n\t" or unicodedata.category(one) not in _STEERING else ascii(one)[1:-1] for one in text
-    )
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from vipe.cli.bent import Variations
 from vipe.cli.output import Json, counted, emit, listed, table
 from vipe.cli.people import (
     KEYPOINTS,
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from vipe.retrieve.hits import Hits
 
 
+_UNVARIED = Variations()
+
+
 def query(
     index: Path,
     /,
@@ -45,13 +49,18 @@ def query(
     video: VideoFile = None,
     k: Annotated[int, Parameter(help="How many moments a person.")] = 10,
     mode: Annotated[
-        Literal["full", "affine", "point"] | None,
+        Literal["full", "affine", "point", "hypotheses"] | None,
         Parameter(
             help="`full` (the default): a camera and the person's proportions are fitted to the nearest of `affine` "
             "(and `point`, if there is a learned embedding), ranked by how likely they are. "
-            "`affine`: exact for any affine camera and any missing joints. `point`: the index's learned embedding."
+            "`affine`: exact for any affine camera and any missing joints. `point`: the index's learned embedding. "
+            "`hypotheses`: near the poses that a lifter proposes, with four seen joints or more."
         ),
     ] = None,
+    lifter: Annotated[
+        str | None, Parameter(help="Folder or name of the lifter of mode `hypotheses`; `default` if not given.")
+    ] = None,
+    samples: Annotated[int | None, Parameter(help="Hypotheses of each person in that mode; 200 if not given.")] = None,
     max_per_clip: Annotated[int | None, Parameter(help="At most so many moments of one clip.")] = None,
     min_gap_seconds: Annotated[
         float, Parameter(help="Moments of one clip lie at least so far apart; 0 allows neighbouring frames.")
@@ -59,6 +68,13 @@ def query(
     explain: Annotated[
         bool, Parameter(negative="", help="Print what the log odds of each hit are made of (mode `full`).")
     ] = False,
+    confidence: Annotated[
+        float | None,
+        Parameter(
+            help="Such as 0.9: give each person as many moments as it takes that one of them is right nine times in "
+            "ten, if the archive holds the moment, in place of --k (mode `full`)."
+        ),
+    ] = None,
     track: Annotated[
         bool,
         Parameter(
@@ -81,6 +97,7 @@ def query(
     image_size: ImageSize = None,
     detector: DetectorOption = None,
     weights: Weights = None,
+    variations: Variations = _UNVARIED,
     page: Annotated[Path | None, Parameter(help="Also draw the answers as one HTML page.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -95,6 +112,7 @@ def query(
     from vipe.errors import VipeError
     from vipe.retrieve.doubts import doubts
     from vipe.retrieve.query import query as search
+    from vipe.skeletons.joint_conventions import load_convention
 
     if page is not None:
         from vipe.plots.writing import check_page
@@ -110,6 +128,11 @@ def query(
             raise VipeError(f"--track, --video and --views fit cameras: they need mode full, got {mode}")
         if track and views:
             raise VipeError("--track and --views: give one of them")
+        if confidence is not None:
+            raise VipeError("--confidence is known of single images: leave out --track, --video and --views")
+    if mode != "hypotheses" and not (lifter is None and samples is None):
+        raise VipeError(f"--lifter and --samples go with --mode hypotheses, got mode {mode or 'full'}")
+    variations.check(mode, several_images=track or views)
     empty: list[str | int] = []
     opened = PoseIndex.open(index)
     given = read_people(
@@ -125,31 +148,46 @@ def query(
         weights=weights,
     )
     people, time_of = with_convention(given.people, convention), given.time
+    variations.check_files(people)
     remarks = list(people.remarks)
     start = time.perf_counter()
     limits: dict[str, Any] = {"max_per_clip": max_per_clip, "min_gap_seconds": min_gap_seconds}
+    if mode == "hypotheses":
+        from vipe import Lifter
+
+        limits["lifter"] = Lifter.from_pretrained(lifter or "default")
+        limits |= {} if samples is None else {"samples": samples}
     if track:
         people, images, hits = _of_tracks(opened, people, k, fps, every, limits, time_of)
     elif views:
         people, images, hits = _of_views(opened, people, k, limits)
     else:
-        hits, images = search(opened, people, k, mode=mode, **limits), []
+        hits, images = search(opened, people, k, mode=mode, confidence=confidence, **limits), []
     if explain and hits.contributions is None:
         raise VipeError(f"--explain needs mode full, got {mode}")
     if not images:
         remarks += doubts(opened, people, hits)
+    if confidence is not None and not load_convention(people.convention).is_exact:
+        remarks.append(
+            "the confidence was learned on simulated keypoints; on real photos of one person, lists for 90% held "
+            "a right moment for 79 to 86 of 100"
+        )
     seconds = time.perf_counter() - start
+    bent, told = variations.save(opened, people, hits)
     answers: list[dict[str, Any]] = hits.to_json(people, explain=explain)["queries"]
     asked = counted(len(answers), "query", "queries") if images else counted(len(answers), "person", "people")
     last = f"{asked} in {seconds:.2f} s" + (f"; page: {page}" if page else "")
     # The answers come first: a page that cannot be written must not take them away.
     result = {"queries": answers, "without_people": empty, "remarks": remarks, "seconds": round(seconds, 6)}
+    result |= {"bent": bent} if variations.vary is not None else {}
     emit(
         result,
         _table(answers),
         *_nobody(empty),
         *_read_otherwise(answers),
         *_order(answers),
+        *_lists(answers),
+        *told,
         *remarks,
         last,
         as_json=as_json,
@@ -230,6 +268,14 @@ def _read_otherwise(answers: list[dict[str, Any]]) -> list[str]:
     """A line on people whose keypoints were read otherwise than they are labelled."""
     read = [f"{one['image_id']} person {one['person']}: {one['relabelled']}" for one in answers if "relabelled" in one]
     return [f"read otherwise than labelled: {listed(read)}"] if read else []
+
+
+def _lists(answers: list[dict[str, Any]]) -> list[str]:
+    """A line a person on how many of the hits it takes, if that was asked for."""
+    from vipe.retrieve.hits import told_list
+
+    asked = [one for one in answers if "enough" in one]
+    return [f"{one['image_id']} person {one['person']}: {told_list(one['enough'], one['confidence'])}" for one in asked]
 
 
 def _order(answers: list[dict[str, Any]]) -> list[str]:

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from vipe.arrays import Array
 from vipe.errors import MissingExtra, ReadError, VipeError
+from vipe.regular_file import irregular
 
 if TYPE_CHECKING:
     import av
@@ -143,7 +144,8 @@ def _opened(path: Path) -> "InputContainer":
     except ImportError as error:
         raise MissingExtra('videos need av: pip install "vipe-pose[detect]"') from error
     if not path.is_file():
-        what = "is a folder, expected a video" if path.is_dir() else "there is no such file"
+        found = "a folder" if path.is_dir() else irregular(path)
+        what = f"is {found}, expected a video" if found else "there is no such file"
         raise ReadError(f"{path}: {what}")
     try:
         container = av.open(path.open("rb"), mode="r", options={"format_whitelist": _FORMATS})
@@ -156,6 +158,10 @@ def _opened(path: Path) -> "InputContainer":
     if not container.streams.video:
         container.close()
         raise ReadError(f"{path}: has no pictures; is it a sound file?")
+    coding: Any = container.streams.video[0].codec_context
+    if coding is None:
+        container.close()
+        raise ReadError(f"{path}: its pictures are coded in a way that is not known; save it as H.264")
     return container
 
 

@@ -13,7 +13,16 @@ from vipe.detections import Keypoints
 from vipe.errors import VipeError
 from vipe.simulate import CameraRig, DetectorNoise, simulate_keypoints
 from vipe.simulate.detector import GROUND_TRUTH, MISSING_2, MISSING_4, NOISE_003, NOISE_006, ONE_OFF
-from vipe.simulate.mistakes import Mistake, copied_leg, exchanged, heavy_tails, limb_errors, squeezed
+from vipe.simulate.mistakes import (
+    Mistake,
+    copied_leg,
+    exchanged,
+    heavy_tails,
+    limb_errors,
+    mirrored,
+    off_axis,
+    squeezed,
+)
 from vipe.simulate.people import mark_joints, rebuilt
 from vipe.skeletons import load
 from vipe.skeletons.joint_conventions import ARCHIVE, UNKNOWN
@@ -78,6 +87,7 @@ HARD_CONDITIONS: tuple[Condition, ...] = (
     Condition(name="copied leg", noise=NOISE_003, mistake=copied_leg),
     Condition(name="image squeezed 0.56", noise=NOISE_003, mistake=squeezed(0.56)),
     Condition(name="image stretched 1.33", noise=NOISE_003, mistake=squeezed(1.33)),
+    Condition(name="image mirrored", noise=NOISE_003, mistake=mirrored),
     Condition(name="hips 6 cm off", noise=NOISE_003, offset={"hip": (0.0, 0.12, 0.0)}, told=UNKNOWN),
     Condition(name="COCO marks", noise=NOISE_003, convention="coco"),
     Condition(name="BlazePose marks", noise=NOISE_003, convention="blazepose"),
@@ -89,6 +99,8 @@ HARD_CONDITIONS: tuple[Condition, ...] = (
     Condition(name="hips missing", noise=NOISE_003, hidden=(("left_hip", "right_hip"),)),
     Condition(name="shoulders missing", noise=NOISE_003, hidden=(("left_shoulder", "right_shoulder"),)),
     Condition(name="1.5 to 8 m", noise=NOISE_003, distance=(1.5, 8.0)),
+    Condition(name="distance 1.2 m", noise=NOISE_003, distance=(1.2, 1.2)),
+    Condition(name="off axis", noise=NOISE_003, mistake=off_axis(30.0)),
     Condition(
         name="child", noise=NOISE_003, build={"knee": 0.85, "ankle": 0.85, "elbow": 0.88, "wrist": 0.88, "nose": 1.2}
     ),

@@ -60,7 +60,7 @@ def write_index(
                 table = frame_table(
                     batch, frame_ids(batch.column("clip"), batch.column("frame")), canonical.poses, keep
                 )
-                vectors.tofile(embeddings)
+                embeddings.write(vectors.data)  # `tofile` would not say that the disk is full
                 kept += len(vectors)
                 frames.write_table(table, row_group_size=_ROWS)
                 ids.append(table["id"].to_numpy())

@@ -83,6 +83,7 @@ def open_writer(path: Path) -> pq.ParquetWriter:
         compression_level=1,
         use_dictionary=list(_TEXT),  # few values, many rows
         column_encoding={"pose.list.element": "BYTE_STREAM_SPLIT", "time": "BYTE_STREAM_SPLIT"},
+        write_page_checksum=True,
     )
 
 
@@ -105,10 +106,17 @@ def read_labels(path: Path) -> pa.Table:
     """All columns but the pose. Text is dictionary-encoded, because few values fill many rows.
 
     Raises:
-        IndexFormatError: If a value is missing, or a time is not finite.
+        IndexFormatError: If a value is missing, a time is not finite, or a page's checksum is another (tables that
+            versions before 0.1 wrote have none).
     """
     with _as_index_error(path):
-        labels = pq.read_table(path, columns=list(LABELS), read_dictionary=list(_TEXT), partitioning=None)
+        labels = pq.read_table(
+            path,
+            columns=list(LABELS),
+            read_dictionary=list(_TEXT),
+            partitioning=None,
+            page_checksum_verification=True,
+        )
     for name in LABELS:
         if labels[name].null_count:
             raise IndexFormatError(f"{path}: column {name} has rows without a value; build the index again")
@@ -123,7 +131,7 @@ def read_poses(path: Path) -> Float32[Array, "N 17 3"]:
     Raises:
         IndexFormatError: If a pose is missing or not finite.
     """
-    with _as_index_error(path), pq.ParquetFile(path) as file:
+    with _as_index_error(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         poses = np.empty((file.metadata.num_rows, 17, 3), dtype=np.float32)
         start = 0
         for batch in file.iter_batches(columns=["pose"]):

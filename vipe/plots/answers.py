@@ -17,6 +17,7 @@ from vipe.geometry.procrustes import HIT_THRESHOLD
 from vipe.plots.figures import Card, Figure, Photo, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.report import Section, save_page
 from vipe.plots.sheet import save_sheet
+from vipe.retrieve.hits import told_list
 from vipe.retrieve.labelling import explained
 from vipe.skeletons import load
 
@@ -124,7 +125,7 @@ def save_query_page(
         index: What was searched.
         people: The queries; of tracks and of several views the person over whose image to draw, one a query.
         hits: What came back.
-        most: Hits drawn for each person.
+        most: Hits drawn for each person; more where it takes more for one to be right (`Hits.enough`).
         images: Of tracks and of several views all images of each query, in order; up to four are drawn, of more the
             one in `people`.
         pictures: The images themselves, if they are there: keypoints and hits are drawn over them.
@@ -135,7 +136,7 @@ def save_query_page(
     for row, (one, every) in enumerate(queries):
         cards = _asked(one, every, row, photos)
         under = photos.get((row, one.image_id[0]))
-        shown = hits.of(row)[:most]
+        shown = hits.of(row)[: max(most, 0 if hits.enough is None else int(hits.enough[row]))]
         if shown:
             cards += [
                 Card(
@@ -270,7 +271,11 @@ def _presence(hits: "Hits", row: int) -> str:
     percent = round(100 * float(hits.presence[row]))
     there = f"The archive holds this pose with a probability of {f'{percent}%' if percent else 'less than 1%'}."
     name = hits.relabelled[row] if hits.relabelled is not None else ""
-    return f"{there} {explained(name)}" if name else there
+    said = [there, explained(name) if name else ""]
+    if hits.enough is not None and hits.confidence is not None:
+        told = told_list(int(hits.enough[row]), hits.confidence)
+        said.append(f"{told[0].upper()}{told[1:]}.")
+    return " ".join(filter(None, said))
 
 
 def _overlay(

@@ -21,6 +21,7 @@ def check_arguments(
     max_per_clip: object = None,
     min_gap_seconds: object = 0.0,
     camera_prior: object = None,
+    confidence: object = None,
 ) -> None:
     """Refuse arguments of the wrong type; their values are left to the search.
 
@@ -32,6 +33,8 @@ def check_arguments(
     if not isinstance(keypoints, Keypoints):
         raise ArgumentError(f"keypoints must be vipe.Keypoints, got {_kind(keypoints)}; {_wrap(keypoints)}")
     check_count("k", k)
+    if confidence is not None and not _is(confidence, Real):
+        raise ArgumentError(f"confidence must be a number such as 0.9, or None, got {_kind(confidence)}")
     check_settings(
         candidates=candidates, max_per_clip=max_per_clip, min_gap_seconds=min_gap_seconds, camera_prior=camera_prior
     )

@@ -13,7 +13,7 @@ from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.index import PoseIndex
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.labelling import SIDES
+from vipe.retrieve.labelling import MIRRORED, SIDES
 from vipe.retrieve.query import query
 
 _USUAL = 0.04  # RMS radii: detections of poses that the archive holds fit within 0.03 (simulated), never doubted
@@ -54,7 +54,10 @@ def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
         return []
     best, line = _FAR_BETTER, ""
     for changed, what in _changed(replace(people[chosen], image_size=None)):
-        after = query(index, changed, 1).distance[:, 0]
+        found = query(index, changed, 1)
+        # A change that wants another reading on top explains nothing.
+        again = np.array([bool(name) for name in found.relabelled or ()])
+        after = np.where(again, before, found.distance[:, 0])
         ratio = float(np.median(after / before))
         if ratio < best:
             best = ratio
@@ -74,6 +77,8 @@ def _shared(hits: Hits, answered: Int64[Array, " N"]) -> str:
         return ""
     if name in (side.name for side in SIDES):
         return "left and right swapped" + ("" if name == "body" else f" ({name})")
+    if name == MIRRORED.name:
+        return "the image mirrored left to right"
     one = answered[[hits.relabelled[row] == name for row in answered.tolist()]][0]
     return name if hits.stretch[one] == 1 else _squashed(float(hits.stretch[one]))
 

@@ -1,6 +1,6 @@
 """Hits: what a search gives back (numpy)."""
 
-__all__ = ["Hits"]
+__all__ = ["Hits", "told_list"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -33,6 +33,7 @@ _EMPTY: dict[str, object] = {  # what an empty place holds
     "probability": 0,
     "probability_close": 0,
     "presence": np.nan,
+    "enough": 0,
     "fit_cost": np.inf,
     "affine_residual": np.inf,
     "image": -1,
@@ -67,6 +68,10 @@ class Hits:
     """How each query's keypoints were read, where they were doubted: "legs" if left and right leg are exchanged, ""
     if as they are. Cameras and errors (`fits`) are those of the keypoints as they were read."""
     stretch: Float32[Array, " Q"] | None = None  # what x was multiplied by in that reading
+    confidence: float | None = None  # asked for: `enough` are the first hits of which one is right with it
+    enough: Int64[Array, " Q"] | None = None
+    """How many first hits hold a right one with `confidence`, if the archive holds the moment; 0 where no list that
+    was ranked does, or there are no hits (`ConfidentLists`)."""
     image: Int64[Array, " Q"] | None = None
     """Of tracks and views: which of the given keypoints each query is named for and its cameras were fitted to."""
 
@@ -214,6 +219,28 @@ class Hits:
             changed["stretch"] = spread(self.stretch, 1)
         return replace(self, **changed, skipped=skipped)
 
+    def first(self, counts: Int64[Array, " Q"]) -> "Hits":
+        """The first hits of each query, as many as given; as wide as the longest list."""
+        width = max(1, int(counts.max(initial=1)))
+        gone = np.arange(self.rows.shape[1])[:width] >= counts[:, None]
+
+        def cut(values: Array, blank: object) -> Array:
+            own = values[:, :width].copy()
+            own[gone] = blank
+            return own
+
+        changed: dict[str, Any] = {
+            name: cut(values, blank)
+            for name, blank in _EMPTY.items()
+            if (values := getattr(self, name)) is not None and values.ndim == 2
+        }
+        if self.contributions is not None:
+            changed["contributions"] = {name: cut(values, 0) for name, values in self.contributions.items()}
+        if self.fits is not None:
+            arrays = {field.name: cut(getattr(self.fits, field.name), np.nan) for field in fields(Fits)}
+            changed["fits"] = Fits(**arrays)
+        return replace(self, **changed)
+
     def _combined(self, hits: "list[Hits]", skipped: tuple[str | None, ...]) -> "Hits":
         changed: dict[str, Any] = {
             name: np.concatenate([getattr(one, name) for one in hits])
@@ -286,6 +313,8 @@ class Hits:
                 query["presence"] = round(float(self.presence[number]), 6)
             if self.relabelled is not None and self.relabelled[number]:
                 query["relabelled"] = self.relabelled[number]
+            if self.enough is not None and not self.skipped[number]:
+                query |= {"confidence": self.confidence, "enough": int(self.enough[number]) or None}
             query["hits"] = self.of(number)
             if explain:
                 for place, hit in enumerate(query["hits"]):
@@ -320,6 +349,22 @@ class Hits:
             camera = {name: getattr(self.fits, name)[query, place].tolist() for name in _CAMERA}
             added |= {"camera": camera, "bones": self.fits.bones[query, place].tolist()}
         return added
+
+
+def told_list(enough: int | None, confidence: float) -> str:
+    """A sentence on how many first hits hold a right one; none or 0 if no list does.
+
+    >>> told_list(4, 0.9)
+    'one of the first 4 is right with 90% confidence, if the moment is in the archive'
+    """
+    if not enough:
+        return f"no list of hits holds a right one with {_percent(confidence)} confidence; ask for less"
+    which = "the first" if enough == 1 else f"one of the first {enough}"
+    return f"{which} is right with {_percent(confidence)} confidence, if the moment is in the archive"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
 
 
 def _plain(image_id: Any) -> Any:

@@ -13,18 +13,21 @@ from vipe.detections import Keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.frames import Where
+from vipe.lift import Lifter
+from vipe.lift.condition import skip_reasons as lift_skip_reasons
 from vipe.retrieve.arguments import check_arguments, check_count
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates.affine import by_affine_camera, skip_reasons
 from vipe.retrieve.candidates.candidates import by_embedding
+from vipe.retrieve.candidates.hypotheses import near_hypotheses
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.labelling import read_labels
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS
 from vipe.retrieve.ranking.model import RankingModel
-from vipe.retrieve.session import CANDIDATES, Search, SearchSettings
+from vipe.retrieve.session import CANDIDATES, SAMPLES, Search, SearchSettings
 
-Mode = Literal["full", "affine", "point"]
+Mode = Literal["full", "affine", "point", "hypotheses"]
 
 MODES: tuple[str, ...] = get_args(Mode)
 
@@ -44,7 +47,11 @@ def query(
     candidates: int = CANDIDATES,
     camera_prior: CameraPrior | None = None,
     joint_offsets: Float[Array, "13 3"] | None = None,
+    lifter: Lifter | None = None,
+    samples: int = SAMPLES,
+    seed: int = 0,
     model: RankingModel | None = None,
+    confidence: float | None = None,
 ) -> Hits:
     """Search an index with people's 2D keypoints.
 
@@ -60,11 +67,15 @@ def query(
     joints: exact, on an index of any encoder, with any joints missing. Mode "point" ranks by distance in the index's
     learned embedding.
 
+    Mode "hypotheses" ranks it by what a lifter proposes for the keypoints (`near_hypotheses`): with four seen keypoints
+    or more, where the other modes need six. Its probabilities are those of the lifter, its distance is that from the
+    nearest hypothesis, in torso lengths.
+
     Args:
         index: The archive.
         keypoints: The people, on coco13; joints that are not visible have mask False.
         k: How many hits a person; as many as there are where the archive (or `where`) has fewer.
-        mode: "full", "affine" or "point".
+        mode: "full", "affine", "point" or "hypotheses".
         where: Search only rows that match, as in `PoseIndex.rows`.
         max_per_clip: At most so many hits of one clip.
         min_gap_seconds: Hits of one clip lie at least so far apart; neighbouring frames are one moment to most users.
@@ -72,6 +83,12 @@ def query(
         camera_prior: Beliefs about camera, body and noise, if not those of the ranking model.
         joint_offsets: From the archive's joints to what these keypoints mark, as `fit_offsets` estimates them.
         model: Turns features into probabilities, if not the model that comes with the library.
+        lifter: For mode "hypotheses"; otherwise the one that comes with the library.
+        samples: How many hypotheses of each person mode "hypotheses" draws.
+        seed: Of that draw; a person's hypotheses do not depend on who else is in the image.
+        confidence: Give each person the shortest list that holds a right hit with this probability, if the archive
+            holds the moment: as many hits as that takes (`Hits.enough`), whatever `k` says. Where no list of up to
+            `VOTERS` hits is long enough, `k` hits. Mode "full" alone; see `ConfidentLists` for what it is worth.
 
     Returns:
         One query a person, in order. A person who cannot be searched for (fewer than `MIN_JOINTS` visible joints, or
@@ -81,7 +98,8 @@ def query(
     Raises:
         ShapeError: If the keypoints are on another skeleton.
         VipeError: If there is no such mode, it does not fit the index, a number is out of its range, `where` is wrong,
-            or the model was learned under another camera prior; an `ArgumentError`, which is a TypeError too, if an
+            or the model was learned under another camera prior; or `confidence` is given with settings that its lists
+            were not learned under; an `ArgumentError`, which is a TypeError too, if an
             argument has the wrong type.
     """
     check_arguments(
@@ -92,6 +110,7 @@ def query(
         max_per_clip=max_per_clip,
         min_gap_seconds=min_gap_seconds,
         camera_prior=camera_prior,
+        confidence=confidence,
     )
     settings = SearchSettings(
         candidates=candidates,
@@ -99,18 +118,26 @@ def query(
         min_gap_seconds=min_gap_seconds,
         camera_prior=camera_prior,
         joint_offsets=joint_offsets,
+        lifter=lifter,
+        samples=samples,
+        seed=seed,
         model=model,
     )
-    return answer(Search(index, settings, where), keypoints, k, mode or "full")
+    return answer(Search(index, settings, where), keypoints, k, mode or "full", confidence)
 
 
-def answer(search: Search, keypoints: Keypoints, k: int = 10, mode: str = "full") -> Hits:
+def answer(
+    search: Search, keypoints: Keypoints, k: int = 10, mode: str = "full", confidence: float | None = None
+) -> Hits:
     """The hits of `query`, by a search that is made already.
 
     Raises:
         ShapeError: If the keypoints are on another skeleton.
-        VipeError: If there is no such mode, it does not fit the index, or `k` is below 1.
+        VipeError: If there is no such mode, it does not fit the index, or `k` is below 1; or if no list is known to
+            hold a right hit with `confidence`.
     """
+    if confidence is not None:
+        return _confident(search, keypoints, k, mode, confidence)
     if mode not in MODES:
         raise VipeError(f"no mode {mode!r}; expected one of {', '.join(MODES)}")
     if keypoints.skeleton.name != "coco13":
@@ -123,7 +150,7 @@ def answer(search: Search, keypoints: Keypoints, k: int = 10, mode: str = "full"
             f"index {search.index.path} holds affine signatures, no learned embedding; use mode 'affine', "
             "or build an index with a trained embedder"
         )
-    skipped = skip_reasons(keypoints)
+    skipped = lift_skip_reasons(keypoints) if mode == "hypotheses" else skip_reasons(keypoints)
     people = np.array([number for number, reason in enumerate(skipped) if reason is None], dtype=np.int64)
     k = min(k, len(search))
     if not k:
@@ -133,9 +160,31 @@ def answer(search: Search, keypoints: Keypoints, k: int = 10, mode: str = "full"
             search.index, len(keypoints), k, skipped, search.model_of(keypoints).groups if mode == "full" else None
         )
     # A scan serves many people at once; cameras need memory for each.
-    stages, at_once = (_full, _AT_ONCE) if mode == "full" else (_by_score, len(people))
+    stages, at_once = {"full": (_full, _AT_ONCE), "hypotheses": (_by_hypotheses, _AT_ONCE)}.get(
+        mode, (_by_score, len(people))
+    )
     found = [stages(search, keypoints[people[block]], k, mode) for block in blocks(len(people), at_once)]
     return Hits.stacked(found).spread_over(people, skipped)
+
+
+def _confident(search: Search, keypoints: Keypoints, k: int, mode: str, confidence: float) -> Hits:
+    """Lists as long as they have to be, chosen from all that is ranked."""
+    if mode != "full" or search.settings.diverse or search.settings.candidates < CANDIDATES:
+        raise VipeError(
+            "confidence is known of mode full alone, with max_per_clip and min_gap_seconds left out and at least "
+            f"{CANDIDATES} candidates; leave the others out, or leave out confidence"
+        )
+    lists = search.model_of(keypoints).lists
+    if lists is None:
+        raise VipeError("confidence: the ranking model was saved without lengths of lists; learn it again")
+    hits = answer(search, keypoints, max(k, VOTERS), mode)
+    found = hits.found.sum(axis=1)
+    first = np.zeros(len(hits)) if hits.probability is None or not len(search) else hits.probability[:, 0]
+    enough = lists.of(first, confidence)
+    if len(search) <= VOTERS:  # all of the archive: it holds whatever the archive holds
+        enough[enough == 0] = len(search)
+    enough = np.minimum(enough, found)
+    return replace(hits.first(np.where(enough, enough, k)), confidence=float(confidence), enough=enough)
 
 
 def _full(search: Search, people: Keypoints, k: int, _: str) -> Hits:
@@ -153,6 +202,24 @@ def _full(search: Search, people: Keypoints, k: int, _: str) -> Hits:
     contributions = model.contributions(features.values, log_odds.near)
     hits = Hits.judged(search.index, fitted, log_odds, contributions, places)
     return replace(hits, relabelled=reading.names, stretch=reading.stretch)
+
+
+def _by_hypotheses(search: Search, people: Keypoints, k: int, _: str) -> Hits:
+    """A lifter's proposals, and every row by them."""
+    depth = len(search) if search.settings.diverse else k
+    near = near_hypotheses(search.index, search.hypotheses(people), depth, search.rows)
+    places = search.diversified(near.rows, k)
+    empty = places < 0
+    rows, distance, probability = (
+        take_columns(part, np.maximum(places, 0)) for part in (near.rows, near.distance, near.probability)
+    )
+    return Hits.look_up(
+        search.index,
+        np.where(empty, -1, rows),
+        distance,
+        probability=np.where(empty, np.float32(0), probability),
+        presence=near.presence,
+    )
 
 
 def _by_score(search: Search, people: Keypoints, k: int, mode: str) -> Hits:

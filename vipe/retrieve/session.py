@@ -1,10 +1,12 @@
 """Search: an index, the settings of a search, and the stages that both decide (numpy)."""
 
-__all__ = ["CANDIDATES", "Search", "SearchSettings"]
+__all__ = ["CANDIDATES", "SAMPLES", "Search", "SearchSettings"]
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
 
 from vipe.arrays import Array, take_columns
@@ -12,7 +14,8 @@ from vipe.detections import Keypoints
 from vipe.errors import ArgumentError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.frames import Where
-from vipe.retrieve.arguments import check_settings
+from vipe.lift import Hypotheses, Lifter
+from vipe.retrieve.arguments import check_count, check_settings
 from vipe.retrieve.camera.body import BodyProportions
 from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
@@ -28,6 +31,9 @@ from vipe.skeletons.joint_conventions import ARCHIVE, load_convention
 CANDIDATES = 200
 """Poses of each source that cameras are fitted to, for each person."""
 
+SAMPLES = 200
+"""Hypotheses of each person that mode "hypotheses" searches with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
@@ -42,6 +48,9 @@ class SearchSettings:
     min_gap_seconds: float = 0.0
     camera_prior: CameraPrior | None = None  # the ranking model's own if None
     joint_offsets: Float[Array, "13 3"] | None = None
+    lifter: Lifter | None = None  # whose hypotheses mode "hypotheses" searches with; the library's own if None
+    samples: int = SAMPLES
+    seed: int = 0  # of the hypotheses' draw
     model: RankingModel | None = None  # that of the keypoints' convention (`RankingModel.of`) if None
 
     def __post_init__(self) -> None:
@@ -55,6 +64,14 @@ class SearchSettings:
             raise ArgumentError(f"model must be a RankingModel, got {type(self.model).__name__}")
         if self.candidates < 1:
             raise VipeError(f"candidates must be at least 1, got {self.candidates}")
+        if self.lifter is not None and not isinstance(self.lifter, Lifter):
+            raise ArgumentError(
+                f"lifter must be a Lifter, got {type(self.lifter).__name__}; see Lifter.from_pretrained"
+            )
+        check_count("samples", self.samples)
+        check_count("seed", self.seed)
+        if self.samples < 1:
+            raise VipeError(f"samples must be at least 1, got {self.samples}")
 
     @property
     def diverse(self) -> bool:
@@ -95,6 +112,18 @@ class Search:
         """What turns the features of these people into probabilities."""
         known = self.settings.joint_offsets is not None  # then marks are the archive's
         return self.settings.model or RankingModel.of(ARCHIVE if known else people.convention)
+
+    def hypotheses(self, people: Keypoints) -> Hypotheses:
+        """What the lifter proposes for each person; the same for a person whoever is beside them."""
+        lifter = self.settings.lifter or _shipped_lifter()
+        drawn = [
+            lifter.sample(people[row], self.settings.samples, torch.Generator().manual_seed(self.settings.seed))
+            for row in range(len(people))
+        ]
+        return Hypotheses(
+            poses=np.concatenate([one.poses for one in drawn]),
+            log_weight=np.concatenate([one.log_weight for one in drawn]),
+        )
 
     def candidates(self, people: Keypoints, count: int) -> Candidates:
         """Rows to fit cameras to."""
@@ -164,3 +193,8 @@ class Search:
     ) -> Fits:
         offsets = self.settings.joint_offsets
         return fit_cameras(self.index.poses(rows), people, prior, proportions=proportions, joint_offsets=offsets)
+
+
+@cache
+def _shipped_lifter() -> Lifter:
+    return Lifter.from_pretrained("default")

@@ -1,15 +1,26 @@
 """Mistakes that detectors make beyond noise: exchanged sides, a limb drawn twice, errors that go together (numpy)."""
 
-__all__ = ["Mistake", "copied_leg", "exchanged", "heavy_tails", "limb_errors", "squeezed"]
+__all__ = [
+    "Mistake",
+    "copied_leg",
+    "exchanged",
+    "heavy_tails",
+    "limb_errors",
+    "mirrored",
+    "off_axis",
+    "squeezed",
+]
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import VipeError
+from vipe.simulate.detector import FOCAL
 from vipe.skeletons.working import COCO13, COCO13_MIRRORED, without_side
 
 Mistake = Callable[[Keypoints, np.random.Generator], Keypoints]
@@ -21,6 +32,7 @@ _PARTS = {
     "arms": ("shoulder", "elbow", "wrist"),
 }
 _LEG = ("knee", "ankle")
+_IN_FRONT = 0.1  # cosine of the widest angle from the axis that a lens sees
 _COPY_NOISE = 0.02  # RMS radii by which the second drawing of a leg differs from the first
 
 
@@ -71,6 +83,40 @@ def squeezed(ratio: float) -> Mistake:
     def mistake(people: Keypoints, _: np.random.Generator) -> Keypoints:
         size = None if people.image_size is None else people.image_size * [ratio, 1]
         return replace(people, xy=people.xy * np.array([ratio, 1], dtype=np.float32), covariance=None, image_size=size)
+
+    return mistake
+
+
+def mirrored(people: Keypoints, generator: np.random.Generator) -> Keypoints:
+    """The photo is mirrored left to right; a detector names the sides of the person whom it seems to show."""
+    people = exchanged("body")(people, generator)
+    wide = 0 if people.image_size is None else people.image_size[:, None, 0]
+    xy = np.stack([wide - people.xy[..., 0], people.xy[..., 1]], axis=-1)
+    return replace(people, xy=xy.astype(np.float32), covariance=None)
+
+
+def off_axis(angle_deg: float) -> Mistake:
+    """The camera is turned away from the person, in a direction drawn for each: the lens is wide enough to see them.
+
+    For simulated views, whose camera looks at the person with the focal length `FOCAL`, in shares of the longer side.
+
+    Raises:
+        VipeError: If the people's image sizes are not known.
+    """
+
+    def mistake(people: Keypoints, generator: np.random.Generator) -> Keypoints:
+        around = generator.uniform(0, 2 * np.pi, len(people))
+        if people.image_size is None:
+            raise VipeError("people off axis need their image sizes: simulate them by simulate_keypoints")
+        focal = FOCAL * people.image_size.max(axis=1)[:, None, None]
+        middle = people.image_size[:, None] / 2
+        axis = np.stack([np.cos(around), np.sin(around), np.zeros(len(people))], axis=1)
+        turn = Rotation.from_rotvec(np.radians(angle_deg) * axis).as_matrix()
+        rays = np.concatenate([(people.xy - middle) / focal, np.ones((len(people), 13, 1))], axis=2)
+        turned = rays @ turn.swapaxes(1, 2)
+        in_front = turned[..., 2] > _IN_FRONT
+        xy = middle + focal * turned[..., :2] / np.maximum(turned[..., 2:], _IN_FRONT)
+        return replace(people, xy=xy.astype(np.float32), mask=people.mask & in_front, covariance=None)
 
     return mistake
 

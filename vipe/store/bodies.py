@@ -26,6 +26,7 @@ _HEIGHT = (1.1, 2.2)  # metres; smaller and larger people exist, and are rarer t
 _PART = (0.55, 1.7)  # of what the rest of the body speaks for
 _HEAD = (0.2, 1.2)  # of the trunk
 _SIDES = 1.2  # longer bone against shorter one
+_REACH = 1.0  # of the height, from the pelvis; raised hands reach 0.65
 _VARIES = 0.25  # of a bone's length, between its 5th and 95th percentile
 _MOST = 0.9  # of the frames
 _STRAIGHT = 0.9  # cosine between trunk and legs of one who is stretched out
@@ -59,7 +60,7 @@ def body_of(positions: Float32[Array, "frames 17 3"]) -> Body:
     few = positions[np.unique(np.linspace(0, len(positions) - 1, _LOOKED_AT).round().astype(int))].astype(np.float64)
     of = {joint: few[:, i] for i, joint in enumerate(H36M17.joints)}
     lengths = _lengths(of)
-    return Body(lengths, doubts(of, lengths))
+    return Body(lengths, (*doubts(of, lengths), *_out_of_reach(positions, lengths["height"])))
 
 
 def doubts(of: Mapping[str, Array], lengths: Mapping[str, float]) -> tuple[str, ...]:
@@ -192,6 +193,16 @@ def _varying(of: Mapping[str, Array]) -> list[str]:
         for name, change, length, counts in zip(H36M_BONES, spread, ordered[len(ordered) // 2], solid, strict=True)
         if counts and change > _VARIES * length
     ]
+
+
+def _out_of_reach(positions: Float32[Array, "frames 17 3"], height: float) -> list[str]:
+    """Joints that are far from the body in some frames, which medians do not see."""
+    far = np.linalg.norm(positions - positions[:, :1], axis=2)
+    frames = int((far > _REACH * height).any(axis=1).sum())
+    if not frames:
+        return []
+    joint = H36M17.joints[int(far.max(axis=0).argmax())].replace("_", " ")
+    return [f"a {joint} {far.max():.2g} m from the pelvis; so far off are joints in {frames:,} of {len(far):,} frames"]
 
 
 def _directions(of: Mapping[str, Array]) -> list[str]:

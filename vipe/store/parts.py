@@ -7,6 +7,7 @@ __all__ = [
     "SKELETON",
     "Footer",
     "as_store_error",
+    "check_order",
     "distinct",
     "part_name",
     "parts_of",
@@ -15,10 +16,12 @@ __all__ = [
     "write_part",
 ]
 
+import hashlib
 import json
 import math
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +71,8 @@ class Footer:
     frames: int
     seconds: float
     bodies: Mapping[str, Any] | None  # as `Bodies.stated` gives them; None of a part written before they were stated
+    digest: str  # SHA-256 of the footer itself
+    follows: str | None  # digest of the part before it, "" of the first; None of a part written before it was stated
 
 
 def write_part(
@@ -78,6 +83,7 @@ def write_part(
     licence: str,
     on_clip: Callable[[Clip, int], None] | None,
     store: Path,
+    follows: str = "",
 ) -> int:
     """Write clips to a new file, in bounded memory.
 
@@ -88,6 +94,7 @@ def write_part(
         licence: Of the motion; by default that of the first clip.
         on_clip: Called after each clip with the original and the number of rows kept of it.
         store: Folder of the store, for errors.
+        follows: Digest of the footer of the part before it; "" for the first.
 
     Returns:
         How many clips it holds.
@@ -129,6 +136,7 @@ def write_part(
                     "vipe.source_frames": str(frames),
                     "vipe.source_seconds": repr(float(seconds)),
                     "vipe.bodies": json.dumps(bodies.stated()),
+                    "vipe.follows": follows,
                 }
             )
             writer.close()
@@ -148,6 +156,7 @@ def read_footer(part: Path) -> Footer:
     with as_store_error(part), pq.ParquetFile(part) as file:
         schema = file.schema_arrow
         texts = {**(schema.metadata or {}), **(file.metadata.metadata or {})}
+        digest = _digest(part)
     stated = {
         key.decode(errors="replace"): value.decode(errors="replace")
         for key, value in texts.items()
@@ -177,9 +186,40 @@ def read_footer(part: Path) -> Footer:
             frames=frames,
             seconds=seconds,
             bodies=bodies,
+            digest=digest,
+            follows=stated.get("vipe.follows"),
         )
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"{part}: its footer has no valid {error}; was it written by another program?") from error
+
+
+def check_order(parts: Sequence[Path], footers: Sequence[Footer]) -> None:
+    """Check that each part follows the one that was there when it was written; parts of older versions do not say.
+
+    So a part that is gone, was exchanged, or came from another store is noticed, unless it is the last one: a store
+    without its last part is what it was before that was appended.
+
+    Raises:
+        StoreError: If one does not; names it.
+    """
+    before, last = "nothing", ""
+    for part, footer in zip(parts, footers, strict=True):
+        if footer.follows not in (None, last):
+            wanted = "another part" if footer.follows else "no part"
+            raise StoreError(
+                f"{part}: was written after {wanted}, before it there is {before}; a part is missing, altered, or of "
+                "another store: put it back, or ingest the sources again"
+            )
+        before, last = part.name, footer.digest
+
+
+def _digest(part: Path) -> str:
+    """SHA-256 of a Parquet file's footer, which tells length and range of every column of every row group."""
+    with part.open("rb") as file:
+        file.seek(-8, os.SEEK_END)  # the footer's length, and the file type
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - length, os.SEEK_END)
+        return hashlib.sha256(file.read(length)).hexdigest()
 
 
 class _Bodies(msgspec.Struct):

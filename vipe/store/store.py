@@ -26,6 +26,7 @@ from vipe.store.parts import (
     SKELETON,
     Footer,
     as_store_error,
+    check_order,
     distinct,
     part_name,
     parts_of,
@@ -131,6 +132,7 @@ class PoseStore:
         for part, footer in zip(parts, footers, strict=True):
             if footer.fps != footers[0].fps:
                 raise StoreError(f"{part}: holds {rate(footer.fps)}, the parts before it {rate(footers[0].fps)}")
+        check_order(parts, footers)
         return cls(path, parts, footers)
 
     def append(
@@ -181,7 +183,10 @@ class PoseStore:
             )
             part = self.path / part_name(1 + int(now._parts[-1].stem.removeprefix("part-")))
             with suppress(_NothingNew), as_store_error(part), atomic_write(part) as file:
-                if not write_part(file, clips, fps=now.fps, licence="", on_clip=on_clip, store=self.path):
+                follows = now._footers[-1].digest
+                if not write_part(
+                    file, clips, fps=now.fps, licence="", on_clip=on_clip, store=self.path, follows=follows
+                ):
                     if clips.passed_over:
                         raise _NothingNew
                     raise StoreError(f"{self.path}: {_NO_CLIP}")

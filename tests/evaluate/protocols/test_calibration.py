@@ -8,6 +8,7 @@ from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_calibration, pose
 from vipe.evaluate.protocols import calibration
 from vipe.evaluate.protocols.calibration_report import ABSENT
 from vipe.retrieve.hits import Hits
+from vipe.retrieve.ranking.model import RankingModel
 
 CONDITION = {condition.name: condition for condition in CONDITIONS}
 FEW = SearchProtocol(queries=8, near_duplicate=0.0, draws=50, conditions=(CONDITION["noise 0.03"],))
@@ -30,7 +31,7 @@ def certain(index, table, monkeypatch):
     """A search that is certain of its three hits: a row between 0.05 and 0.1 of the query, itself, and a far row."""
 
     def query(_, people, k, mode, where):
-        assert (k, mode) == (3, "full")
+        assert (k, mode) == (60, "full")
         asked = np.array([int(name) for name in people.image_id])
         between = (table[asked] >= 0.05) & (table[asked] < 0.1)
         assert between.any(axis=1).all()
@@ -127,3 +128,27 @@ def test_where_all_that_is_right_is_left_out_nothing_is_right_and_the_search_is_
 def test_the_same_seed_gives_the_same_report(store, index, report):
     again = evaluate_calibration(store, index, protocol=FEW, k=3)
     assert replace(again, seconds=0.0) == replace(report, seconds=0.0)
+
+
+@pytest.mark.parametrize(("said", "holds"), [(1.0, 0.0), (0.0, 1.0)], ids=["sure", "unsure"])
+def test_lists_are_judged_by_whether_they_reach_the_first_right_hit(store, index, table, monkeypatch, said, holds):
+    def query(_, people, k, mode, where):
+        """Finds the pose in the ninth place; who is sure of the first hit gets a list shorter than that."""
+        asked = np.array([int(name) for name in people.image_id])
+        rows = np.repeat(table[asked].argmax(axis=1)[:, None], 12, axis=1)
+        rows[:, 8] = asked
+        probability = np.full(rows.shape, said, dtype=np.float32)
+        hits = Hits.look_up(index, rows, np.zeros(rows.shape, dtype=np.float32))
+        return replace(hits, probability=probability, probability_close=probability, presence=probability[:, 0])
+
+    monkeypatch.setattr(calibration, "query", query)
+    report = evaluate_calibration(store, index, protocol=EVERYTHING, k=3)
+    whole = [one for one in report.lists if one.gallery == "whole gallery"]
+    assert [one.confidence for one in whole] == [0.8, 0.9, 0.95]
+    assert [one.holds for one in whole[1:]] == [holds] * 2
+    assert whole[1].queries == len(index) and whole[1].none == 0
+    low, high = whole[1].interval
+    assert low <= holds <= high
+    assert whole[1].length == whole[1].median == RankingModel.default().lists.of(np.array([said]), 0.9).item()
+    assert f"{100 * holds:.1f}%" in str(whole[1]) and "whole gallery" in str(whole[1])
+    assert not [one for one in report.lists if one.gallery == ABSENT]

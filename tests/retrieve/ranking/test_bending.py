@@ -7,8 +7,9 @@ from scipy.spatial.transform import Rotation
 
 from vipe.arrays import take_rows
 from vipe.detections import Keypoints, normalize_keypoints
-from vipe.geometry import bone_lengths
+from vipe.geometry import axis_angle, bone_lengths, bone_vectors, from_bone_vectors
 from vipe.retrieve import BONE_GROUPS, CameraPrior, fit_cameras
+from vipe.retrieve.camera.images import flattened, seen_by
 from vipe.retrieve.ranking.bending import BentCandidates
 from vipe.retrieve.ranking.marginal_likelihood import marginal_likelihood
 from vipe.skeletons import load
@@ -151,6 +152,68 @@ def test_without_a_tilt_bones_keep_their_directions_and_only_lengths_and_camera_
     own = torch.nn.functional.normalize(own[ends] - own[starts], dim=-1)
     cosines = directions @ directions.mT
     torch.testing.assert_close(cosines, (own @ own.mT).expand_as(cosines), atol=1e-5, rtol=0)
+
+
+def test_given_the_bone_lengths_all_else_is_the_conditional_gaussian(fitted, generator):
+    fits, people = fitted
+    wanted = torch.linspace(0.9, 1.1, 9, dtype=torch.float64)
+    mean, covariance = by_hand(fits, people, 3, 1, 0.2)
+    said = bent(fits, people, 3, [0.2] * 3).with_lengths(wanted)
+    known, others = np.arange(48, 57), np.r_[0:48, 57]
+    gain = covariance[np.ix_(others, known)] @ np.linalg.inv(covariance[np.ix_(known, known)])
+    off = wanted.numpy() - (1 + fits.bones[3, 1]) - mean[known]
+    spread = said.spread[1].numpy()
+    found = said.believed[1].numpy() + spread * said.mean[1].numpy()
+    inverse = torch.cholesky_inverse(said.factor[1]).numpy() * np.outer(spread, spread)
+    np.testing.assert_allclose(found[others], mean[others] + gain @ off, atol=2e-3)
+    expected = covariance[np.ix_(others, others)] - gain @ covariance[np.ix_(known, others)]
+    np.testing.assert_allclose(inverse[np.ix_(others, others)], expected, atol=2e-5)
+    torch.testing.assert_close(said.mean_lengths(), wanted.expand(3, 9))
+    canonical = bone_lengths(torch.from_numpy(fits.poses[3, 1]).double(), BODY.parents)
+    for bone, length in enumerate(
+        bone_lengths(said.draw(torch.ones(4, dtype=torch.int64), generator)[0], BODY.parents).T
+    ):
+        share = 1 if group(bone) is None else wanted[group(bone)] / (1 + fits.bones[3, 1, group(bone)])
+        torch.testing.assert_close(length, (canonical[bone] * share).expand(4), atol=1e-6, rtol=0)
+
+
+def test_a_near_bend_stays_the_same_if_it_is_linearized_again(affine, rng):
+    # There the problem is linear, so a second step moves nothing: it is still believed that bones point as the fit's.
+    pose = affine.poses(np.array([[0, 0]]))
+    xy = 200 * flattened(torch.from_numpy(pose[0, :1]).double(), torch.tensor([0.12]).double()).numpy()
+    near = Keypoints.of(xy + rng.normal(0, 1.0, size=xy.shape))
+    fits = fit_cameras(pose, near, GAUSS)
+    once = bent(fits, near, 0, [0.2, 0.05])
+    again = once.again(near, GAUSS)
+    moved = (once.means()[0] - torch.from_numpy(fits.poses[0]).double()).norm(dim=-1).amax(1)
+    further = (again.means()[0] - once.means()[0]).norm(dim=-1).amax(1)
+    assert (further < 0.05 * moved).all()
+    torch.testing.assert_close(again.means()[1], once.means()[1], atol=2e-3, rtol=0)
+
+
+def test_a_far_bend_lands_nearer_if_it_is_linearized_again(affine, generator):
+    pose = torch.from_numpy(affine.poses(np.arange(8))).double()
+    axes = torch.nn.functional.normalize(torch.randn(8, 16, 3, generator=generator).double(), dim=-1)
+    turned = axis_angle(axes, 0.5 * torch.ones(8, 16).double()) @ bone_vectors(pose, BODY.parents)[..., None]
+    true = from_bone_vectors(turned[..., 0], BODY.parents)
+    landed = []
+    for own, other in zip(pose, true, strict=True):
+        person = Keypoints.of(200 * flattened(other[None], torch.tensor([0.12]).double()).numpy())
+        fits = fit_cameras(own[None, None].numpy(), person, GAUSS)
+        one = bent(fits, person, 0, [0.2])
+        steps = [one, one.again(person, GAUSS), one.again(person, GAUSS).again(person, GAUSS)]
+        landed.append([distance(step, person) for step in steps])
+    first, second, third = np.median(landed, axis=0)
+    assert second < 0.8 * first
+    assert third == pytest.approx(second, rel=0.25)
+
+
+def distance(kernel, person):
+    """RMS distance from keypoints to the mean's image, RMS radii."""
+    poses, inverse_depth = kernel.means()
+    scale, shift = seen_by(poses, inverse_depth, person)
+    off = scale[:, None, None] * flattened(poses, inverse_depth) + shift[:, None] - torch.tensor(person.xy)
+    return off.square().sum(-1).mean().sqrt().item() / normalize_keypoints(person)[2][0]
 
 
 def test_candidates_are_bent_alone_as_among_others(fitted, generator):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Shaped
 
 from vipe.arrays import Array
 from vipe.detections import Keypoints
-from vipe.evaluate.intervals import concentration
+from vipe.evaluate.intervals import bootstrap_interval, concentration
 from vipe.evaluate.leave_out import Gallery, by_rows
 from vipe.evaluate.metrics import (
     CLOSE_THRESHOLD,
@@ -22,13 +22,22 @@ from vipe.evaluate.metrics import (
     reliability,
 )
 from vipe.evaluate.near_pairs import NearPairs
-from vipe.evaluate.protocols.calibration_report import ABSENT, Calibration, CalibrationReport
+from vipe.evaluate.protocols.calibration_report import (
+    ABSENT,
+    CONFIDENCES,
+    Calibration,
+    CalibrationReport,
+    ConfidentList,
+)
 from vipe.evaluate.protocols.search import SearchProtocol, SearchStudy
 from vipe.evaluate.study import Progress, quiet
 from vipe.index import PoseIndex
 from vipe.index.frames import Where
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.query import query
+from vipe.retrieve.ranking.confident_lists import ConfidentLists
+from vipe.retrieve.ranking.evidence import VOTERS
+from vipe.retrieve.ranking.model import RankingModel
 from vipe.store import PoseStore
 
 
@@ -45,6 +54,7 @@ def evaluate_calibration(
 
     Queries and galleries are those of `evaluate_search`, and one more gallery from which every pose that would be
     right is left out (`ABSENT`). Unlike there all queries count, whether they have a hit in what remains or not.
+    Lists that shall hold a right hit (`ConfidentLists`) are judged by the queries of which the gallery holds a pose.
 
     Args:
         store: Holds the recorded poses of the index.
@@ -68,7 +78,8 @@ def evaluate_calibration(
             tell("calibration", done, total, f"{condition.name}, {name}")
             searched = _rows_searched(study, gallery)
             present = np.zeros(len(study.query), dtype=bool) if gallery is None else gallery.matches[HIT_THRESHOLD] > 0
-            values = _Judged.of(study.relevance.near, _hits(index, people, searched, k), present)
+            found = _hits(index, people, searched, max(k, VOTERS))
+            values = _Judged.of(study.relevance.near, found, k, present, RankingModel.of(people.convention).lists)
             judged.append((values.summary(condition.name, name), values))
             done += 1
     tell("calibration", total, total, "")
@@ -90,6 +101,7 @@ def evaluate_calibration(
             close: reliability(pooled.close.ravel(), pooled.close_right.ravel()),
             "presence": reliability(pooled.presence, pooled.present),
         },
+        lists=tuple(_lists(names[:-1], judged, study.clips)),
         share_of_five_clips=concentration(study.clips),
         seconds=round(time.perf_counter() - start, 3),
     )
@@ -105,24 +117,42 @@ class _Judged:
     close_right: Bool[Array, "Q K"]
     presence: Float[Array, " Q"]
     present: Bool[Array, " Q"]
+    place: Int64[Array, " Q"]  # of the first right hit, from 0; `VOTERS` where there is none
+    length: Int64[Array, "Q C"]  # of the lists for `CONFIDENCES`, 0 where there is none
 
     @classmethod
     def of(
-        cls, near: NearPairs, hits: Sequence[tuple[Int64[Array, " _"], Hits]], present: Bool[Array, " Q"]
+        cls,
+        near: NearPairs,
+        hits: Sequence[tuple[Int64[Array, " _"], Hits]],
+        k: int,
+        present: Bool[Array, " Q"],
+        lists: ConfidentLists | None,
     ) -> "_Judged":
         order = np.argsort(np.concatenate([numbers for numbers, _ in hits]))
 
         def joined(name: str) -> Array:
             return np.asarray(np.concatenate([getattr(one, name) for _, one in hits])[order])
 
-        distance = near.of(joined("rows"))
+        deep = near.of(joined("rows"))
+        found = deep < HIT_THRESHOLD
+        distance = deep[:, :k]
+        probability = joined("probability")
         return cls(
-            near=joined("probability"),
+            near=probability[:, :k],
             near_right=distance < HIT_THRESHOLD,
-            close=joined("probability_close"),
+            close=joined("probability_close")[:, :k],
             close_right=distance < CLOSE_THRESHOLD,
             presence=joined("presence"),
             present=present,
+            place=np.where(found.any(axis=1), found.argmax(axis=1), VOTERS),
+            length=np.stack(
+                [
+                    np.zeros(len(probability), dtype=np.int64) if lists is None else lists.of(probability[:, 0], level)
+                    for level in CONFIDENCES
+                ],
+                axis=1,
+            ),
         )
 
     @classmethod
@@ -155,6 +185,36 @@ class _Judged:
             presence=float(self.presence.mean()),
             present=float(self.present.mean()),
         )
+
+
+def _lists(
+    galleries: Sequence[str], judged: Sequence[tuple[Calibration, _Judged]], clips: Shaped[Array, " Q"]
+) -> list[ConfidentList]:
+    """How often lists hold a right hit, by gallery and confidence; all conditions together."""
+    scores: list[ConfidentList] = []
+    for gallery in galleries:
+        parts = [values for row, values in judged if row.gallery == gallery]
+        pooled, names = _Judged.pooled(parts), np.tile(clips, len(parts))
+        if pooled.present.any():
+            scores += [_list(gallery, number, pooled, names) for number in range(len(CONFIDENCES))]
+    return scores
+
+
+def _list(gallery: str, number: int, judged: _Judged, clips: Shaped[Array, " Q"]) -> ConfidentList:
+    length = judged.length[:, number]
+    given = judged.present & (length > 0)
+    holds = (judged.place < length)[given]
+    some = bool(given.any())
+    return ConfidentList(
+        gallery=gallery,
+        confidence=CONFIDENCES[number],
+        queries=int(judged.present.sum()),
+        holds=float(holds.mean()) if some else 0.0,
+        interval=bootstrap_interval(holds, clips[given], generator=np.random.default_rng(0)) if some else (0.0, 1.0),
+        length=float(length[given].mean()) if some else 0.0,
+        median=float(np.median(length[given])) if some else 0.0,
+        none=1 - float(given.sum() / judged.present.sum()),
+    )
 
 
 def _rows_searched(study: SearchStudy, gallery: Gallery | None) -> list[Int64[Array, " _"]]:

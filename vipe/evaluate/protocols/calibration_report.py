@@ -1,6 +1,6 @@
 """What the calibration protocol measured, as a table and as JSON (numpy)."""
 
-__all__ = ["ABSENT", "Calibration", "CalibrationReport"]
+__all__ = ["ABSENT", "CONFIDENCES", "Calibration", "CalibrationReport", "ConfidentList"]
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -27,6 +27,33 @@ class Calibration:
     present: float  # how often it did
 
 
+CONFIDENCES = (0.8, 0.9, 0.95)
+"""At which lists are judged that shall hold a right hit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidentList:
+    """How often the list that `vipe query --confidence` gives holds a right hit, where the gallery holds one."""
+
+    gallery: str  # all conditions together
+    confidence: float
+    queries: int  # of which the gallery holds a pose within `HIT_THRESHOLD`
+    holds: float  # share of those whose list holds one, of those who get a list
+    interval: tuple[float, float]  # 95%, over clips
+    length: float  # mean number of hits of a list
+    median: float
+    none: float  # share of those for whom no list is long enough
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        told = f"{100 * self.holds:.1f}% ({100 * low:.1f} to {100 * high:.1f}) of the lists hold a right hit"
+        without = f"; {100 * self.none:.0f}% get no list" if self.none else ""
+        return (
+            f"confidence {self.confidence:g}, {self.gallery}: {told}; {self.median:g} hits long in the middle, "
+            f"{self.length:.1f} on average; {self.queries:,} queries whose pose is there{without}"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class CalibrationReport:
     """Every calibration of one run, and all of them pooled."""
@@ -37,6 +64,7 @@ class CalibrationReport:
     presence_auroc: float | None  # queries in the whole gallery against the same with the pose left out
     presence_auroc_left_out: float | None  # queries that have a hit in what remains against those that have none
     bins: dict[str, list[dict[str, float]]]  # reliability by kind of probability
+    lists: tuple[ConfidentList, ...]  # by gallery and confidence
     share_of_five_clips: float  # of the queries, from the five clips with the most
     seconds: float
 

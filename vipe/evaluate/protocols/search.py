@@ -29,7 +29,7 @@ from vipe.store import PoseStore
 SearchFunction = Callable[[PoseIndex, Keypoints, int, str, Int64[Array, " M"]], Int64[Array, "Q K"]]
 """Index, people, k, mode, rows to search among; gives rows of the index, best first, -1 where there is none."""
 
-_OWN_SCORE = frozenset({"affine", "point", Raw2D.name})
+_OWN_SCORE = frozenset({"affine", "point", "hypotheses", Raw2D.name})
 """Searches that rank each pose by a score of its own: leaving rows out of the gallery takes them from the ranking and
 changes nothing else. Not so where a first stage picks candidates and a second ranks them."""
 
@@ -76,6 +76,7 @@ def evaluate_search(
     where: Where | None = None,
     progress: Progress | None = None,
     search: SearchFunction | None = None,
+    scored_alone: frozenset[str] = _OWN_SCORE,
 ) -> SearchReport:
     """Query an index with simulated photos of its own poses, and judge the results by 3D distance.
 
@@ -97,6 +98,7 @@ def evaluate_search(
         where: Rows of the index to take for the archive, as in `PoseIndex.rows`.
         progress: Told how far each step is.
         search: What to measure instead of `vipe.query`.
+        scored_alone: Modes that rank each pose by a score of its own.
 
     Returns:
         A score for each mode, and for raw 2D and chance beside them, under every condition.
@@ -114,7 +116,7 @@ def evaluate_search(
     if unknown := [mode for mode in modes if mode not in known]:
         raise VipeError(f"index {index.path} cannot answer mode {unknown[0]!r}; expected one of {', '.join(known)}")
     study = SearchStudy.prepare(store, index, protocol, where, tell)
-    judge = _Judge(study)
+    judge = _Judge(study, scored_alone | _OWN_SCORE)
     searches = {mode: _of_mode(search or _query, index, mode) for mode in modes}
     scores: list[SearchScore] = []
     done, total = 0, len(protocol.distances) * len(protocol.conditions) * (len(searches) + 1)
@@ -211,8 +213,8 @@ class SearchStudy(Study):
 class _Judge:
     """Runs a search in every gallery and scores it."""
 
-    def __init__(self, study: SearchStudy) -> None:
-        protocol = study.protocol
+    def __init__(self, study: SearchStudy, scored_alone: frozenset[str]) -> None:
+        self.scored_alone, protocol = scored_alone, study.protocol
         self.protocol, self.study, self.relevance = protocol, study, study.relevance
         self.scoring = Scoring(
             clips=study.clips,
@@ -227,7 +229,7 @@ class _Judge:
     ) -> list[SearchScore]:
         """One score a gallery."""
         ks, depths = self.protocol.ks, self.protocol.recall_at
-        deep = name in _OWN_SCORE
+        deep = name in self.scored_alone
         rank = rank_by_dropping if deep else rank_by_filter
         study, galleries = self.study, self.relevance.galleries
         rankings = rank(ranker, people, study.query, study.gallery, galleries, max(ks + depths if deep else ks))

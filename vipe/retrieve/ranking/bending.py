@@ -14,6 +14,7 @@ from vipe.detections import Keypoints, normalize_keypoints
 from vipe.geometry.bones import bone_vectors, from_bone_vectors
 from vipe.geometry.rotations import axis_angle
 from vipe.retrieve.camera.body import BONE_GROUPS, IN_GROUP, TILT_SHARES
+from vipe.retrieve.camera.images import flattened, seen_by
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
@@ -30,6 +31,7 @@ _KEYPOINTS = list(COCO13_IN_H36M17)
 # The unknowns, in order: turns of bones (axis times radians), group lengths (shares of the canonical bone), inverse
 # depth; then the camera's turn, logarithm of its scale and shift (RMS radii), of which nothing is believed before.
 _SIZES = (3 * len(BONES), len(BONE_GROUPS), 1, 3, 1, 2)
+_TURNS = slice(0, _SIZES[0])
 _LENGTHS = slice(_SIZES[0], _SIZES[0] + _SIZES[1])
 _DEPTH = _LENGTHS.stop
 _BELIEVED = _DEPTH + 1
@@ -59,6 +61,7 @@ class BentCandidates:
     vectors: Float64[Tensor, "B 16 3"]  # of the fitted bones, torso lengths, directions of the fitted camera
     lengths: Float64[Tensor, "B 9"]  # of the fitted bones, shares of the canonical ones
     inverse_depth: Float64[Tensor, " B"]  # of the fitted camera, per torso length
+    tilts: Float64[Tensor, " B"]  # radians
     spread: Float64[Tensor, "B 64"]  # of the unknowns before the keypoints were seen; 1 for the camera's
     believed: Float64[Tensor, "B 64"]  # their mean before, as a deviation from the fit
     mean: Float64[Tensor, "B 64"]  # after, as a deviation from the one before, in spreads
@@ -82,35 +85,121 @@ class BentCandidates:
             which: The candidate of each tilt; by default one tilt each, in order.
             prior: As given to `fit_cameras`; a tenth of its misfit is used, since bones that turn explain the rest.
         """
-        prior = prior or CameraPrior()
-        radius = normalize_keypoints(person)[2]
-        size = float(radius[0]) or 1.0
 
         def own(array: Array) -> Tensor:
             return torch.from_numpy(array[0].astype(np.float64))
 
-        poses, lengths, inverse_depth = own(fits.poses), 1 + own(fits.bones), own(fits.inverse_depth)
+        count = fits.cost.shape[1]
+        return cls._linearized(
+            own(fits.poses),
+            1 + own(fits.bones),
+            own(fits.inverse_depth),
+            own(fits.scale),
+            own(fits.shift),
+            torch.zeros(count, _SIZES[0], dtype=torch.float64),
+            person,
+            torch.from_numpy(tilts.astype(np.float64)),
+            torch.arange(count) if which is None else torch.from_numpy(which),
+            prior or CameraPrior(),
+        )
+
+    @classmethod
+    def _linearized(
+        cls,
+        poses: Float64[Tensor, "C 17 3"],
+        lengths: Float64[Tensor, "C 9"],
+        inverse_depth: Float64[Tensor, " C"],
+        scale: Float64[Tensor, " C"],
+        shift: Float64[Tensor, "C 2"],
+        turned: Float64[Tensor, "C 48"],  # how far bones are turned already from where they are believed to point
+        person: Keypoints,
+        tilts: Float64[Tensor, " B"],
+        rows: Int64[Tensor, " B"],
+        prior: CameraPrior,
+    ) -> "BentCandidates":
+        radius = normalize_keypoints(person)[2]
+        size = float(radius[0]) or 1.0
         vectors = bone_vectors(poses, H36M17.parents)
-        slopes = _slopes(poses, vectors, lengths, inverse_depth, own(fits.scale) / size)
-        images = own(fits.project())[:, _KEYPOINTS]
+        slopes = _slopes(poses, vectors, lengths, inverse_depth, scale / size)
+        images = scale[:, None, None] * flattened(poses, inverse_depth) + shift[:, None]
         rest = ((torch.from_numpy(person.xy.astype(np.float64)) - images) / size).flatten(1)
         believed = slopes.new_zeros(len(poses), sum(_SIZES))
+        believed[:, _TURNS] = -turned
         believed[:, _LENGTHS] = 1 - lengths
         believed[:, _DEPTH] = prior.inverse_depth - inverse_depth
         rest = rest - (slopes @ believed[..., None])[..., 0]
         variance = inverse_variances(person, radius, replace(prior, misfit=prior.misfit / 10))
         weight = _robust(slopes, torch.from_numpy(variance).repeat_interleave(2, 1), rest, prior)
-        spread = _spreads(torch.from_numpy(tilts.astype(np.float64)), prior)
-        rows = torch.arange(len(poses)) if which is None else torch.from_numpy(which)
+        spread = _spreads(tilts, prior)
         mean, factor = _solved(slopes[rows] * spread[:, None], weight[rows], rest[rows])
         return cls(
             vectors=vectors[rows],
             lengths=lengths[rows],
             inverse_depth=inverse_depth[rows],
+            tilts=tilts,
             spread=spread,
             believed=believed[rows],
             mean=mean,
             factor=factor,
+        )
+
+    def mean_lengths(self) -> Float64[Tensor, "B 9"]:
+        """The likeliest bone lengths, shares of the canonical ones, by `BONE_GROUPS`."""
+        return self.lengths + (self.believed + self.spread * self.mean)[:, _LENGTHS]
+
+    def with_lengths(self, lengths: Float64[Tensor, " 9"]) -> "BentCandidates":
+        """The same where the bone lengths are known: the Gaussian of all else, given them.
+
+        With u the lengths' part of the unknowns and A_vu the block of the precision that ties the others to it, theirs
+        is A_vv, and their mean moves by -A_vv^-1 A_vu (u - mean of u).
+
+        Args:
+            lengths: Of the person's bones, shares of the canonical ones, by `BONE_GROUPS`.
+
+        Reference:
+            Conditional Gaussian: Bishop 2006, eqs. 2.73 and 2.75.
+        """
+        off = lengths - self.lengths
+        precision = self.factor @ self.factor.mT
+        known = (off - self.believed[:, _LENGTHS]) / self.spread[:, _LENGTHS] - self.mean[:, _LENGTHS]
+        pull = (precision[..., _LENGTHS] @ known[..., None]).clone()
+        pull[:, _LENGTHS] = 0
+        precision[:, _LENGTHS] = 0
+        precision[..., _LENGTHS] = 0
+        precision[:, _LENGTHS, _LENGTHS] = torch.eye(len(lengths), dtype=precision.dtype)
+        factor = torch.linalg.cholesky(precision)
+        mean = self.mean - torch.cholesky_solve(pull, factor)[..., 0]
+        mean[:, _LENGTHS] = 0
+        spread, believed = self.spread.clone(), self.believed.clone()
+        spread[:, _LENGTHS], believed[:, _LENGTHS] = 0, off
+        return replace(self, spread=spread, believed=believed, mean=mean, factor=factor)
+
+    def again(self, person: Keypoints, prior: CameraPrior | None = None) -> "BentCandidates":
+        """The same, but linearized about its own mean in place of the fit: a further Gauss-Newton step.
+
+        For candidates that are bent far. It is still believed that bones point where the fit's do.
+
+        Args:
+            person: As given to `of`.
+            prior: As given to `of`.
+        """
+        off = self.believed + self.spread * self.mean
+        poses, inverse_depth = self.means()
+        scale, shift = seen_by(poses, inverse_depth, person)
+        around = off[:, _DEPTH + 1 : _DEPTH + 4]
+        turned = (off[:, _TURNS] - self.believed[:, _TURNS]).reshape(len(off), len(BONES), 3)
+        turned = turned @ axis_angle(around, around.norm(dim=-1)).mT
+        return self._linearized(
+            poses,
+            self.mean_lengths(),
+            inverse_depth,
+            scale,
+            shift,
+            turned.flatten(1),
+            person,
+            self.tilts,
+            torch.arange(len(poses)),
+            prior or CameraPrior(),
         )
 
     def means(self) -> tuple[Float64[Tensor, "B 17 3"], Float64[Tensor, " B"]]:
@@ -135,7 +224,7 @@ class BentCandidates:
     ) -> tuple[Float64[Tensor, "n 17 3"], Float64[Tensor, " n"]]:
         off = self.believed[which] + self.spread[which] * unknowns
         turns, longer, further, around, *_ = torch.split(off, list(_SIZES), dim=1)
-        turns = turns.view(len(off), -1, 3)
+        turns = turns.reshape(len(off), len(BONES), 3)
         stretch = 1 + (longer / self.lengths[which]) @ _GROUP.T
         vectors = axis_angle(turns, turns.norm(dim=-1)) @ (self.vectors[which] * stretch[..., None])[..., None]
         vectors = vectors[..., 0] @ axis_angle(around, around.norm(dim=-1)).mT

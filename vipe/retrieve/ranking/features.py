@@ -1,6 +1,14 @@
 """The features that the log odds of a hit are a sum of: a table of named entries (numpy)."""
 
-__all__ = ["FEATURES", "PERSON_FEATURES", "SAME_WIDTH", "CandidateFeatures", "Feature", "compute_features"]
+__all__ = [
+    "EVIDENT_TILT",
+    "FEATURES",
+    "PERSON_FEATURES",
+    "SAME_WIDTH",
+    "CandidateFeatures",
+    "Feature",
+    "compute_features",
+]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +22,11 @@ from vipe.detections import Keypoints
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.ranking.evidence import FLATTENED, SAME_WIDTH, Evidence, FittedCandidates
 
+EVIDENT_TILT = 0.025
+"""Radians that bones may turn by where labels are judged: there wrong ones cost most."""
+
 _TILTS = (0.025, 0.05, 0.1, 0.2)
 _FITTING_TILTS = (0.025, 0.05, 0.1)  # at 0.2 rad hardly anything is off
-_EVIDENT_TILT = 0.025  # wrong labels cost most where bones may hardly turn
 _LEAST = 0.01  # added to residuals before a logarithm
 
 
@@ -155,5 +165,5 @@ def compute_features(
         person=np.stack([feature.of(evidence) for feature in PERSON_FEATURES], axis=-1).astype(np.float32),
         share=evidence.share(evidence.cost(0.05), FLATTENED),
         distance=evidence.distance,
-        evidence=evidence.log_likelihood(_EVIDENT_TILT),
+        evidence=evidence.log_likelihood(EVIDENT_TILT),
     )

@@ -21,6 +21,7 @@ from scipy.special import expit
 from vipe.arrays import Array
 from vipe.errors import ShapeError, VipeError
 from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.ranking.confident_lists import ConfidentLists
 from vipe.retrieve.ranking.features import FEATURES, PERSON_FEATURES, CandidateFeatures
 from vipe.retrieve.ranking.logistic import LogisticModel
 from vipe.retrieve.shipped import ShippedNumbers
@@ -136,6 +137,7 @@ class RankingModel(ShippedNumbers):
     presence: LogisticModel  # over `PERSON_FEATURES`
     camera_prior: CameraPrior  # under which cameras were fitted to the examples
     made: str  # by which command, from which data
+    lists: ConfidentLists | None = None  # how long a list is that holds a right hit with some confidence
 
     def __post_init__(self) -> None:
         expected = (

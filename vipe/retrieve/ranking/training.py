@@ -1,15 +1,18 @@
 """Learning the ranking model from queries whose truth is known (numpy). `benchmarks/ranking.py` simulates them."""
 
-__all__ = ["RankingExamples", "fit_ranking_model"]
+__all__ = ["RankingExamples", "fit_ranking_model", "with_lists"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
+from scipy.special import expit
 
-from vipe.arrays import Array, take_columns
+from vipe.arrays import Array, take_columns, take_rows
 from vipe.geometry.procrustes import CLOSE_THRESHOLD, HIT_THRESHOLD
 from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.ranking.confident_lists import ConfidentLists
+from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS
 from vipe.retrieve.ranking.features import FEATURES, PERSON_FEATURES, CandidateFeatures
 from vipe.retrieve.ranking.logistic import LogisticModel
@@ -74,6 +77,17 @@ def fit_ranking_model(examples: RankingExamples, *, camera_prior: CameraPrior, m
         camera_prior=camera_prior,
         made=made,
     )
+
+
+def with_lists(model: RankingModel, examples: RankingExamples) -> RankingModel:
+    """The model with lengths of lists, learned from those examples whose pose is present."""
+    features = take_rows(examples.features, np.flatnonzero(examples.present))
+    ranking, log_odds = model.probabilities(features)
+    order = coverage_order(ranking, features, VOTERS)
+    right = take_columns(examples.distance[examples.present], order) < HIT_THRESHOLD
+    place = np.where(right.any(axis=1), right.argmax(axis=1), VOTERS)
+    first = take_columns(expit(log_odds.near), order[:, :1])[:, 0]
+    return replace(model, lists=ConfidentLists.learn(first, place))
 
 
 def _picked(queries: int) -> tuple[Int64[Array, "Q picked"], Float[Array, " all"]]:

@@ -13,8 +13,8 @@ from vipe.detections import Keypoints
 from vipe.errors import VipeError
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.shared_proportions import shared_proportions
-from vipe.retrieve.candidates.affine import by_affine_camera
 from vipe.retrieve.ranking.evidence import FittedCandidates
+from vipe.retrieve.sequences.reading import SequenceReading, read_together
 from vipe.retrieve.sequences.timeline import Timeline
 from vipe.retrieve.session import Search
 
@@ -56,6 +56,7 @@ class AlignedMoments:
     held: Bool[Array, "T S"]  # whether the archive has a row for an image; where not, its candidate is any
     fits: Fits  # of the candidate of each image on the path, T x S
     current: FittedCandidates  # the candidates of the V images nearest to the moment: V x S
+    reading: SequenceReading  # how the images' labels are read
 
 
 class Sequence:
@@ -87,16 +88,16 @@ class Sequence:
 
     def align(self, candidates: int, count: int) -> AlignedMoments:
         """Elect `candidates` moments, fit every image to what lies around them, and keep the `count` of least cost."""
-        count_of = min(candidates, len(self.line))
-        near = by_affine_camera(self.search.index, self.people, count_of, np.sort(self.line.rows)).rows
-        first = self.search.cameras(near, self.people)
+        allowed = np.sort(self.line.rows)
+        reading = read_together(self.search, self.people, min(candidates, len(allowed)), allowed, self.offset)
+        near, first = reading.near, reading.first
         worst = self.weight * first.cost.max(axis=1)
         moments = self._elected(near, worst[:, None] - self.weight[:, None] * first.cost, candidates)
         early, late = self._windows(self.line.at[moments][:, None] + self.offset)
         places = early[..., None] + np.arange(max(int((late - early).max(initial=1)), 1))  # H T W
         held = places < late[..., None]
         table, column = _columns(np.where(held, places, -1))
-        fits = self._fitted(self.line.rows[table], first)
+        fits = self._fitted(self.line.rows[table], reading)
         image = np.arange(len(self.people))[:, None]
         cost = np.minimum(self.weight[:, None] * fits.cost[image, column], worst[:, None])
         cost = np.where(held, cost, np.inf)
@@ -113,6 +114,7 @@ class Sequence:
         there = ~nothing[order].T
         fits = fits.take(taken)
         rows = self.line.rows[np.take_along_axis(table, taken, axis=1)]
+        now = self.current
         squared = np.where(there, np.square(fits.residual), 0).sum(axis=0)
         return AlignedMoments(
             rows=self.line.rows[moments[order]],
@@ -120,7 +122,8 @@ class Sequence:
             distance=np.sqrt(squared / np.maximum(there.sum(axis=0), 1)).astype(np.float32),
             held=there,
             fits=fits,
-            current=self.search.gathered(rows[self.current], take_rows(fits, self.current), self.people[self.current]),
+            current=self.search.gathered(rows[now], take_rows(fits, now), reading.people[now]),
+            reading=reading,
         )
 
     def _elected(self, near: Int64[Array, "T K"], gain: Float32[Array, "T K"], candidates: int) -> Int64[Array, " H"]:
@@ -140,11 +143,11 @@ class Sequence:
         slack = self.config.slack * np.abs(self.offset) + self.line.step / 2 * (self.offset != 0)
         return self.line.between(at - slack - _ROUNDING, at + slack + _ROUNDING)
 
-    def _fitted(self, rows: Int64[Array, "T C"], first: Fits) -> Fits:
+    def _fitted(self, rows: Int64[Array, "T C"], reading: SequenceReading) -> Fits:
         """Cameras for candidates of each image, with the body that all images agree on."""
-        alone = len(self.people) == 1
-        proportions = None if alone else shared_proportions(first, np.zeros(len(self.people), dtype=np.int64))
-        return self.search.refined(rows, self.people, proportions)
+        alone, one = len(self.people) == 1, np.zeros(len(self.people), dtype=np.int64)
+        proportions = None if alone else shared_proportions(reading.first, one)
+        return self.search.refined(rows, reading.people, proportions)
 
 
 def _columns(places: Int64[Array, "H T W"]) -> tuple[Int64[Array, "T C"], Int64[Array, "H T W"]]:

@@ -97,7 +97,7 @@ def gather_evidence(sequence: Sequence, moments: AlignedMoments) -> SequenceEvid
     have if limb bones may be turned by 0.2 rad: an archive that shows a pose well shows less well what is around it.
     Where the archive has no row for a frame, that counts as much as the frame's other candidates on average.
     """
-    current, people, search = sequence.current, sequence.people, sequence.search
+    current, people, search = sequence.current, moments.reading.people, sequence.search
     frames = np.zeros(len(moments.rows))
     if not current.all():
         others = ~current

@@ -268,6 +268,8 @@ class _SequenceSearch:
         if not len(moments.rows):
             return self._none(1, (None,))
         fused = fuse(gather_evidence(sequence, moments), self.search.model, self.fusion)
+        reading = moments.reading
+        log_odds = fused.log_odds.if_true(reading.probability[sequence.current].min(keepdims=True))
         order = coverage_order(fused.ranking[None], fused.features, len(moments.rows) if settings.diverse else k)
         places = self.search.diversified(moments.rows[order], k)
         places = np.where(places >= 0, take_columns(order, np.maximum(places, 0)), -1)
@@ -275,17 +277,19 @@ class _SequenceSearch:
         seen = replace(
             take_rows(moments.current, np.array([0])), rows=moments.rows[None], fits=take_rows(moments.fits, image)
         )
-        return Hits.judged(
+        hits = Hits.judged(
             self.search.index,
             seen,
-            fused.log_odds,
+            log_odds,
             fused.contributions,
             places,
             cost=moments.cost[None],
             distance=moments.distance[None],
             affine=False,
         )
+        return replace(hits, relabelled=(reading.name,), stretch=reading.stretch[image])
 
     def _none(self, queries: int, skipped: tuple[str | None, ...]) -> Hits:
         groups = (*self.search.model.groups, OTHER_IMAGES)
-        return Hits.none(self.search.index, queries, self.k, skipped, groups, affine=False)
+        hits = Hits.none(self.search.index, queries, self.k, skipped, groups, affine=False)
+        return replace(hits, relabelled=("",) * queries, stretch=np.ones(queries, dtype=np.float32))

@@ -1,0 +1,99 @@
+"""The hypotheses protocol: lifters scored by what a search with their hypotheses finds (numpy)."""
+
+__all__ = ["HYPOTHESES", "evaluate_hypotheses"]
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from vipe.arrays import Array
+from vipe.detections import Keypoints
+from vipe.errors import VipeError
+from vipe.evaluate.protocols.search import SearchProtocol, evaluate_search
+from vipe.evaluate.protocols.search_report import SearchReport
+from vipe.evaluate.study import Progress
+from vipe.index import PoseIndex
+from vipe.index.frames import Where
+from vipe.lift import Hypotheses, Lifter
+from vipe.retrieve.candidates.hypotheses import near_hypotheses
+from vipe.retrieve.query import query
+from vipe.store import PoseStore
+
+HYPOTHESES = (1, 5, 10, 50, 200)
+"""How many hypotheses of each person a lifter is scored with."""
+
+
+def evaluate_hypotheses(
+    store: PoseStore,
+    index: PoseIndex,
+    lifters: Mapping[str, Lifter],
+    *,
+    counts: Sequence[int] = HYPOTHESES,
+    modes: Sequence[str] = ("affine", "full"),
+    protocol: SearchProtocol | None = None,
+    where: Where | None = None,
+    progress: Progress | None = None,
+) -> SearchReport:
+    """Score lifters by Hit@k: the archive is ranked by their hypotheses alone (`near_hypotheses`).
+
+    Queries, galleries and scores are those of `evaluate_search`. Each lifter draws once for each condition, and is
+    scored with the first of its draws: one, five, and so on. Nobody is told the true pose, and no draw is chosen.
+
+    Args:
+        store: Holds the recorded poses of the index.
+        index: The archive, of at most `EXACT` poses: every one gets a score of its own.
+        lifters: By the name that the report calls each.
+        counts: How many hypotheses.
+        modes: Of `vipe.query`, to stand beside them.
+        protocol: Sizes and conditions.
+        where: Rows of the index to take for the archive.
+        progress: Told how far each step is.
+
+    Returns:
+        A score for each lifter and number of hypotheses ("default x 200"), mode, raw 2D and chance.
+
+    Raises:
+        VipeError: If there is no lifter, a count is below 1, or as `evaluate_search`.
+    """
+    if not lifters:
+        raise VipeError("evaluate hypotheses: no lifter; give at least one, such as 'default'")
+    if not counts or min(counts) < 1:
+        raise VipeError(f"evaluate hypotheses: counts must be at least 1, got {list(counts)}")
+    draws = {name: _Draws(lifter, max(counts)) for name, lifter in lifters.items()}
+    searches = {f"{name} x {count}": (name, count) for name in lifters for count in sorted(set(counts))}
+
+    def search(
+        opened: PoseIndex, people: Keypoints, k: int, name: str, rows: Int64[Array, " M"]
+    ) -> Int64[Array, "Q K"]:
+        if name not in searches:
+            return np.asarray(query(opened, people, k, mode=name, where=rows).rows)  # type: ignore[arg-type]
+        lifter, count = searches[name]
+        return near_hypotheses(opened, draws[lifter].first(people, count), k, rows).rows
+
+    return evaluate_search(
+        store,
+        index,
+        modes=(*searches, *modes),
+        protocol=protocol,
+        where=where,
+        progress=progress,
+        search=search,
+        scored_alone=frozenset(searches),
+    )
+
+
+class _Draws:
+    """A lifter's hypotheses of the people it was asked for last."""
+
+    def __init__(self, lifter: Lifter, count: int) -> None:
+        self.lifter, self.count = lifter, count
+        self.people: Keypoints | None = None
+
+    def first(self, people: Keypoints, count: int) -> Hypotheses:
+        """The first of a person's draws, as likely as each other, or as the lifter weighs them."""
+        if self.people is not people:
+            generator = torch.Generator().manual_seed(0)
+            self.people, self.drawn = people, self.lifter.sample(people, self.count, generator)
+        return Hypotheses(poses=self.drawn.poses[:, :count], log_weight=self.drawn.log_weight[:, :count])
