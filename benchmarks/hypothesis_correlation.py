@@ -58,7 +58,7 @@ def main() -> None:
         options.out / "hypothesis_correlation.json",
         {
             "command": "python benchmarks/hypothesis_correlation.py hypotheses_cmu.json lifting_cmu.json "
-            "lifting_hypotheses_cmu.json",
+            "lifting_hypotheses_cmu.json ppca_cmu.json",
             "data": "rank correlation of the figure (better first) with Hit@1 of 200 hypotheses, CMU, 4 s left out",
             "seed": 0,
             "machine": "2 cores (x86_64), no GPU",
