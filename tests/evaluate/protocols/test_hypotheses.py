@@ -5,7 +5,9 @@ import pytest
 
 from vipe.embed import AffineSignature
 from vipe.errors import VipeError
-from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_hypotheses
+from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_hypotheses, pose_distance
+from vipe.evaluate.protocols.search import SearchStudy
+from vipe.evaluate.study import quiet
 from vipe.index import PoseIndex
 from vipe.lift import Hypotheses, Lifter
 from vipe.retrieve.candidates.hypotheses import near_hypotheses
@@ -59,15 +61,26 @@ def test_each_number_of_hypotheses_and_each_mode_has_a_row(measured):
     assert lifter.calls <= 2 * len(protocol.conditions) * 2  # a draw for all people, and one for those that are timed
 
 
-def test_scores_are_those_of_a_search_with_the_first_draws(archive, measured):
-    report, lifter, _ = measured
+@pytest.mark.parametrize("count", [1, 4])
+def test_scores_are_those_of_a_search_with_the_first_draws(archive, measured, count):
+    report, lifter, protocol = measured
     index = archive[1]
-    drawn = lifter.sample(range(1), 1, None)
-    first = near_hypotheses(index, drawn, 1).rows[0, 0]
-    score = report.score("guess x 1", "noise 0.03", "whole gallery", 4.0)
-    assert score.hit[0.1][1] <= score.hit[0.1][20]
-    assert 0 <= first < len(index)
-    assert score.hit[0.1][1] < report.score("affine", "noise 0.03", "whole gallery", 4.0).hit[0.1][1]
+    study = SearchStudy.prepare(*archive, protocol, None, quiet)
+    first = near_hypotheses(index, lifter.sample(range(1), count, None), 20, study.gallery).rows  # whoever is seen
+    near = pose_distance(index.canonical[first], index.canonical[study.query][:, None]) < 0.1
+    score = report.score(f"guess x {count}", "noise 0.03", "whole gallery", 4.0)
+    for k in (1, 10, 20):
+        assert score.hit[0.1][k] == pytest.approx(near[:, :k].any(axis=1).mean())
+    assert score.hit[0.1][20] > 0
+
+
+def test_an_index_too_large_for_a_score_of_each_pose_is_scored_too(archive, measured, monkeypatch):
+    report, lifter, protocol = measured
+    monkeypatch.setattr("vipe.evaluate.protocols.hypotheses.EXACT", 10)
+    again = evaluate_hypotheses(*archive, {"guess": lifter}, counts=(1,), modes=(), protocol=protocol)
+    for gallery in ("whole gallery", "4 s left out"):
+        one, other = (found.score("guess x 1", "noise 0.03", gallery, 4.0) for found in (report, again))
+        assert one.hit == other.hit
 
 
 def test_more_hypotheses_change_the_ranking(measured):

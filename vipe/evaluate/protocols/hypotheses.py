@@ -3,6 +3,7 @@
 __all__ = ["HYPOTHESES", "evaluate_hypotheses"]
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,8 +18,8 @@ from vipe.evaluate.study import Progress
 from vipe.index import PoseIndex
 from vipe.index.frames import Where
 from vipe.lift import Hypotheses, Lifter
-from vipe.retrieve.candidates.hypotheses import near_hypotheses
-from vipe.retrieve.query import query
+from vipe.retrieve.candidates.hypotheses import EXACT, near_hypotheses
+from vipe.retrieve.query import Mode, query
 from vipe.store import PoseStore
 
 HYPOTHESES = (1, 5, 10, 50, 200)
@@ -43,7 +44,7 @@ def evaluate_hypotheses(
 
     Args:
         store: Holds the recorded poses of the index.
-        index: The archive, of at most `EXACT` poses: every one gets a score of its own.
+        index: The archive; one of more than `EXACT` poses is searched again for every gallery, which takes longer.
         lifters: By the name that the report calls each.
         counts: How many hypotheses.
         modes: Of `vipe.query`, to stand beside them.
@@ -68,7 +69,7 @@ def evaluate_hypotheses(
         opened: PoseIndex, people: Keypoints, k: int, name: str, rows: Int64[Array, " M"]
     ) -> Int64[Array, "Q K"]:
         if name not in searches:
-            return np.asarray(query(opened, people, k, mode=name, where=rows).rows)  # type: ignore[arg-type]
+            return np.asarray(query(opened, people, k, mode=cast(Mode, name), where=rows).rows)
         lifter, count = searches[name]
         return near_hypotheses(opened, draws[lifter].first(people, count), k, rows).rows
 
@@ -80,7 +81,7 @@ def evaluate_hypotheses(
         where=where,
         progress=progress,
         search=search,
-        scored_alone=frozenset(searches),
+        scored_alone=frozenset(searches if len(index) <= EXACT else ()),
     )
 
 

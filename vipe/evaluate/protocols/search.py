@@ -29,7 +29,7 @@ from vipe.store import PoseStore
 SearchFunction = Callable[[PoseIndex, Keypoints, int, str, Int64[Array, " M"]], Int64[Array, "Q K"]]
 """Index, people, k, mode, rows to search among; gives rows of the index, best first, -1 where there is none."""
 
-_OWN_SCORE = frozenset({"affine", "point", "hypotheses", Raw2D.name})
+_OWN_SCORE = frozenset({"affine", "point", Raw2D.name})
 """Searches that rank each pose by a score of its own: leaving rows out of the gallery takes them from the ranking and
 changes nothing else. Not so where a first stage picks candidates and a second ranks them."""
 
