@@ -93,6 +93,15 @@ def test_the_order_of_cameras_does_not_matter(alone, rng):
     np.testing.assert_allclose(a.log_odds.near, b.log_odds.near, rtol=1e-4)
 
 
+def test_the_evidence_of_several_cameras_is_the_sum_of_theirs(alone):
+    told = {
+        name: np.repeat(getattr(alone.current, name), 3, axis=0) for name in ("values", "person", "share", "distance")
+    }
+    known = CandidateFeatures(**told, evidence=np.array([1.0, -5.0, 2.5], dtype=np.float32))
+    fused = fuse(replace(alone, current=known, images=3.0), RankingModel.default(), FUSION)
+    np.testing.assert_allclose(fused.features.evidence, [-1.5])
+
+
 def test_numbers_are_kept_in_a_file(tmp_path):
     FUSION.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == FUSION
