@@ -7,7 +7,7 @@ FRAME := pyproject.toml constraints.txt tools/install.py
 # Need nothing but the checkout: where motion capture is absent they use synthetic motion, or print what they leave out.
 BENCHMARKS := canonicalize embed fit scan retrieval readers reference_body recipes query gallery_size completion synthetic_vs_real
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check docs notebooks bench clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/.demo  ## search a motion archive with the keypoints of a photo, and look at what comes back
@@ -17,8 +17,8 @@ demo: .venv/.demo  ## search a motion archive with the keypoints of a photo, and
 SHAPES := geometry networks detections index embed/generation embed/test_affine.py embed/test_contract.py \
 	embed/towers/test_network.py embed/vvipe/test_losses.py embed/vvipe/test_network.py evaluate/baselines \
 	evaluate/test_scoring.py evaluate/test_study.py retrieve/camera \
-	retrieve/candidates retrieve/ranking retrieve/sequences/test_fusion.py retrieve/sequences/test_training.py \
-	retrieve/test_golden.py retrieve/test_hits.py retrieve/test_labelling.py \
+	plots/embedding_map retrieve/candidates retrieve/ranking retrieve/sequences/test_fusion.py retrieve/sequences/test_training.py \
+	retrieve/segments retrieve/test_golden.py retrieve/test_hits.py retrieve/test_labelling.py \
 	simulate/test_detector.py simulate/test_rigs.py training/test_augment.py training/test_views.py
 
 test: .venv/.dev  ## every test and doctest with coverage; then, for a chosen part, array shapes checked at run time
@@ -32,6 +32,12 @@ check: .venv/.dev  ## format, lint, undefined names, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/.dev  ## the documentation as a site: out/site/index.html; a warning is an error
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -E -b html docs $(OUT)/site
+
+notebooks: .venv/.dev  ## run every notebook from top to bottom on synthetic motion; nothing is written
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/execute.py --check
+
 bench: .venv/.bench  ## time and measure what needs no training, each beside what a user would pick instead
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
@@ -40,7 +46,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.demo: $(FRAME)
-	$(PYTHON) tools/install.py report
+	$(PYTHON) tools/install.py report maps
 	@touch $@
 
 .venv/.dev: $(FRAME)

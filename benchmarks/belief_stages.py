@@ -32,7 +32,7 @@ from vipe.lift.ppca.training import PPCATrainingConfig, train_ppca
 from vipe.lift.stages import BeliefStages, PriorConfig, ProjectedBeliefs, SmallStagesConfig, small_stages, stage_loss
 from vipe.lift.stages.beliefs import beliefs_at, gaussian_beliefs, peaks, to_image, to_map
 from vipe.lift.stages.network import STRIDE
-from vipe.plots.beliefs import BeliefRow, save_beliefs
+from vipe.plots.bodies.beliefs import BeliefRow, save_beliefs
 from vipe.simulate import DrawConfig, DrawnPeople, draw_people, random_views
 from vipe.simulate.motion import synthesize
 from vipe.skeletons.working import COCO13

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from gallery_size import QUERY_SUBJECTS, asked_rows, grown_index
@@ -25,8 +24,7 @@ from vipe.detections.normalize import normalize_keypoints
 from vipe.evaluate.conditions import CONDITIONS, simulate_condition
 from vipe.evaluate.metrics import hits_at, pose_distance
 from vipe.index import PoseIndex
-from vipe.index.engines import FaissCPU
-from vipe.index.recipe import load_recipe, shipped_recipes
+from vipe.index.recipe import shipped_recipes
 from vipe.retrieve.candidates.completion import completed_candidates
 from vipe.retrieve.candidates.scan import PreparedGallery, scan
 from vipe.simulate import CameraRig
@@ -63,8 +61,7 @@ def main() -> None:
     for name in options.recipe:
         index = flat
         if name != "flat":
-            engine = FaissCPU.build(load_recipe(name), flat.embeddings, "ip")
-            index = PoseIndex(flat.path, msgspec.structs.replace(flat.manifest, recipe=name), engine)
+            index = flat.recoded(name)
         for number in options.completions or [None]:
 
             def completed(person: Keypoints, index: PoseIndex = index, number: int | None = number) -> np.ndarray:

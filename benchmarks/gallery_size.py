@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from inputs import FPS, SYNTHETIC, archive_arguments, motion
 
@@ -27,7 +26,6 @@ from vipe.embed import AffineSignature
 from vipe.evaluate.metrics import hits_at, pose_distance, without_near_duplicates
 from vipe.geometry import canonicalize_array
 from vipe.index import PoseIndex
-from vipe.index.engines import ENGINES
 from vipe.index.recipe import automatic, load_recipe
 from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints
@@ -88,27 +86,35 @@ def turned(poses: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return result
 
 
-def grown_index(work: Path, mocap: Path, total: int, recipe: str = "auto") -> tuple[PoseStore, PoseIndex]:
-    """The store and an index of it, made if they are not there; the first of `total` poses are those of CMU."""
-    if not mocap.exists() and not (work / "real").exists():
-        notice = f"{mocap}: no motion capture here; synthetic motion is used, so figures differ from RESULTS.md"
-        print(notice, file=sys.stderr)  # standard output is JSON
-        work = work / SYNTHETIC
-    store_path, real_path, path = work / f"store-{total}", work / "real", work / f"index-{total}-flat"
+def grown_store(work: Path, mocap: Path, total: int) -> PoseStore:
+    """The store, made if it is not there; the first of `total` poses are those of CMU."""
+    work = _place(work, mocap)
+    store_path, real_path = work / f"store-{total}", work / "real"
     if not store_path.exists():
         if not real_path.exists():
             PoseStore.create(real_path, motion(mocap, total), fps=FPS)
         PoseStore.create(store_path, grown(PoseStore.open(real_path), total, np.random.default_rng(0)))
-    store = PoseStore.open(store_path)
+    return PoseStore.open(store_path)
+
+
+def grown_index(work: Path, mocap: Path, total: int, recipe: str = "auto") -> tuple[PoseStore, PoseIndex]:
+    """The store and an index of it, made if they are not there."""
+    store, path = grown_store(work, mocap, total), _place(work, mocap) / f"index-{total}-flat"
     if not path.exists():
         PoseIndex.build(store, AffineSignature(), path, recipe="flat")
     index = PoseIndex.open(path)
     chosen = automatic(len(index)) if recipe == "auto" else load_recipe(recipe)
     if chosen.name == "flat":
         return store, index
-    manifest = msgspec.structs.replace(index.manifest, recipe=chosen.name)
-    engine = ENGINES[chosen.engine].build(chosen, index.embeddings, index.manifest.encoder.metric)
-    return store, PoseIndex(path, manifest, engine)
+    return store, index.recoded(chosen.name if recipe == "auto" else recipe)
+
+
+def _place(work: Path, mocap: Path) -> Path:
+    if mocap.exists() or (work / "real").exists():
+        return work
+    notice = f"{mocap}: no motion capture here; synthetic motion is used, so figures differ from RESULTS.md"
+    print(notice, file=sys.stderr)  # standard output is JSON
+    return work / SYNTHETIC
 
 
 def asked_rows(index: PoseIndex, count: int, within: int | None = None) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Random kills of what writes: after each, nothing is lost, and after the next run nothing is left.
 
-    python benchmarks/kills.py [--rounds 1000] [--seed 0] [--json]
+    python benchmarks/kills.py [--rounds 1000] [--seed 0] [--only index] [--json]
 
-A round forks a process that ingests, appends, builds an index or trains a lifter on a few small clips, and sends it
-SIGKILL, SIGTERM, SIGINT or SIGHUP at a random moment of the time that such a run takes. Then whatever is at the path
-must be whole (a store of all its clips, an index whose checksums agree, a model that loads, a checkpoint that the next
-run goes on from), what was there before must still be there, and the same run again must succeed and leave no hidden
-file. A store or an index that was finished when the kill came is removed before that run, which would refuse it.
+A round forks a process that ingests, appends, builds an index, adds to it, removes from it, compacts it, or trains a
+lifter on a few small clips, and sends it SIGKILL, SIGTERM, SIGINT or SIGHUP at a random moment of the time that such a
+run takes. Then whatever is at the path must be whole (a store of all its clips, an index whose checksums agree, a model
+that loads, a checkpoint that the next run goes on from), what was there before must still be there, and the same run
+again must succeed and leave no hidden file. A store or an index that was finished when the kill came is removed before
+that run, which would refuse it; so is an index from which the clip was removed already.
 
 Forking leaves out the seconds in which Python loads its libraries, and so most kills meet the work itself.
 """
@@ -30,6 +31,7 @@ from inputs import arguments
 
 from vipe.cli.app import main as vipe
 from vipe.clips import Clip
+from vipe.embed import AffineSignature
 from vipe.index import PoseIndex
 from vipe.lift import Lifter
 from vipe.simulate.motion import synthesize
@@ -48,7 +50,7 @@ class Task:
         self, name: str, command: Sequence[str], target: Path, check: Callable[[bool], list[str]], *, new: bool = False
     ) -> None:
         self.name, self.command, self.target, self.check = name, list(command), target, check
-        self.new = new  # it refuses what is there already
+        self.new = new  # it refuses what a run before has done already
         self.seconds = 0.0  # of a run that nobody kills
 
 
@@ -56,6 +58,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="the runs whose names begin so, such as `index`")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)  # a forked process has no other threads
@@ -64,7 +67,7 @@ def main() -> None:
     done: Counter[str] = Counter()
     faults: list[str] = []
     with tempfile.TemporaryDirectory(prefix="vipe-kills-") as name:
-        tasks = list(prepared(Path(name)))
+        tasks = [task for task in prepared(Path(name)) if task.name.startswith(options.only)]
         for task in tasks:
             here(task.command)  # loads what the forked processes need
             restore(task)
@@ -100,8 +103,9 @@ def one_round(task: Task, how: str, wait: float, faults: list[str]) -> str:
         os.kill(child, getattr(signal, how))
         os.waitpid(child, 0)
     said = [f"after it: {fault}" for fault in task.check(False)]
-    if task.new:
+    if task.new and task.target.exists() and not task.check(True):
         remove(task.target)
+        put_back(task)
     if run(task.command):
         said.append("the next run failed")
     said += [f"after the next run: {fault}" for fault in task.check(True)]
@@ -149,6 +153,11 @@ def restore(task: Task) -> None:
     """Everything as it was before the task ran."""
     for path in [task.target, *hidden(task.target.parent)]:
         remove(path)
+    put_back(task)
+
+
+def put_back(task: Task) -> None:
+    """What was at its path before, if anything was."""
     if (kept := task.target.parent.parent / f"{task.target.name}-kept").exists():
         shutil.copytree(kept, task.target)
 
@@ -175,6 +184,14 @@ def prepared(work: Path) -> Iterator[Task]:
     shutil.copytree(work / "appended-kept", work / "append" / "appended")
     store, appended = work / "ingest" / "store", work / "append" / "appended"
     index, model = work / "index" / "index", work / "train" / "model"
+    names = [clip.name for clip in clips]
+    changes = {
+        "add": (["add", "{index}", str(source.path)], names[:CLIPS], names),
+        "remove": (["remove", "{index}", "--clip", names[0]], names, names[1:]),
+        "compact": (["compact", "{index}", "--recipe", "int8"], names[1:], names[1:]),
+    }
+    for name, (words, before, after) in changes.items():
+        yield index_change(work, source, name, words, before, after)
     yield Task(
         "ingest",
         ["ingest", str(first), "--out", str(store)],
@@ -200,6 +217,26 @@ def prepared(work: Path) -> Iterator[Task]:
         ["train", "lifter", str(source.path), "--kind", "regression", "--steps", str(STEPS), "--out", str(model)],
         model,
         lambda ended: loadable(model, ended),
+    )
+
+
+def index_change(
+    work: Path, source: PoseStore, name: str, words: Sequence[str], before: Sequence[str], after: Sequence[str]
+) -> Task:
+    """A change of an index that holds some clips, and then others."""
+    target, kept = work / f"index {name}" / name, work / f"{name}-kept"
+    names = [clip["clip"] for clip in source.clips()]
+    index = PoseIndex.build(source, AffineSignature(), kept, where={"clip": before if name == "add" else names})
+    if name == "compact":
+        index.remove({"clip": names[0]})
+    target.parent.mkdir()
+    shutil.copytree(kept, target)
+    return Task(
+        f"index {name}",
+        ["index", *(word.format(index=target) for word in words)],
+        target,
+        lambda ended: changed(target, before, after, ended),
+        new=name == "remove",
     )
 
 
@@ -230,6 +267,19 @@ def searchable(index: Path, poses: int, ended: bool) -> list[str]:
         return ["no index"] if ended else []
     found = len(PoseIndex.open(index))
     return [] if found == poses else [f"{found} poses, expected {poses}"]
+
+
+def changed(index: Path, before: Sequence[str], after: Sequence[str], ended: bool) -> list[str]:
+    """An index of which every byte is right, with the clips of before or of after; at the end no part is left over."""
+    opened = PoseIndex.open(index)
+    opened.verify()
+    clips = set(opened.frames()["clip"])
+    faults = [] if clips in ([set(after)] if ended else [set(before), set(after)]) else [f"holds {sorted(clips)}"]
+    parts = {part.folder for part in opened.manifest.parts}
+    if ended and (more := {f"parts/{path.name}" for path in index.glob("parts/*")} - parts):
+        faults.append(f"{len(more)} parts are left over")
+    near = opened.search(opened.vectors(np.arange(len(opened)))[::7], 1)
+    return faults if (near.rows >= 0).all() else [*faults, "a search finds nothing"]
 
 
 def loadable(model: Path, ended: bool) -> list[str]:

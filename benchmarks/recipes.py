@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import faiss
-import msgspec
 import numpy as np
 from gallery_size import asked_rows, grown_index, people_of
 
 from vipe.embed import AffineSignature
 from vipe.evaluate.metrics import hits_at, pose_distance
-from vipe.index import PoseIndex
-from vipe.index.engines import FaissCPU
-from vipe.index.recipe import load_recipe, shipped_recipes
+from vipe.index.recipe import shipped_recipes
 
 DEPTH = 200
 
@@ -43,9 +40,8 @@ def main() -> None:
     exact: dict[float, np.ndarray] = {}
     rows: list[dict[str, Any]] = []
     for name in shipped_recipes():
-        engine = FaissCPU.build(load_recipe(name), index.embeddings, "ip")
-        coded = PoseIndex(index.path, msgspec.structs.replace(index.manifest, recipe=name), engine)
-        size = len(faiss.serialize_index(engine.index)) / len(index)
+        coded = index.recoded(name)
+        size = len(faiss.serialize_index(coded.engines[0].index)) / len(index)
         for noise, signatures in queries.items():
             coded.nearest(signatures[:1], DEPTH)
             start, used = time.perf_counter(), time.process_time()
@@ -68,7 +64,7 @@ def main() -> None:
             rows.append(row)
             if not options.json:
                 print(json.dumps(row), flush=True)
-        del engine, coded
+        del coded
     if options.json:
         print(json.dumps({"poses": len(index), "queries": len(asked), "rows": rows}))
 

@@ -63,6 +63,12 @@ def test_what_was_there_stays_when_the_new_one_fails(tmp_path, make):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_an_error_of_the_disk_names_the_file(tmp_path):
+    with pytest.raises(OSError, match="full") as said, atomic_write(tmp_path / "a"):
+        raise OSError(28, "full")
+    assert said.value.filename == str(tmp_path / "a")
+
+
 def test_an_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     folder(tmp_path / "a", "old")
     kind = type(tmp_path)
@@ -207,3 +213,28 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path):
     with locked(tmp_path, lambda: order.append("waits")):
         pass
     assert order.count("waits") == 1
+
+
+def test_a_folder_that_took_the_place_of_the_one_waited_for_is_locked_in_its_stead(tmp_path):
+    place = tmp_path / "model"
+    place.mkdir()
+    order = []
+    waiting = threading.Event()
+
+    def second():
+        with locked(place, waiting.set):
+            order.append("second")
+            with pytest.raises(RuntimeError, match="held"), locked(place, refuse):
+                order.append("twice")
+
+    def refuse():
+        raise RuntimeError("held")
+
+    with locked(place):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(10)
+        with atomic_write(place, replace=True) as beside:
+            folder(beside)
+    thread.join(10)
+    assert order == ["second"]

@@ -67,3 +67,15 @@ def test_every_query_is_in_the_smallest_gallery(tmp_path, monkeypatch):
     everywhere, within = (gallery_size.asked_rows(index, 30, most) for most in (None, 40))
     assert everywhere.max() >= 40
     assert within.max() < 40
+
+
+@pytest.mark.slow
+def test_the_growth_of_an_index_is_measured_where_there_is_no_motion_capture(bench, monkeypatch):
+    printed = bench("index_growth.py", "--sizes", 300, 600, "--json")
+    found = json.loads(printed.out)
+    assert [row["poses"] >= size for row, size in zip(found["growth"], (300, 600), strict=True)] == [True, True]
+    assert [row["parts"] for row in found["parts"]][:2] == [1, 2]
+    assert len(found["churn"]) == 4
+    for row in found["churn"]:
+        for k in (10, 200):
+            assert row[f"churned, of {k}"] >= row[f"fresh, of {k}"] - 1

@@ -20,7 +20,8 @@ from vipe.simulate import View, simulate_keypoints
 from vipe.skeletons import load
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "how_to").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 PICTURES = sorted(path for path in (ROOT / "docs" / "pictures").iterdir() if path.suffix != ".py")
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->")
 PLACEHOLDER = re.compile(r"/[A-Z]+[/.]")  # such as readers/FORMAT.py
@@ -95,7 +96,7 @@ def archive(tmp_path_factory, standing):
         (folder / name).parent.mkdir()
         (folder / name).write_text(_bvh(standing, rng), encoding="utf-8")
     with zipfile.ZipFile(folder / "mocap.zip", "w") as file:
-        file.writestr("mocap/stretch.bvh", _bvh(standing, rng))
+        file.writestr("mocap/stretch.bvh", _bvh(standing, rng, seconds=5))
     return folder
 
 
@@ -103,6 +104,13 @@ def archive(tmp_path_factory, standing):
 def code():
     """Every word of the library."""
     return {word for file in (ROOT / "vipe").rglob("*.py") for word in re.findall(r"\w+", file.read_text("utf-8"))}
+
+
+@pytest.fixture(scope="module")
+def messages():
+    """The texts of the library, with strings joined that are written in several lines, and … for what is filled in."""
+    text = "\n".join(file.read_text("utf-8") for file in (ROOT / "vipe").rglob("*.py"))
+    return re.sub(r"\{[^{}]*\}", "…", re.sub(r"\"\s*\n\s*f?\"", "", text))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -166,6 +174,15 @@ def test_files_named_in_prose_exist(page):
         assert PLACEHOLDER.search(name) or (ROOT / name).exists(), f"{named(page)}: there is no {name}"
 
 
+def test_every_message_that_troubleshooting_explains_is_one_of_the_library(messages):
+    page = ROOT / "docs" / "troubleshooting.md"
+    headings = re.findall(r"^### `(.+)`$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(headings) > 20
+    for heading in headings:
+        gone = [part for part in heading.split("…") if part.strip() and part.strip() not in messages]
+        assert not gone, f"docs/troubleshooting.md: no message says {gone[0]!r}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_lines_fit_the_screen(page):
     long = [number for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1) if len(line) > 160]
@@ -218,8 +235,10 @@ def test_every_work_that_the_code_cites_is_in_the_bibliography():
 
 
 def test_the_index_lists_every_page():
-    listed = set(re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
-    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    # The sidebar of the site is made of these lines.
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^- \[[^\]]+\]\(([\w/]+\.md)\)", text, re.MULTILINE))
+    assert listed == {page.relative_to(ROOT / "docs").as_posix() for page in DOCS} - {"index.md"}
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
@@ -227,7 +246,9 @@ def test_a_picture_is_small_shown_and_can_be_made_again(picture):
     assert picture.stat().st_size < 150_000
     shown = [page for page in PAGES if f"pictures/{picture.name})" in page.read_text(encoding="utf-8")]
     assert shown, f"no page shows {picture.name}"
-    assert picture.name in (picture.parent / "make.py").read_text(encoding="utf-8")
+    scripts = [script.read_text(encoding="utf-8") for script in picture.parent.glob("*.py")]
+    scripts += [block.text for block in blocks(ROOT / "docs" / "gallery.md")]  # which gallery.py runs
+    assert any(picture.name in script for script in scripts), f"no script makes {picture.name}"
 
 
 def anchors(page):
@@ -284,8 +305,8 @@ def _openpose(xy):
     return f'{{"version": 1.3, "people": [{{"person_id": [-1], "pose_keypoints_2d": [{numbers}]}}]}}'
 
 
-def _bvh(standing, rng):
-    """Two seconds of a person who moves a little, on the working skeleton."""
+def _bvh(standing, rng, seconds=2):
+    """Some seconds of a person who moves a little, on the working skeleton."""
     import torch
 
     body = load("h36m17")
@@ -299,8 +320,8 @@ def _bvh(standing, rng):
         channels = "3 Zrotation Xrotation Yrotation" if parent >= 0 else "3 Xposition Yposition Zposition"
         lines += [f"{'JOINT' if parent >= 0 else 'ROOT'} {name}", "{", f"OFFSET {' '.join(map(str, offsets[joint]))}"]
         lines.append(f"CHANNELS {channels}")
-    lines += ["}"] * len(open_) + ["MOTION", "Frames: 60", "Frame Time: 0.0333333"]
-    turned = rng.normal(size=(1, 48)) * np.linspace(5, 15, 60)[:, None]
-    place = np.tile(standing[0], (60, 1))
+    lines += ["}"] * len(open_) + ["MOTION", f"Frames: {30 * seconds}", "Frame Time: 0.0333333"]
+    turned = rng.normal(size=(1, 48)) * np.linspace(5, 15, 30 * seconds)[:, None]
+    place = np.tile(standing[0], (30 * seconds, 1))
     lines += [" ".join(map(str, row)) for row in np.concatenate([place, turned], axis=1).round(4).tolist()]
     return "\n".join(lines) + "\n"

@@ -154,6 +154,8 @@ def broken_cases():
         "a list": (lambda folder: (folder / "config.json").write_text("[]"), "config.json: expected an object"),
         "later format": (edit(format=2), "config.json: format 2; this version of vipe reads format 1"),
         "no kind": (edit(kind=None), "config.json: expected an object with format, kind"),
+        "altered config": (edit(config={"width": 9}), "config.json: altered: kind and config are not as saved"),
+        "altered kind": (edit(kind="other"), "config.json: altered: kind and config are not as saved"),
         "config a list": (edit(config=[]), "config.json: config and origin must be objects"),
     }
 

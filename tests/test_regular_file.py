@@ -2,6 +2,8 @@
 
 import os
 import socket
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,33 @@ def test_a_longer_file_is_refused(tmp_path):
     (tmp_path / "a").write_bytes(b"content")
     with pytest.raises(OSError, match="longer than the 6 bytes"):
         read_regular(tmp_path / "a", 6)
+
+
+def test_a_file_whose_length_costs_no_disk_costs_no_memory(tmp_path):
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 30)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match="longer than the 536,870,912 bytes"):
+            read_regular(tmp_path / "sparse", 1 << 29)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_room_is_taken_for_the_file_and_not_for_the_limit(tmp_path):
+    (tmp_path / "a").write_bytes(b"content")
+    tracemalloc.start()
+    try:
+        read_regular(tmp_path / "a", 1 << 30)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no file system that tells no size")
+def test_a_file_that_tells_no_size_is_read_whole():
+    assert b"VmPeak" in read_regular(Path("/proc/self/status"))
 
 
 def test_a_file_that_is_not_there_is_said_so(tmp_path):

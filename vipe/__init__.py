@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vipe.same_name import warn_of_same_name
+
 if TYPE_CHECKING:
     from vipe.clips import Clip
     from vipe.detections import Keypoints, read_keypoints
@@ -57,6 +59,8 @@ _HOME = {
     "read": "vipe.readers:read",
     "read_keypoints": "vipe.detections:read_keypoints",
 }
+
+warn_of_same_name(__path__[0])
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def atomic_write(path: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         FileExistsError: If something is at `path` at the end, without `replace`, or something that is neither a file
             nor a folder, such as a device.
-        OSError: If the disk refuses.
+        OSError: If the disk refuses; it names a file.
     """
     path = Path(os.path.realpath(path))
     _refuse_special(path)
@@ -60,6 +60,10 @@ def atomic_write(path: Path, *, replace: bool = False) -> Iterator[Path]:
                 _replace(beside, path)
             else:
                 _appear(beside, path)
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)  # a full disk names no file
+        raise
     finally:
         for folder in made:
             with suppress(OSError):  # somebody else uses it, or it never was made
@@ -84,11 +88,12 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
 def locked(folder: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a folder's lock; another process that wants it waits. It ends with the process that holds it.
 
-    The lock binds only those that ask for it. Systems without POSIX locks have none: there nobody waits.
+    The lock binds only those that ask for it. Systems without POSIX locks have none: there nobody waits. A folder that
+    took the place of this one meanwhile is locked in its stead.
 
     Args:
         folder: Which must exist.
-        on_wait: Called before waiting for another process.
+        on_wait: Called before waiting for another process; what it raises ends the wait.
 
     Raises:
         OSError: If there is no such folder.
@@ -96,18 +101,27 @@ def locked(folder: Path, on_wait: Callable[[], None] | None = None) -> Iterator[
     if fcntl is None:
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
+    while True:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            _lock(handle, on_wait)
+            if os.path.samestat(os.fstat(handle), folder.stat()):
+                yield
+                return
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int, on_wait: Callable[[], None] | None) -> None:
+    """Lock an open folder; on a file system without locks, do nothing."""
     try:
-        with suppress(OSError):  # a file system without locks
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if on_wait is not None:
-                    on_wait()
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if on_wait is not None:
+            on_wait()
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:
+        return
 
 
 class _Tried(Exception):
@@ -126,13 +140,14 @@ def _hidden(path: Path) -> Iterator[Path]:
     while True:
         room = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
         room.mkdir()
-        try:
-            with locked(room):
-                if room.exists():  # nobody cleared it away before it was locked
-                    yield room
-                    return
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
+        with ExitStack() as end:
+            end.callback(shutil.rmtree, room, ignore_errors=True)
+            try:
+                end.enter_context(locked(room))
+            except FileNotFoundError:  # another process cleared it away before it was locked
+                continue
+            yield room
+            return
 
 
 def remove_abandoned(folder: Path, names: str) -> None:

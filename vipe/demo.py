@@ -29,7 +29,7 @@ from vipe.evaluate.scoring import Score, Scoring, chance_score
 from vipe.evaluate.splits import hashed_splits, read_splits
 from vipe.evaluate.study import Archive, Progress, Study, recorded_poses
 from vipe.index import PoseIndex
-from vipe.plots.answers import Answer, RankedPose, save_answers
+from vipe.plots.pages.answers import Answer, RankedPose, save_answers
 from vipe.readers import read
 from vipe.regular_file import read_regular
 from vipe.retrieve import Mode, affine_camera
@@ -129,7 +129,9 @@ def run(config: DemoConfig, out: Path, *, progress: Progress, shown: int = 6) ->
         config=preset.training,
         seed=config.seed,
         progress=lambda stage, step, steps, metrics: progress(f"training: {stage}", step, steps, _note(metrics)),
-        data=config.source or f"{config.minutes:g} minutes of synthetic motion, seed {config.seed}",
+        data=Path(config.source).name
+        if config.source
+        else f"{config.minutes:g} minutes of synthetic motion, seed {config.seed}",
     )
     clock.lap("training")
     index = _index(store, embedder, splits["gallery"], out / "index", progress)

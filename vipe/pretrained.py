@@ -122,6 +122,7 @@ def save(
         raise VipeError(f"{path}: is there and is no trained model; give another path or remove it")
     weights = save_tensors({name: _smallest(tensor).cpu().contiguous() for name, tensor in tensors.items()})
     header = {"format": FORMAT, "kind": kind, "config": config, "origin": origin or {}, "weights": _digest(weights)}
+    header["settings"] = _settings_digest(header)
     contents = {
         "config.json": (json.dumps(header, indent=2) + "\n").encode(),
         "weights.safetensors": weights,
@@ -151,6 +152,8 @@ def load(source: str | Path, *, shelf: str = "") -> Trained:
     """
     folder = _find(source, shelf)
     header = _read_header(folder / "config.json")
+    if header.get("settings", (found := _settings_digest(header))) != found:  # models of earlier versions have none
+        raise ReadError(f"{folder / 'config.json'}: altered: kind and config are not as saved; copy the folder again")
     file = folder / "weights.safetensors"
     weights = _read(file)
     try:
@@ -181,6 +184,10 @@ def _smallest(tensor: Tensor) -> Tensor:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _settings_digest(header: Mapping[str, Any]) -> str:
+    return _digest(json.dumps([header["kind"], header["config"]], sort_keys=True).encode())
 
 
 def _find(source: str | Path, shelf: str) -> Path:

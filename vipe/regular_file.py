@@ -40,7 +40,11 @@ def read_regular(path: Path, most: int = MOST) -> bytes:
             raise IsADirectoryError(None, "is a folder, expected a file", str(path))
         if not stat.S_ISREG(found.st_mode):
             raise OSError(None, "is a pipe, a device or a socket, expected a file", str(path))
-        data = file.read(most + 1)
-    if len(data) > most:
+        size = min(found.st_size, most + 1)
+        # Room for as much as is asked for is taken beforehand; and what is too long is not read at all.
+        data = b"" if size > most else file.read(size + 1)
+        if len(data) > size:  # it grew, or is of a kind that tells no size
+            data += file.read(most + 1 - len(data))
+    if max(size, len(data)) > most:
         raise OSError(None, f"is longer than the {most:,} bytes that are read of such a file", str(path))
     return data

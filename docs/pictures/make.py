@@ -18,8 +18,8 @@ from vipe.detections import write_coco_results
 from vipe.embed.generation.joint_limits import JointLimits
 from vipe.embed.generation.prior import Prior
 from vipe.evaluate import pose_distance
+from vipe.plots.bodies.sheet import save_sheet
 from vipe.plots.figures import Card, colours, figure_2d, figure_3d, figure_in_camera
-from vipe.plots.sheet import save_sheet
 from vipe.simulate import View, simulate_keypoints
 from vipe.skeletons import load
 

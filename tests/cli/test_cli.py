@@ -5,12 +5,15 @@ import shlex
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cyclopts import App
 
 from vipe.cli.app import app
 from vipe.cli.output import emit, table
+from vipe.errors import VipeError
 from vipe.printable import printable
 
 
@@ -183,7 +186,7 @@ def test_an_interrupt_has_its_own_exit_code(run, monkeypatch):
         (("demo",), "its finished steps are kept"),
         (("generate", "--store", "x", "--out", "y", "--mode", "samples"), "the new store is whole, or not there"),
         (("ingest", "x", "--out", "y"), "nothing of this run is kept"),
-        (("index", "build", "x", "--out", "y"), "nothing of this run is kept"),
+        (("index", "build", "x", "--out", "y"), "an index is as it was; a long build is kept"),
         (("query", "x", "y"), "nothing of this run is kept"),
         (("evaluate", "search", "x"), "nothing of this run is kept"),
     ],
@@ -272,6 +275,25 @@ print(os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_NUM_THREADS"))
     environment = {name: value for name, value in os.environ.items() if name not in names} | given
     process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert process.stdout.splitlines()[-1] == expected
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+@pytest.mark.parametrize("as_json", [True, False], ids=["JSON", "text"])
+def test_a_full_disk_under_standard_output_is_told(monkeypatch, as_json):
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        with pytest.raises(VipeError, match=r"^standard output cannot be written: No space left on device$"):
+            emit({"a": 1}, "a" * 10_000, as_json=as_json)
+        with suppress(OSError):
+            full.close()
+
+
+def test_too_little_memory_is_one_line(run, monkeypatch):
+    def refuse(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("vipe.store.PoseStore.open", refuse)
+    assert run("store", "info", "a") == (2, "", "vipe: memory is not enough for this; give less at a time\n")
 
 
 def test_a_closed_standard_output_is_one_line():

@@ -1,4 +1,4 @@
-"""`vipe index build`: a recipe by name or as a file of one's own."""
+"""`vipe index`: recipes by name or as files of one's own; indexes that are changed and say what they are."""
 
 import json
 
@@ -8,6 +8,7 @@ import pytest
 from vipe import PoseStore
 from vipe.clips import Clip
 from vipe.skeletons import load
+from vipe.writers import write
 
 
 @pytest.fixture
@@ -33,3 +34,116 @@ def test_a_recipe_that_is_wrong_is_one_line_and_builds_nothing(run, store, tmp_p
     line = err.splitlines()[-1]
     assert line.endswith("mine.toml: unknown key 'beyound'; expected engine, code, deeper, beyond, lists")
     assert not (tmp_path / "index").exists()
+
+
+# Indexes that are changed
+
+
+@pytest.fixture
+def index(run, store, tmp_path):
+    """Of clip a, with 30 poses."""
+    assert run("index", "build", store, "--out", tmp_path / "index")[0] == 0
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def more(standing, rng, tmp_path):
+    """A store of clip a again and of clips b and c, two subjects."""
+    clips = [PoseStore.open(tmp_path / "store").poses()]
+    clips += [(standing + rng.normal(0, 0.1, size=(20, 17, 3))).astype(np.float32) for _ in "bc"]
+    made = [
+        Clip(name=name, skeleton=load("h36m17"), positions=positions, fps=10.0, subject=f"of {name}")
+        for name, positions in zip("abc", clips, strict=True)
+    ]
+    return PoseStore.create(tmp_path / "more", made).path
+
+
+def told(run, *words):
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_clips_are_added_and_what_is_there_is_passed_over(run, index, more):
+    result = told(run, "index", "add", index, more)
+    assert (result["poses"], result["clips"], result["parts"]) == (70, 3, 1)
+    assert result["changed"] == {"poses": 40, "clips": 2}
+    assert [clip["clip"] for clip in result["passed_over"]] == ["a"]
+    code, out, _ = run("index", "add", index, more)
+    assert code == 0
+    assert "3 clips already there: a, b, c" in out
+    assert "0 clips, 0 poses added" in out
+
+
+def test_motion_files_are_added_without_a_store(run, index, standing, rng, tmp_path):
+    positions = (standing + rng.normal(0, 0.02, size=(12, 17, 3))).astype(np.float32)
+    write(tmp_path / "jump.bvh", Clip(name="jump", skeleton=load("h36m17"), positions=positions, fps=10.0))
+    result = told(run, "index", "add", index, tmp_path / "jump.bvh")
+    assert result["changed"] == {"poses": 12, "clips": 1}
+
+
+def test_some_rows_of_a_store_are_added(run, index, more):
+    assert told(run, "index", "add", index, more, "--where", "subject=of c")["changed"] == {"poses": 20, "clips": 1}
+    chosen = ("--where", "clip=b", "--where", "frame=3", "--where", "frame=5")
+    assert told(run, "index", "add", index, more, *chosen)["changed"] == {"poses": 2, "clips": 1}
+
+
+def test_clips_and_rows_are_removed_and_their_bytes_given_back(run, index, more):
+    told(run, "index", "add", index, more)
+    result = told(run, "index", "remove", index, "--clip", "a", "--clip", "c")
+    assert (result["poses"], result["removed"], result["changed"]) == (20, 50, {"poses": 50, "clips": 2})
+    assert told(run, "index", "remove", index, "--where", "subject=of b", "--where", "frame=0")["poses"] == 19
+    assert "now 18 poses in 1 part, 52 removed poses on disk" in run("index", "remove", index, "--where", "frame=1")[1]
+    result = told(run, "index", "compact", index, "--recipe", "int8")
+    assert (result["poses"], result["removed"], result["parts"], result["recipe"]) == (18, 0, 1, "int8")
+    assert len(list((index / "parts").iterdir())) == 1
+    assert told(run, "index", "verify", index)["ok"] is True
+
+
+def test_an_index_says_what_it_takes_on_disk_and_in_memory(run, index, more):
+    told(run, "index", "add", index, more)
+    told(run, "index", "remove", index, "--clip", "a")
+    info = told(run, "index", "info", index)
+    assert info["bytes_opened"] == 40 * 8
+    assert info["bytes_labels"] > 0
+    assert info["bytes"] > info["bytes_mapped"] > 70 * (78 * 4 + 204)
+    assert "bytes_mapped" in run("index", "info", index)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("remove",), "give --clip or --where"),
+        (("remove", "--clip", "a", "--where", "frame=1"), "give --clip or --where"),
+        (("remove", "--clip", "z"), "has no clip 'z'; nothing was removed"),
+        (("remove", "--clip", "a"), "would remove every pose"),
+        (("remove", "--where", "clib=a"), "--where 'clib=a': expected COLUMN=VALUE, with a column of id, clip, frame"),
+        (("remove", "--where", "clip"), "--where 'clip': expected COLUMN=VALUE"),
+        (("remove", "--where", "frame=x"), "--where 'frame=x': frame is a number, got 'x'"),
+        (("add", "STORE", "--fps", "5"), "--fps is for motion files"),
+        (("add", "nothing"), "nothing: no such file or folder"),
+        (("add", "nothing", "--where", "clip=a"), "--where chooses rows of a store; nothing is none"),
+        (("compact", "--recipe", "zip"), "no recipe 'zip'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_change_that_cannot_be_made_is_one_line_and_changes_nothing(run, index, store, words, message):
+    manifest = (index / "manifest.json").read_bytes()
+    code, out, err = run("index", words[0], index, *(store if word == "STORE" else word for word in words[1:]))
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
+    assert (index / "manifest.json").read_bytes() == manifest
+
+
+def test_verify_says_what_is_wrong(run, index):
+    (index / "parts" / "00001" / "poses.npy").write_bytes(b"")
+    code, out, err = run("index", "verify", index)
+    assert (code, out) == (2, "")
+    assert "poses.npy: cut or altered: 0 bytes" in err.splitlines()[-1]
+
+
+def test_the_help_reads_like_a_manual(run):
+    code, out, _ = run("index", "--help")
+    assert code == 0
+    for command in ("build", "add", "remove", "compact", "info", "verify"):
+        assert f"vipe index {command} " in out

@@ -97,7 +97,7 @@ def test_an_ablation_is_named_and_trained_on_the_clips_of_the_table(folder, run,
     assert trained.origin["training"]["pretraining"] is False
     assert trained.origin["training"]["precision"] == "bfloat16"
     store = PoseStore.open(folder / "store")
-    assert f"Trained on {len(store) - store.clips()[0]['rows']} poses" in trained.card
+    assert f"**Data**: {len(store) - store.clips()[0]['rows']} poses of store." in trained.card
 
 
 @pytest.mark.parametrize("method", ["v-vipe", "pr-vipe"])

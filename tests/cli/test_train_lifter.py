@@ -43,7 +43,7 @@ def test_a_lifter_is_trained_and_lifts(folder, run, tmp_path):
     assert (tmp_path / "m" / "history.png").is_file()
     lifter = vipe.Lifter.from_pretrained(tmp_path / "m")
     store = vipe.PoseStore.open(folder / "store")
-    assert f"made from {len(store) - store.clips()[1]['rows']} poses" in lifter.card
+    assert f"**Data**: {len(store) - store.clips()[1]['rows']} poses" in lifter.card
     code, out, _ = run("train", "lifter", folder / "store", *options)
     assert code == 0
     assert "tiny regression in" in out and "validation, mm: single pose off" in out
@@ -58,6 +58,18 @@ def test_the_closed_form_is_fitted_and_lifts(folder, run, tmp_path):
     assert "alignment" in err and "mixture" in err  # its progress
     assert (tmp_path / "m" / "history.png").is_file()
     assert vipe.Lifter.from_pretrained(tmp_path / "m").kind == "ppca"
+
+
+def test_a_picture_that_cannot_be_drawn_ends_no_training(folder, run, tmp_path, monkeypatch):
+    def full(path, _):
+        raise VipeError(f"{path}: the picture cannot be written: No space left on device")
+
+    monkeypatch.setattr("vipe.plots.curves.history.save_history", full)
+    options = ("--kind", "regression", "--steps", 2, "--out", tmp_path / "m")
+    code, out, _ = run("train", "lifter", folder / "store", *options)
+    assert code == 0
+    assert f"no picture: {tmp_path / 'm' / 'history.png'}: the picture cannot be written" in out
+    assert vipe.Lifter.from_pretrained(tmp_path / "m").kind == "regression"
 
 
 def test_an_interrupted_fit_leaves_nothing(folder, run, tmp_path, monkeypatch):
@@ -87,8 +99,15 @@ def test_options_reach_the_training(folder, run, tmp_path, caught):
     run("train", "lifter", folder / "store", "--kind", "mdn", "--out", tmp_path / "m", *options)
     assert (caught["kind"], caught["preset"], caught["steps"], caught["seed"]) == ("mdn", "base", 7, 5)
     assert caught["out"] == tmp_path / "m"
-    assert caught["data"] == str(folder / "store")
+    told = caught["data"]
+    assert told.data == "store" and "CC0-1.0" in told.licence
+    assert told.command.startswith("vipe train lifter store --kind mdn --out m --preset base")
     assert len(caught["validation"]) == len(caught["poses"]) == len(vipe.PoseStore.open(folder / "store"))
+
+
+def test_the_licence_of_the_data_may_be_told(folder, run, tmp_path, caught):
+    run("train", "lifter", folder / "store", "--kind", "mdn", "--out", tmp_path / "m", "--licence", "CC BY-NC 4.0")
+    assert caught["data"].licence == "CC BY-NC 4.0"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Long lists of COCO results: read a block of people at a time, with the answers and refusals of one block."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from vipe.detections import read_keypoints
-from vipe.detections.json_forms import coco_results
-from vipe.errors import ReadError
+from vipe.detections.json_forms import coco_results, json_files, numbers
+from vipe.detections.people import as_queries, shares
+from vipe.errors import ReadError, VipeError
 
 
 def people(count, joints=17, **more):
@@ -27,6 +29,19 @@ def read(tmp_path, monkeypatch):
         return read_keypoints(path)
 
     return read
+
+
+@pytest.mark.parametrize("first", [[], [0] * 51, [0] * 39], ids=["no list", "17 zeros", "13 zeros"])
+def test_people_who_are_found_nowhere_may_come_first(read, first):
+    rows = people(9)
+    rows[0] = rows[1] = rows[2] = {**rows[0], "keypoints": first}
+    if len(first) == 39:
+        with pytest.raises(ReadError, match=r"result 3 .*17 joints, expected 13"):
+            read(rows, 3)
+        return
+    whole, parts = read(rows, 100), read(rows, 3)
+    np.testing.assert_array_equal(parts.xy, whole.xy)
+    assert parts.note == whole.note
 
 
 @pytest.mark.parametrize("block", [1, 3, 10])
@@ -63,3 +78,34 @@ def test_more_people_than_memory_is_meant_for_are_refused_before_they_are_decode
     monkeypatch.setattr(coco_results, "_RESULTS", None)
     with pytest.raises(ReadError, match="6 people, expected at most 5; split the file by images or frames"):
         read(people(6), 4)
+
+
+def test_beside_the_file_memory_holds_the_numbers_and_the_people_once(tmp_path, monkeypatch):
+    for module in (coco_results, as_queries, numbers, shares):
+        monkeypatch.setattr(module, "_BLOCK", 250)
+    monkeypatch.setattr(json_files, "_PREFIX", 2**14)
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(people(6_000)))
+    read_keypoints(path)
+    tracemalloc.start()
+    found = read_keypoints(path, skeleton="coco17")
+    peak = tracemalloc.get_traced_memory()[1] - path.stat().st_size
+    tracemalloc.stop()
+    as_in_file = 17 * 3 * 4 * len(found)
+    kept = found.xy.nbytes + found.confidence.nbytes + found.mask.nbytes
+    assert peak < as_in_file + kept + 200 * len(found)  # ids and notes are Python objects
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(people(2)))
+    found, before = read_keypoints(path), path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(VipeError, match=r"people.json: the keypoints cannot be written: No space left on device"):
+        coco_results.write(path, found)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["people.json"]

@@ -1,6 +1,7 @@
 """Every form of keypoint file: told from its content, the same people in each, or one line that says what it is."""
 
 import json
+import os
 import tracemalloc
 from time import process_time
 
@@ -25,6 +26,11 @@ def write(tmp_path):
         return path
 
     return write
+
+
+NAMED = [
+    f"{side}_{joint}" for joint in ("SHOULDER", "ELBOW", "WRIST", "HIP", "KNEE", "ANKLE") for side in ("LEFT", "RIGHT")
+]
 
 
 def results(numbers, **more):
@@ -129,6 +135,15 @@ def test_shares_of_the_image_are_multiplied_by_its_size_or_refused(write):
         read_keypoints(path, image_size=(640, -1))
 
 
+@pytest.mark.parametrize("size", [(1e999, 1080), (1920, 1e38), (-1920, 1080), (0, 1080)])
+def test_a_size_that_no_image_has_is_refused(write, size):
+    names = [f"image/object/part/{joint}/center/{axis}" for joint in NAMED for axis in "xy"]
+    row = [*map(str, size), *(f"{number:.3f}" for number in np.linspace(0.2, 0.8, len(names)))]
+    table = "\n".join([",".join(["image/width", "image/height", *names]), ",".join(row)])
+    with pytest.raises(ReadError, match=r": its image is \S+ x \S+, expected pixels above 0"):
+        read_keypoints(write(table.encode(), "poses.csv"))
+
+
 def test_bodies_upside_down_or_lying_all_alike_are_said(write):
     up = PEOPLE * [1, -1, 1] + [0, 400, 0]
     assert read_keypoints(write(results(up))).remarks[0].startswith("all 3 people are upside down: does y point up")
@@ -210,6 +225,32 @@ def test_a_frame_that_cannot_be_read_costs_that_frame_and_is_named(write, tmp_pa
     short = read_keypoints(write(b"\n".join(lines), "x.jsonl"))
     assert short.image_id == (0, 2)
     assert "1 of 3 lines could not be read and are left out: 2" in short.remarks[0]
+
+
+def test_what_is_no_file_or_has_no_end_is_refused_at_once(write, tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "device.json").symlink_to("/dev/zero")
+    with (tmp_path / "sparse.json").open("wb") as file:
+        file.truncate(2**32 + 1)
+    for name in ("pipe", "device"):
+        with pytest.raises(ReadError, match=rf"{name}.json: cannot be read: is a pipe, a device or a socket"):
+            read_keypoints(tmp_path / f"{name}.json")
+    with pytest.raises(ReadError, match=r"sparse.json: cannot be read: is longer than the 4,294,967,296 bytes"):
+        read_keypoints(tmp_path / "sparse.json")
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    write(results(PEOPLE)[:1]).rename(frames / "f_1.json")
+    (tmp_path / "sparse.json").rename(frames / "f_2.json")
+    people = read_keypoints(frames)
+    assert len(people) == 1
+    assert "1 of 2 files could not be read and are left out: f_2.json" in people.remarks[-1]
+
+
+def test_numbers_too_large_for_the_time_of_a_frame_are_none(write, tmp_path):
+    person = {"keypoints": np.ravel(PEOPLE[0]).tolist()}
+    for number in range(3):
+        write([person]).rename(tmp_path / f"f_{10**17 + number}.json")
+    assert read_keypoints(tmp_path).frame.tolist() == [0, 1, 2]
 
 
 def test_a_folder_of_folders_has_a_video_in_each(write, tmp_path):

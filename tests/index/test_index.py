@@ -195,6 +195,26 @@ def test_an_index_needs_nothing_but_its_folder(index, encoder, tmp_path, rng):
     assert len(opened) == 90
 
 
+def test_embeddings_poses_and_codes_are_mapped_and_not_read(folder, monkeypatch):
+    flags, read = [], faiss.read_index
+    monkeypatch.setattr(faiss, "read_index", lambda name, flag: flags.append(flag) or read(name, flag))
+    index = PoseIndex.open(folder)
+    assert flags == [faiss.IO_FLAG_MMAP_IFC]
+    assert isinstance(index.embeddings, np.memmap)
+    assert isinstance(index.canonical, np.memmap)
+    info = index.info()
+    files = [folder / PART / name for name in ("embeddings.npy", "poses.npy", "index.faiss")]
+    assert info["bytes_mapped"] == sum(file.stat().st_size for file in files)
+    assert info["bytes_opened"] == 0
+
+
+def test_nothing_that_is_written_into_what_is_mapped_reaches_the_files(folder):
+    data = (folder / PART / "poses.npy").read_bytes()
+    index = PoseIndex.open(folder)
+    index.canonical[:] = 0
+    assert (folder / PART / "poses.npy").read_bytes() == data
+
+
 def test_info_says_what_is_in_it(index, encoder):
     info = index.info()
     assert (info["poses"], info["clips"], info["left_out"], info["recipe"]) == (90, 3, 0, "flat")
@@ -228,7 +248,11 @@ def test_another_encoder_is_refused_and_both_are_named(index, encoder, tmp_path)
     assert PoseIndex.open(tmp_path / "index", encoder).encoder is encoder
 
 
-FILES = ["manifest.json", "index.faiss", "embeddings.npy", "frames.parquet", "encoder/config.json"]
+PART = "parts/00001"
+OF_A_PART = [
+    f"{PART}/{name}" for name in ("index.faiss", "embeddings.npy", "poses.npy", "frames.parquet", "clips.parquet")
+]
+FILES = ["manifest.json", *OF_A_PART, "encoder/config.json"]
 
 
 @pytest.fixture
@@ -289,7 +313,11 @@ def edit_manifest(folder, **changes):
 
 def test_another_format_version_is_refused_by_number(folder, no_faiss):
     edit_manifest(folder, format_version=7, a_field_of_the_future=[])
-    with pytest.raises(IndexFormatError, match=r"manifest\.json: format version 7, this version of vipe reads 1 and 2"):
+    message = r"manifest\.json: format version 7, this version of vipe reads 1 to 3; update vipe"
+    with pytest.raises(IndexFormatError, match=message):
+        PoseIndex.open(folder)
+    edit_manifest(folder, format_version=0)
+    with pytest.raises(IndexFormatError, match="format version 0, this version of vipe reads 1 to 3; build"):
         PoseIndex.open(folder)
 
 
@@ -297,7 +325,7 @@ def test_what_is_no_index_is_told(tmp_path, folder, no_faiss):
     with pytest.raises(IndexFormatError, match=r"nowhere: no index: nothing is there; expected .* `vipe index build"):
         PoseIndex.open(tmp_path / "nowhere")
     with pytest.raises(IndexFormatError, match=r"index\.faiss: no index: it is a file; expected"):
-        PoseIndex.open(folder / "index.faiss")
+        PoseIndex.open(folder / PART / "index.faiss")
     edit_manifest(folder, format="zip")
     with pytest.raises(IndexFormatError, match="format is 'zip', expected 'vipe-index'"):
         PoseIndex.open(folder)
@@ -314,6 +342,22 @@ def rechecksum(folder, **changes):
     edit_manifest(folder, **changes, checksum=module._checksum(data))
 
 
+def note_of(folder):
+    """What the manifest says of the one part."""
+    return json.loads((folder / "manifest.json").read_text())["parts"][0]
+
+
+def edit_part(folder, /, **changes):
+    rechecksum(folder, parts=[{**note_of(folder), **changes}])
+
+
+def sign(folder, name):
+    """Give a file of the part that was altered its new size and checksum, as somebody who means harm would."""
+    data = (folder / PART / name).read_bytes()
+    note = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    edit_part(folder, files={**note_of(folder)["files"], name: note})
+
+
 def test_a_manifest_that_leads_out_of_the_folder_is_refused(folder, no_faiss):
     files = json.loads((folder / "manifest.json").read_text())["files"]
     rechecksum(folder, files={**files, "../secret": {"bytes": 1, "sha256": "0"}})
@@ -321,18 +365,57 @@ def test_a_manifest_that_leads_out_of_the_folder_is_refused(folder, no_faiss):
         PoseIndex.open(folder)
 
 
-@pytest.mark.parametrize("name", ["index.faiss", "embeddings.npy", "frames.parquet", "encoder/config.json"])
-def test_a_manifest_without_a_file_that_every_index_has_is_refused(folder, no_faiss, name):
-    files = json.loads((folder / "manifest.json").read_text())["files"]
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": {"/etc/passwd": {"bytes": 1, "sha256": "0"}}}, "lists '/etc/passwd', which is outside the folder"),
+        ({"folder": "../other"}, r"has a part in '\.\./other', expected parts/00001 and so on"),
+        ({"folder": "parts/00001/.."}, r"has a part in 'parts/00001/\.\.'"),
+        (
+            {"removed": {"file": "../x.npy", "rows": 1, "bytes": 1, "sha256": "0"}},
+            r"lists '\.\./x\.npy', expected removed",
+        ),
+        (
+            {"removed": {"file": "removed/00001-90.npy", "rows": 90, "bytes": 1, "sha256": "0"}},
+            "has 0 poses, expected 1",
+        ),
+    ],
+    ids=["file", "folder", "folder in a folder", "removed", "nothing left"],
+)
+def test_a_manifest_whose_part_cannot_be_one_is_refused(folder, no_faiss, changes, message):
+    if "files" in changes:
+        changes = {"files": {**note_of(folder)["files"], **changes["files"]}}
+    edit_part(folder, **changes)
+    with pytest.raises(IndexFormatError, match=message):
+        PoseIndex.open(folder)
+
+
+def test_a_manifest_with_no_part_or_one_twice_is_refused(folder, no_faiss):
+    part = note_of(folder)
+    for parts, message in (([], "has no part"), ([part, part], "has a part in 'parts/00001', expected .* each once")):
+        rechecksum(folder, parts=parts)
+        with pytest.raises(IndexFormatError, match=message):
+            PoseIndex.open(folder)
+
+
+@pytest.mark.parametrize("name", ["index.faiss", "embeddings.npy", "frames.parquet"])
+def test_a_manifest_without_a_file_that_every_part_has_is_refused(folder, no_faiss, name):
+    files = note_of(folder)["files"]
     del files[name]
-    rechecksum(folder, files=files)
+    edit_part(folder, files=files)
     with pytest.raises(IndexFormatError, match=f"does not list {re.escape(name)}"):
         PoseIndex.open(folder)
 
 
-def test_a_faiss_file_that_is_not_what_the_manifest_says_is_refused(folder):
-    rechecksum(folder, poses=89)
-    with pytest.raises(IndexFormatError, match=r"embeddings\.npy: holds \(poses, dim\) \(90, 8\), .* \(89, 8\)"):
+def test_a_manifest_without_an_encoder_is_refused(folder, no_faiss):
+    rechecksum(folder, files={})
+    with pytest.raises(IndexFormatError, match=r"does not list encoder/config\.json"):
+        PoseIndex.open(folder)
+
+
+def test_a_part_that_is_not_what_the_manifest_says_is_refused(folder):
+    edit_part(folder, rows=89)
+    with pytest.raises(IndexFormatError, match=r"frames\.parquet: has 90 rows, its manifest has 89 poses"):
         PoseIndex.open(folder)
 
 
@@ -348,29 +431,17 @@ def test_a_faiss_file_that_is_not_what_the_manifest_says_is_refused(folder):
 def test_a_faiss_file_that_is_not_of_the_embeddings_is_refused(folder, other, message):
     other.train(np.ones((1, other.d), dtype=np.float32))
     other.add(np.zeros((90, other.d), dtype=np.float32))
-    faiss.write_index(other, str(folder / "index.faiss"))
-    data = (folder / "index.faiss").read_bytes()
-    files = json.loads((folder / "manifest.json").read_text())["files"]
-    note = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    rechecksum(folder, files={**files, "index.faiss": note})
+    faiss.write_index(other, str(folder / PART / "index.faiss"))
+    sign(folder, "index.faiss")
     with pytest.raises(IndexFormatError, match=rf"index\.faiss: {message}"):
         PoseIndex.open(folder)
 
 
 def test_a_faiss_file_of_another_kind_is_refused(folder):
-    data = b"not an index at all"
-    (folder / "index.faiss").write_bytes(data)
-    files = json.loads((folder / "manifest.json").read_text())["files"]
-    rechecksum(folder, files={**files, "index.faiss": {"bytes": 19, "sha256": hashlib.sha256(data).hexdigest()}})
+    (folder / PART / "index.faiss").write_bytes(b"not an index at all")
+    sign(folder, "index.faiss")
     with pytest.raises(IndexFormatError, match=r"index\.faiss: this FAISS \(.*\) cannot read it"):
         PoseIndex.open(folder)
-
-
-def sign(folder, name):
-    """Give a file that was altered its new size and checksum, as somebody who means harm would."""
-    data = (folder / name).read_bytes()
-    files = json.loads((folder / "manifest.json").read_text())["files"]
-    rechecksum(folder, files={**files, name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}})
 
 
 @pytest.mark.parametrize(
@@ -386,8 +457,8 @@ def sign(folder, name):
     ids=["dtype", "order", "rows", "nan", "values", "objects"],
 )
 def test_embeddings_that_were_altered_and_signed_anew_are_refused(folder, alter, message):
-    vectors = np.load(folder / "embeddings.npy")
-    np.save(folder / "embeddings.npy", alter(vectors))
+    vectors = np.load(folder / PART / "embeddings.npy")
+    np.save(folder / PART / "embeddings.npy", alter(vectors))
     sign(folder, "embeddings.npy")
     with pytest.raises(IndexFormatError, match=message):
         PoseIndex.open(folder)
@@ -405,37 +476,52 @@ def _with(table, name, values):
         (lambda table: table.drop_columns(["time"]), "has columns id int64, .*; expected id int64"),
         (lambda table: _with(table, "clip", pa.nulls(90, pa.string())), "column clip has rows without a value"),
         (lambda table: _with(table, "time", pa.array([np.inf] * 90)), "times that are not finite"),
-        (lambda table: _with(table, "pose", pa.nulls(90, pa.list_(pa.float32(), 51))), "missing or not finite"),
-        (
-            lambda table: _with(table, "pose", pa.array([[np.nan] * 51] * 90, pa.list_(pa.float32(), 51))),
-            "missing or not finite",
-        ),
     ],
-    ids=["rows", "columns", "no clip", "endless time", "no pose", "nan"],
+    ids=["rows", "columns", "no clip", "endless time"],
 )
 def test_a_frame_table_that_was_altered_and_signed_anew_is_refused(folder, alter, message):
-    pq.write_table(alter(pq.read_table(folder / "frames.parquet")), folder / "frames.parquet")
+    file = folder / PART / "frames.parquet"
+    pq.write_table(alter(pq.read_table(file, partitioning=None)), file)
     sign(folder, "frames.parquet")
     with pytest.raises(IndexFormatError, match=rf"frames\.parquet: .*{message}"):
         use_all(PoseIndex.open(folder))
+
+
+@pytest.mark.parametrize(
+    ("alter", "message"),
+    [
+        (lambda poses: poses[1:], r"holds \(89, 17, 3\), its manifest has \(90, 17, 3\)"),
+        (lambda poses: poses.astype(np.float64), "holds float64, expected float32"),
+        (lambda poses: poses * np.float32(np.nan), "has poses that are not finite"),
+        (lambda poses: np.array([{}]), "is no array of numbers"),
+    ],
+    ids=["rows", "dtype", "nan", "objects"],
+)
+def test_poses_that_were_altered_and_signed_anew_are_refused(folder, alter, message):
+    file = folder / PART / "poses.npy"
+    np.save(file, alter(np.load(file)))
+    sign(folder, "poses.npy")
+    with pytest.raises(IndexFormatError, match=rf"poses\.npy: {message}"):
+        PoseIndex.open(folder)
 
 
 def use_all(index):
     return index.labels, index.canonical
 
 
-@pytest.mark.parametrize("name", ["clip", "time", "pose"])
+@pytest.mark.parametrize("name", ["clip", "time"])
 def test_a_byte_of_a_frame_table_that_was_altered_and_signed_anew_is_found(folder, name):
-    column = pq.ParquetFile(folder / "frames.parquet").metadata.row_group(0).column(PLACE[name])
-    data = bytearray((folder / "frames.parquet").read_bytes())
+    file = folder / PART / "frames.parquet"
+    column = pq.ParquetFile(file).metadata.row_group(0).column(PLACE[name])
+    data = bytearray(file.read_bytes())
     data[column.data_page_offset + column.total_compressed_size * 3 // 4] ^= 1
-    (folder / "frames.parquet").write_bytes(data)
+    file.write_bytes(data)
     sign(folder, "frames.parquet")
     with pytest.raises(IndexFormatError, match=r"frames\.parquet: cannot be read"):
         use_all(PoseIndex.open(folder))
 
 
-PLACE = {"clip": 1, "time": 3, "pose": 7}
+PLACE = {"clip": 1, "time": 3}
 
 
 def test_a_pipe_in_place_of_the_manifest_is_refused_without_waiting(folder):
@@ -476,13 +562,13 @@ def test_a_build_that_is_interrupted_leaves_nothing(store, learned, tmp_path, er
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("error", [OSError(28, "disk full"), RuntimeError("disk full")], ids=["system", "FAISS"])
+@pytest.mark.parametrize("error", [OSError(28, "full"), RuntimeError("No space left")], ids=["system", "FAISS"])
 def test_a_write_that_fails_leaves_nothing(store, learned, tmp_path, monkeypatch, error):
     def full(*_):
         raise error
 
     monkeypatch.setattr(faiss, "write_index", full)
-    with pytest.raises(IndexFormatError, match=r"b/index: .* disk full"):
+    with pytest.raises(IndexFormatError, match=r"b/index: .* No space left"):
         PoseIndex.build(store, learned, tmp_path / "a" / "b" / "index")
     assert not list(tmp_path.iterdir())
 
@@ -496,6 +582,17 @@ def test_a_full_disk_is_said_so_and_leaves_nothing(store, tmp_path):
             PoseIndex.build(store, AffineSignature(), tmp_path / "index")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_of_the_place_where_the_index_would_be(store, learned, tmp_path, monkeypatch):
+    def save(self, path):
+        raise VipeError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(type(learned), "save", save)
+    with pytest.raises(IndexFormatError) as said:
+        PoseIndex.build(store, learned, tmp_path / "index")
+    assert str(said.value) == f"{tmp_path / 'index' / 'encoder'}: cannot be written: No space left on device"
     assert not list(tmp_path.iterdir())
 
 
@@ -521,7 +618,7 @@ def test_a_build_streams_and_tells_how_far_it_is(standing, tmp_path, monkeypatch
     assert max(encoder.sizes) <= 100
     assert told[-1] == (330, 330)
     assert [done for done, _ in told] == np.cumsum(encoder.sizes).tolist()
-    assert pq.ParquetFile(tmp_path / "index" / "frames.parquet").metadata.num_row_groups == len(encoder.sizes)
+    assert pq.ParquetFile(tmp_path / "index" / PART / "frames.parquet").metadata.num_row_groups == len(encoder.sizes)
     np.testing.assert_allclose(index.embeddings, AffineSignature().encode_poses(store.poses()), atol=1e-6)
     assert _ROWS < 100_000  # about 10 MB a block
 
@@ -541,11 +638,18 @@ def test_poses_without_a_canonical_pose_are_left_out_and_counted(standing, learn
     assert not (tmp_path / "none").exists()
 
 
-def test_frames_that_share_an_id_are_refused(store, learned, tmp_path, monkeypatch):
-    monkeypatch.setattr("vipe.index.build.frame_ids", lambda clip, frame: frame.to_numpy().astype(np.int64))
-    with pytest.raises(StoreError, match=r"clip 'walk' frame 0 and clip 'sit' frame 0 have one id \(50 such pairs\)"):
-        PoseIndex.build(store, learned, tmp_path / "index")
-    assert not list(tmp_path.iterdir())
+def test_clips_whose_frames_would_share_an_id_are_refused(store, learned, tmp_path, monkeypatch):
+    firsts = {"sit": 0, "übung": 30, "walk": 50}  # of 30, 20 and 40 frames: one after the other
+    monkeypatch.setattr("vipe.index.clip_table.first_id", firsts.__getitem__)
+    PoseIndex.build(store, learned, tmp_path / "side by side")
+    for first, other in ((49, "übung"), ((1 << 63) - 39, "sit")):  # ids go round
+        firsts["walk"] = first
+        with pytest.raises(StoreError, match="would have one id; is a clip twice in the store") as error:
+            PoseIndex.build(store, learned, tmp_path / "index")
+        assert f"{other!r}" in str(error.value)
+        assert "'walk'" in str(error.value)
+    firsts["walk"] = (1 << 63) - 40
+    PoseIndex.build(store, learned, tmp_path / "index")
 
 
 @pytest.mark.parametrize("wrong", [np.float32(np.nan), None], ids=["not finite", "wrong length"])

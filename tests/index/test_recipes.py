@@ -14,7 +14,7 @@ from vipe.errors import IndexFormatError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.engines import faiss_cpu
 from vipe.index.engines.faiss_cpu import FaissCPU, _padded
-from vipe.index.recipe import automatic, load_recipe, shipped_recipes
+from vipe.index.recipe import Recipe, automatic, load_recipe, shipped_recipes
 from vipe.skeletons import load
 from vipe.store import PoseStore
 
@@ -80,7 +80,7 @@ def test_a_coded_index_opens_again_and_is_smaller(indexes, z, name):
     index = PoseIndex.open(indexes[name].path)
     np.testing.assert_array_equal(index.nearest(z, 7)[0], indexes[name].nearest(z, 7)[0])
     assert index.info()["recipe"] == name
-    sizes = {name: (index.path / "index.faiss").stat().st_size for name, index in indexes.items()}
+    sizes = {name: (index.path / "parts/00001/index.faiss").stat().st_size for name, index in indexes.items()}
     if index.manifest.encoder.dim == 78:
         assert sizes[name] < 0.6 * sizes["flat"]
 
@@ -114,7 +114,7 @@ def test_codes_are_compared_again_as_deep_as_the_recipe_says(rng, monkeypatch, n
 
 
 def test_a_recipe_of_another_version_is_refused(indexes, monkeypatch):
-    monkeypatch.setattr("vipe.index.index.shipped_recipes", lambda: ("flat", "fp16", "ivf"))
+    monkeypatch.setattr("vipe.index.part.shipped_recipes", lambda: ("flat", "fp16", "ivf"))
     with pytest.raises(IndexFormatError, match="recipe is 'int8', expected one of flat, fp16, ivf; build it again"):
         PoseIndex.open(indexes["int8"].path)
 
@@ -162,23 +162,24 @@ def test_a_recipe_of_one_s_own_is_in_the_index(indexes, encoder, own, z, kind, t
     index = PoseIndex.build(store, encoder, tmp_path / "index", recipe=kind(own))
     own.unlink()
     opened = PoseIndex.open(tmp_path / "index")
-    assert (opened.info()["recipe"], opened.info()["format_version"]) == ("mine", 2)
+    assert (opened.info()["recipe"], opened.info()["format_version"]) == ("mine", 3)
     assert (opened.manifest.recipe.deeper, opened.manifest.recipe.beyond) == (2, 5)
     np.testing.assert_array_equal(opened.search(z, 7).rows, index.search(z, 7).rows)
-    assert (tmp_path / "index" / "index.faiss").stat().st_size == (indexes["int8"].path / "index.faiss").stat().st_size
+    assert (tmp_path / "index/parts/00001/index.faiss").stat().st_size == (
+        indexes["int8"].path / "parts/00001/index.faiss"
+    ).stat().st_size
 
 
-def test_a_recipe_that_comes_with_the_library_makes_an_index_of_format_1(indexes, encoder, tmp_path):
-    assert {(index.info()["recipe"], index.info()["format_version"]) for index in indexes.values()} == {
-        (name, 1) for name in shipped_recipes()
-    }
+def test_a_recipe_that_comes_with_the_library_is_kept_by_its_name(indexes, encoder, tmp_path):
+    assert {index.manifest.recipe for index in indexes.values()} == set(shipped_recipes())
     store = PoseStore.open(indexes["flat"].path.parent / "store")
     copy, changed = tmp_path / "int8.toml", tmp_path / "changed" / "int8.toml"
     changed.parent.mkdir()
     copy.write_text((SHIPPED / "int8.toml").read_text())
     changed.write_text(copy.read_text().replace("beyond = 64", "beyond = 65"))
     made = [PoseIndex.build(store, encoder, tmp_path / str(i), recipe=file) for i, file in enumerate((copy, changed))]
-    assert [index.info()["format_version"] for index in made] == [1, 2]
+    assert [type(index.manifest.recipe) for index in made] == [str, Recipe]
+    assert [type(index.manifest.parts[0].recipe) for index in made] == [str, Recipe]
     assert made[1].manifest.recipe.beyond == PoseIndex.open(tmp_path / "1").manifest.recipe.beyond == 65
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vipe.errors import ShapeError
+from vipe.errors import ArgumentError, ShapeError
 from vipe.lift.aggregate import densest_pose, jpma, mean_pose, rpea, weak_perspective, weighted_mean
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, H36M17
 
@@ -233,3 +233,17 @@ def test_shapes_that_do_not_fit_are_refused(wavering):
         weak_perspective(poses[0], xy[0, :12], seen[0])
     with pytest.raises(ShapeError, match=r"values must be \(4, 12\) like the hypotheses, got \(4, 11\)"):
         weighted_mean(poses, torch.zeros(4, 11))
+
+
+@pytest.mark.refusal
+def test_numpy_arrays_are_refused_by_name(wavering):
+    poses, xy, seen = wavering
+    for call in (
+        lambda: mean_pose(poses.numpy()),
+        lambda: weighted_mean(poses, np.zeros((4, 12))),
+        lambda: jpma(poses, xy.numpy(), seen),
+        lambda: rpea(poses, xy, seen.numpy()),
+        lambda: weak_perspective(poses, xy.numpy(), seen),
+    ):
+        with pytest.raises(ArgumentError, match="expected a torch tensor, got ndarray"):
+            call()

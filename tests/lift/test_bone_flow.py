@@ -6,6 +6,7 @@ import pytest
 import torch
 from lift.worlds import bimodal, condition_of, modes, person
 
+from vipe.errors import VipeError
 from vipe.geometry import bone_lengths, bone_vectors, random_rotation
 from vipe.lift.bone_flow import BoneFlow, BoneFlowConfig, tangent_basis, tangent_coordinates, turned
 from vipe.lift.lifter import TrainedLifter
@@ -279,3 +280,12 @@ def test_a_sample_past_the_opposite_direction_has_the_density_of_where_it_ends(u
         found = wide.sample(views.condition, 40, torch.Generator().manual_seed(0))
         said = wide.log_prob(views.condition, found.poses)
     torch.testing.assert_close(said, found.log_density, atol=5e-2, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"components": 0}, {"components": 257}, {"couplings": 0}, {"layers": 65}, {"context": -1}]
+)
+def test_sizes_out_of_range_are_refused_by_name(wrong):
+    (name,) = wrong
+    with pytest.raises(VipeError, match=f"bone flow: {name} must be 1 to"):
+        BoneFlowConfig(**wrong)

@@ -12,15 +12,17 @@ from vipe.errors import VipeError
 from vipe.geometry import REFERENCE_TORSO, bone_lengths
 from vipe.geometry.upright import stature
 from vipe.lift import Hypotheses, Lifter
+from vipe.lift.aggregate import weak_perspective
 from vipe.lift.condition import Condition, skip_reasons
 from vipe.lift.files import check_place, save_people, save_tracks
 from vipe.lift.lifted import check_height, lift_people, lift_tracks, to_world
 from vipe.lift.track import body_lengths
 from vipe.simulate import View, simulate_keypoints
-from vipe.skeletons.working import COCO13, H36M17
+from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, H36M17
 
 FRONT = View(name="front", azimuth=0.0, elevation=0.0)
 FPS = 25.0
+SEEN = torch.ones(1, 13, dtype=torch.bool)
 
 
 class Known(Lifter):
@@ -133,6 +135,38 @@ def test_people_of_a_known_height_are_as_tall_by_their_own_bones(lifted):
     assert stature(body_lengths(lifted.of_height(1.925).hypotheses[1:])) == pytest.approx(1.925, rel=1e-4)
 
 
+def test_misfit_by_hand(standing_in_camera, two):
+    """All hypotheses are one pose: its image, moved and scaled, fits exactly; with a joint astray it does not."""
+    flat = standing_in_camera[:1, COCO13_IN_H36M17, :2]
+    xy = np.concatenate([100 * flat + 7, 100 * flat + 7])
+    xy[1, 0] += 50
+
+    class One(Known):
+        def sample(self, keypoints, n, generator):
+            poses = np.repeat(standing_in_camera[:1], len(keypoints), axis=0)[:, None]
+            return Hypotheses(poses=poses, log_weight=np.zeros((len(keypoints), 1), np.float32))
+
+    people = vipe.Keypoints.of(xy, np.ones((2, 13), bool))
+    lifted = lift_people(One(standing_in_camera), people, 1, torch.Generator())
+    fitted, _ = weak_perspective(torch.from_numpy(standing_in_camera[:1]), torch.from_numpy(xy[1:]), SEEN)
+    off = np.sqrt(np.square(fitted[0].numpy() - xy[1]).sum(-1).mean())
+    own = np.sqrt(np.square(xy[1] - xy[1].mean(0)).sum(-1).mean())
+    np.testing.assert_allclose(lifted.misfit(), [0, off / own], atol=1e-5)
+    without = lift_people(One(standing_in_camera), replace(people, mask=people.mask & (np.arange(13) > 0)), 1, None)
+    np.testing.assert_allclose(without.misfit(), 0, atol=1e-5)
+
+
+def test_keypoints_of_no_person_are_doubted_and_those_of_people_are_not(standing_in_camera, two):
+    assert lift_people(Known(standing_in_camera), two, 8, torch.Generator()).doubts() == ()
+    cloud = replace(two, xy=two.xy[:, np.random.default_rng(0).permutation(13)])
+    doubts = lift_people(Known(standing_in_camera), cloud, 8, torch.Generator()).doubts()
+    assert [line.partition(":")[0] for line in doubts] == ["a person 0", "7 person 1"]
+
+
+def test_nobody_has_a_height(standing_in_camera, two):
+    assert len(lift_people(Known(standing_in_camera), two[:0], 4, torch.Generator()).of_height(1.8)) == 0
+
+
 @pytest.mark.parametrize("height", [0.0, -1.7, 175.0, float("nan")])
 def test_a_height_of_nobody_is_refused(height):
     with pytest.raises(VipeError, match=r"height must be 0\.3 to 3 metres"):
@@ -198,6 +232,7 @@ def test_a_folder_holds_everything(lifted, tmp_path):
     assert arrays["joints"].tolist() == list(H36M17.joints)
     assert arrays["keypoints"].tolist() == list(COCO13.joints)
     assert arrays["seen"].all()
+    np.testing.assert_array_equal(arrays["xy"], lifted.people.xy)
 
 
 def test_bvh_of_a_person_is_the_pose_and_then_the_modes_on_one_body(lifted, tmp_path):

@@ -57,7 +57,8 @@ def test_what_is_left_is_a_lifter_with_its_card_and_history(kind, data, tmp_path
     again = Lifter.from_pretrained(tmp_path / "model")
     np.testing.assert_array_equal(again.predict(people), lifter.predict(people))
     card = (tmp_path / "model" / "card.md").read_text()
-    assert "Trained on poses made from 100 poses (bodies): 8 steps of 16, seed\n  0." in card
+    assert "100 poses, augmented, bent and seen by simulated cameras, of bodies." in " ".join(card.split())
+    assert "8 steps of 16 views, seed 0." in card
     history = [json.loads(line) for line in (tmp_path / "model" / "history.jsonl").read_text().splitlines()]
     assert {"loss", "val_mpjpe", "val_best", "val_energy"} <= set(history[-1])
     assert all(np.isfinite(value) for value in history[-1].values() if isinstance(value, float))

@@ -8,7 +8,7 @@ import pytest
 
 from vipe.detections import Keypoints
 from vipe.errors import ArgumentError, VipeError
-from vipe.plots.answers import save_query_page
+from vipe.plots.pages.answers import save_query_page
 from vipe.retrieve.hits import Hits, told_list
 from vipe.retrieve.query import query
 from vipe.retrieve.ranking.confident_lists import ConfidentLists
@@ -71,7 +71,7 @@ def test_all_of_a_small_archive_holds_what_it_holds(affine, noisy, model):
 
 def test_who_cannot_be_searched_for_has_no_list(affine, noisy, model):
     mask = noisy.mask.copy()
-    mask[3, 5:] = False
+    mask[3, 3:] = False
     hits = query(affine, Keypoints.of(noisy.xy, mask), 5, model=model, confidence=0.9)
     assert hits.enough[3] == 0 and hits.skipped[3] and (hits.enough[:3] > 0).all()
     said = hits.to_json(noisy)["queries"]

@@ -68,7 +68,7 @@ def test_what_a_lifter_proposes_is_found(archive, seen):
     assert "presence" in hits.to_json(people)["queries"][0]
 
 
-def test_four_seen_joints_are_enough_and_the_others_modes_say_how_many_they_need(archive, seen):
+def test_four_seen_joints_are_enough_and_other_modes_say_how_many_they_need(archive, seen):
     index, people = archive[0], seen[1]
     mask = np.zeros((4, 13), dtype=bool)
     mask[:, [0, 1, 2, 3]] = True
@@ -78,7 +78,8 @@ def test_four_seen_joints_are_enough_and_the_others_modes_say_how_many_they_need
     assert hits.skipped[:3] == (None,) * 3 and hits.found[:3].all() and not hits.found[3].any()
     assert hits.skipped[3] == "3 joints seen, at least 4 are needed"
     assert (hits.probability[:3, 0] < 0.5).all()
-    assert query(index, few, 3).skipped[0] == "4 joints seen, at least 6 are needed"
+    assert query(index, few, 3, mode="affine").skipped[0] == "4 joints seen, at least 6 are needed"
+    assert query(index, few, 3).skipped == (None, None, None, "3 joints seen, at least 4 are needed")
 
 
 def test_a_person_gets_the_same_answer_alone_and_among_others(archive, seen):

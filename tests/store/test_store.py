@@ -1,5 +1,6 @@
 """The store: what goes in comes out, in order; nothing is left of what fails; anybody's Arrow reads it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -50,7 +51,9 @@ def test_opens_as_it_was_made(store):
 
 def test_sums_up(store, contents):
     summary = store.summary
-    assert summary.pop("bytes") == sum(len(data) for data in contents(store.path).values())
+    assert summary.pop("bytes") == sum(
+        len(data) for path, data in contents(store.path).items() if path.suffix == ".parquet"
+    )
     assert summary == {
         "clips": 3, "rows": 116, "frames": 116, "seconds": round(1 + 61 / 60 + 25 / 120, 3), "fps": None, "subjects": 2,
         "actions": 3, "skeleton": "h36m17", "licence": "CC0; CC BY 4.0", "parts": 1,
@@ -304,10 +307,10 @@ def test_a_path_that_appears_meanwhile_is_not_harmed(tmp_path, make_clip):
 def test_a_full_disk_is_one_line_and_leaves_nothing(when, tmp_path, monkeypatch, some_clips):
     def refuse(self, *args, **kwargs):
         self.is_open = False  # else Arrow's writer tries once more when it is collected, and prints
-        raise OSError(28, "No space left on device\nmore")
+        raise OSError(28, "Error writing bytes to file. Detail: [errno 28] No space left on device\nmore")
 
     monkeypatch.setattr(module.pq, "ParquetWriter", type("Full", (pq.ParquetWriter,), {when: refuse}))
-    with pytest.raises(StoreError, match=r"store: .*No space left on device$"):
+    with pytest.raises(StoreError, match=r"store: cannot read or write it: No space left on device$"):
         PoseStore.create(tmp_path / "store", some_clips())
     assert not list(tmp_path.iterdir())
 
@@ -503,12 +506,57 @@ def test_parts_that_do_not_follow_each_other_are_refused(change, message, store,
         PoseStore.open(store.path)
 
 
-def test_without_its_last_part_a_store_is_what_it_was_before_that_was_appended(store, make_clip):
+def test_without_its_last_part_a_store_is_refused_until_its_user_agrees(store, make_clip):
     parts = three_parts(store, make_clip)
     parts[-1].unlink()
+    for use in (lambda: PoseStore.open(store.path), lambda: store.append([make_clip("c", frames=8)])):
+        with pytest.raises(StoreError, match=r"store: has 2 of 3 parts; put back .* or remove _parts\.json to open it"):
+            use()
+    (store.path / "_parts.json").unlink()
     before = PoseStore.open(store.path)
     assert [clip["clip"] for clip in before.clips()] == ["walk", "run", "sit", "b"]
     assert [clip["clip"] for clip in before.append([make_clip("c", frames=8)]).clips()][-1] == "c"
+
+
+def test_a_part_that_was_not_counted_any_more_is_there_and_is_counted_by_the_next_append(store, make_clip):
+    parts = three_parts(store, make_clip)
+    (store.path / "_parts.json").write_text('{"parts": 2}')  # as a kill leaves it
+    assert [clip["clip"] for clip in PoseStore.open(store.path).clips()] == ["walk", "run", "sit", "b", "c"]
+    PoseStore.open(store.path).append([make_clip("c", frames=8)], [make_clip("c", frames=8)])
+    assert json.loads((store.path / "_parts.json").read_text()) == {"parts": len(list(store.path.glob("*.parquet")))}
+    assert len(list(store.path.glob("*.parquet"))) >= len(parts)
+
+
+def test_a_full_disk_after_a_part_appeared_costs_nothing(store, make_clip, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("vipe.store.store.write_count", full)
+        store.append([make_clip("b", frames=7)])
+    assert [clip["clip"] for clip in PoseStore.open(store.path).clips()] == ["walk", "run", "sit", "b"]
+    assert not [path for path in store.path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_store_that_is_appended_to_while_it_is_opened_is_not_refused(store, make_clip, monkeypatch):
+    listed = module.parts_of
+
+    def late(folder):
+        parts = listed(folder)
+        monkeypatch.setattr("vipe.store.store.parts_of", listed)
+        PoseStore.open(folder).append([make_clip("b", frames=7)])
+        return parts
+
+    monkeypatch.setattr("vipe.store.store.parts_of", late)
+    assert len(PoseStore.open(store.path).clips()) == 3
+    assert len(PoseStore.open(store.path).clips()) == 4
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"parts": "3"}', '{"parts": 1e99}', "[" * 100_000, "\xff"])
+def test_a_broken_count_of_parts_is_one_line(store, text):
+    (store.path / "_parts.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(StoreError, match=r"_parts\.json: .*; expected how many parts the store has; remove it"):
+        PoseStore.open(store.path)
 
 
 def test_parts_that_say_nothing_of_an_order_are_taken_as_they_are_and_appended_to(store, make_clip, monkeypatch):
@@ -520,6 +568,7 @@ def test_parts_that_say_nothing_of_an_order_are_taken_as_they_are_and_appended_t
             lambda self, texts: add(self, {key: text for key, text in texts.items() if key != "vipe.follows"}),
         )
         parts = three_parts(store, make_clip)
+    (store.path / "_parts.json").unlink()
     before = parts[2].read_bytes()
     parts[1].unlink()
     PoseStore.open(store.path).append([make_clip("d", frames=9)])

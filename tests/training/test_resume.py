@@ -167,7 +167,8 @@ def test_what_is_left_is_a_model_with_its_history_and_card_that_is_not_trained_a
     made = run(kind, data, tmp_path / "model", data="bodies bent at random")
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == DONE
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
-    assert "200 poses (bodies bent at random): 12 " in made.card
+    assert "200 poses" in made.card
+    assert "of bodies bent at random." in made.card
     assert "steps of 32" in made.card
     assert "seed 5" in made.card
     for again in (
@@ -289,6 +290,44 @@ def _read_only(self, *_, **__):
 def test_looking_whether_a_folder_can_be_written_leaves_nothing(data, tmp_path):
     with pytest.raises(ShapeError):
         run("v-vipe", (data[0][:2], data[1]), tmp_path / "some" / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_training_of_one_folder_is_refused_and_harms_nothing(data, kind, finished, tmp_path):
+    refused = []
+
+    def second(*_):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(
+            VipeError, match=r"model: another process trains there now; wait until it has ended"
+        ) as said:
+            run(kind, data, tmp_path / "model", seed=6)
+        assert sorted(tmp_path.rglob("*")) == before
+        refused.append(said)
+
+    model = run(kind, data, tmp_path / "model", progress=second)
+    assert refused
+    assert model.fingerprint == finished(kind)[0].fingerprint
+    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == DONE
+
+
+def test_a_training_that_another_process_ended_meanwhile_is_not_run_again(data, finished, tmp_path, monkeypatch):
+    held = CheckpointFolder.held
+
+    def late(self):
+        shutil.copytree(finished("v-vipe")[1], self.path)
+        return held(self)
+
+    monkeypatch.setattr(CheckpointFolder, "held", late)
+    told = []
+    model = run("v-vipe", data, tmp_path / "model", progress=lambda *step: told.append(step))
+    assert not told
+    assert model.fingerprint == finished("v-vipe")[0].fingerprint
+
+
+def test_a_training_that_ends_before_its_first_checkpoint_leaves_no_folder(data, tmp_path):
+    with pytest.raises(Interrupt):
+        run("v-vipe", data, tmp_path / "some" / "model", progress=interrupt("poses", 2))
     assert list(tmp_path.iterdir()) == []
 
 

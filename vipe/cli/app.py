@@ -16,10 +16,27 @@ from cyclopts import App, CycloptsError, Parameter, Token, convert
 from rich.console import Console
 
 from vipe import __version__
-from vipe.cli import archive, demo, detector, evaluate, generate, index, lift, query, show, suggest, train
+from vipe.cli import (
+    archive,
+    demo,
+    detector,
+    evaluate,
+    evaluate_models,
+    find_like,
+    generate,
+    index,
+    ingest,
+    lift,
+    query,
+    show,
+    suggest,
+    train,
+)
+from vipe.cli import map as maps
 from vipe.cores import usable_cores, use_cores
 from vipe.errors import VipeError
 from vipe.printable import printable
+from vipe.shareable import as_typed
 
 
 def _as_typed(type_: Any, tokens: Sequence[Token]) -> Any:
@@ -40,11 +57,15 @@ app = App(
 )
 app.command(demo.demo)
 app.command(archive.synth)
-app.command(archive.ingest)
+app.command(ingest.ingest)
 app.command(show.show)
 app.command(query.query)
 app.command(lift.lift)
 app.command(generate.generate)
+app.command(find_like.find_like)
+app.command(find_like.cycles)
+app.command(find_like.duplicates)
+app.command(maps.map_, name="map")
 
 app.command(detector.detect)
 
@@ -67,17 +88,20 @@ training.command(train.embedding)
 training.command(train.lifter)
 app.command(training)
 
-indexes = App(name="index", help="Build and check what queries search in.")
-indexes.command(index.build)
-indexes.command(index.verify)
-indexes.command(index.info)
+indexes = App(
+    name="index",
+    help="Build what queries search in, keep it up to date, and check it.",
+    help_epilogue=index.MANUAL,
+)
+for command in (index.build, index.add, index.remove, index.compact, index.verify, index.info):
+    indexes.command(command)
 app.command(indexes)
 
 evaluation = App(name="evaluate", help="Measure how good a search, an embedding, or a lifter is.")
 evaluation.command(evaluate.search)
 evaluation.command(evaluate.calibration)
-evaluation.command(evaluate.retrieval)
-evaluation.command(evaluate.lifting)
+evaluation.command(evaluate_models.retrieval)
+evaluation.command(evaluate_models.lifting)
 evaluation.command(evaluate.hypotheses)
 evaluation.command(evaluate.real)
 app.command(evaluation)
@@ -96,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "standard output is closed; open it, or send it to a file")
-        with _ends_as_interrupts():
+        with _ends_as_interrupts(), as_typed(tokens):
             app(tokens, exit_on_error=False, print_error=False, result_action="return_none", error_console=_STDERR)
     except BrokenPipeError:
         # The reader of the output closed it (`| head`). Without this, Python prints an error when it flushes at exit.
@@ -106,6 +130,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             traceback.print_exc()
         _STDERR.print(printable(f"vipe: {_one_line(error)}"), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except MemoryError:
+        if debug:
+            traceback.print_exc()
+        _STDERR.print("vipe: memory is not enough for this; give less at a time", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt as stop:
         kept = _KEPT.get("".join(tokens[:1]), _NOTHING_KEPT)
@@ -135,6 +164,7 @@ _NOTHING_KEPT = "nothing is half-written, and nothing of this run is kept: run a
 _KEPT = {  # by the first word of the command, where more is kept
     "demo": "its finished steps are kept, and the last checkpoint of a training: run it again to go on",
     "generate": "nothing is half-written: the new store is whole, or not there",
+    "index": "nothing is half-written: an index is as it was; a long build is kept: run it again to go on",
     "train": "its last checkpoint is kept, if it came to one: run it again to go on from there",
 }
 

@@ -81,11 +81,11 @@ class Variations:
             VipeError: If one is there, or there are too few.
         """
         from vipe.errors import VipeError
-        from vipe.retrieve import skip_reasons
+        from vipe.retrieve.candidates.affine import FEWEST, skip_reasons
 
         if self.export is None:
             return
-        answerable = [row for row, reason in enumerate(skip_reasons(people)) if reason is None]
+        answerable = [row for row, reason in enumerate(skip_reasons(people, FEWEST)) if reason is None]
         clips = [_name(row, place) for row in answerable for place in range(self._hits)]
         check_export(self.export, self.names, several=len(clips) > 1)
         there = [file for clip in clips if (file := file_of(self.export, clip)).exists()]

@@ -1,15 +1,27 @@
-"""Commands that measure how good a search, its probabilities, or an embedding is."""
+"""Commands that measure how good a search and its probabilities are."""
 
-__all__ = ["calibration", "hypotheses", "lifting", "real", "retrieval", "search"]
+__all__ = ["calibration", "hypotheses", "real", "search"]
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.measuring import IndexPath, Picture, Queries, Scope, conditions_of, measured, primary_figure, show
-from vipe.cli.output import Json, Seed, counted, progress
+from vipe.cli.measuring import (
+    IndexPath,
+    Output,
+    Picture,
+    Queries,
+    Scope,
+    conditions_of,
+    measured,
+    primary_figure,
+    show,
+)
+from vipe.cli.output import counted
 from vipe.cli.people import Convention, MinConfidence, SkeletonName, read_people, with_convention
+
+_EVERYTHING, _PRINTED = Scope(), Output()
 
 
 def search(
@@ -20,7 +32,7 @@ def search(
     mode: Annotated[
         tuple[str, ...], Parameter(help="Modes of `vipe query`; all geometric ones that fit the index if not given.")
     ] = (),
-    scope: Scope | None = None,
+    scope: Scope = _EVERYTHING,
     queries: Queries = 600,
     distance: Annotated[tuple[float, ...], Parameter(help="Metres from camera to person; several may be given.")] = (
         4.0,
@@ -30,8 +42,7 @@ def search(
         Parameter(help="What of the simulated detector reaches the search; scores know how far off a joint is."),
     ] = "keypoints",
     picture: Picture = None,
-    seed: Seed = 0,
-    as_json: Json = False,
+    output: Output = _PRINTED,
 ) -> None:
     """Query a store with simulated photos of its own poses, and measure how often they are found.
 
@@ -42,19 +53,16 @@ def search(
     """
     from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_search
     from vipe.evaluate.protocols.search import fitting_modes
-    from vipe.plots.curves import save_search_picture
-    from vipe.plots.writing import check_picture
+    from vipe.plots.curves.search import search_picture
 
-    if picture is not None:
-        check_picture(picture)
-    scope = scope or Scope()
+    output.check(picture)
     protocol = SearchProtocol(
         rig=scope.rig,
         distances=distance,
         queries=queries,
         conditions=conditions_of(scope, CONDITIONS),
         observed=observed,
-        seed=seed,
+        seed=scope.seed,
     )
     report = measured(
         store,
@@ -76,9 +84,10 @@ def search(
         "shares in percent, lengths in torso lengths, m from camera to person, ms a query in a batch, "
         "queries by threshold",
         *primary_figure(report.primary, "mode {mode}, {asked}"),
+        title="Search, measured",
+        output=output,
         picture=picture,
-        save=save_search_picture,
-        as_json=as_json,
+        draws=[("Queries with a hit, by gallery and condition", search_picture)],
     )
 
 
@@ -101,11 +110,10 @@ def hypotheses(
         50,
         200,
     ),
-    scope: Scope | None = None,
+    scope: Scope = _EVERYTHING,
     queries: Queries = 200,
     picture: Picture = None,
-    seed: Seed = 0,
-    as_json: Json = False,
+    output: Output = _PRINTED,
 ) -> None:
     """Search with the hypotheses of lifters alone, and measure how often they find the pose.
 
@@ -116,13 +124,12 @@ def hypotheses(
     """
     from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_hypotheses
     from vipe.lift import Lifter
-    from vipe.plots.curves import save_search_picture
-    from vipe.plots.writing import check_picture
+    from vipe.plots.curves.search import search_picture
 
-    if picture is not None:
-        check_picture(picture)
-    scope = scope or Scope()
-    protocol = SearchProtocol(rig=scope.rig, queries=queries, conditions=conditions_of(scope, CONDITIONS), seed=seed)
+    output.check(picture)
+    protocol = SearchProtocol(
+        rig=scope.rig, queries=queries, conditions=conditions_of(scope, CONDITIONS), seed=scope.seed
+    )
     lifters = {Path(source).name: Lifter.from_pretrained(source) for source in lifter or ("default",)}
     report = measured(
         store,
@@ -144,9 +151,10 @@ def hypotheses(
         report,
         f"{asked} from {clips} against {counted(report.gallery, 'pose')} in {report.seconds:.1f} s; a lifter and how "
         "many of its hypotheses searched, nothing else; shares in percent, lengths in torso lengths, ms a query",
+        title="What hypotheses find, measured",
+        output=output,
         picture=picture,
-        save=save_search_picture,
-        as_json=as_json,
+        draws=[("Queries with a hit, by gallery and condition", search_picture)],
     )
 
 
@@ -161,7 +169,7 @@ def real(
     convention: Convention = None,
     min_confidence: MinConfidence = 0.2,
     skeleton: SkeletonName = None,
-    as_json: Json = False,
+    output: Output = _PRINTED,
 ) -> None:
     """Query a store with real keypoints of a motion that it holds, and measure how often the moment is found.
 
@@ -172,6 +180,7 @@ def real(
     """
     from vipe.evaluate.protocols.real import REAL_MODES, evaluate_real
 
+    output.check()
     people = with_convention(read_people(keypoints, min_confidence, skeleton, None, []).people, convention)
     report = measured(
         store,
@@ -183,7 +192,9 @@ def real(
         report,
         f"{counted(report.rows, 'pose')}, {counted(report.frames, 'frame')} of clip {clip!r}; marks of convention "
         f"{report.convention}; {counted(report.left_out, 'person', 'people')} of the file left out; shares in percent",
-        as_json=as_json,
+        title="Search with real keypoints, measured",
+        output=output,
+        protocol={name: value for name, value in report.to_json().items() if name != "scores"},
     )
 
 
@@ -192,11 +203,10 @@ def calibration(
     /,
     *,
     index: IndexPath = None,
-    scope: Scope | None = None,
+    scope: Scope = _EVERYTHING,
     queries: Queries = 200,
     picture: Picture = None,
-    seed: Seed = 0,
-    as_json: Json = False,
+    output: Output = _PRINTED,
 ) -> None:
     """Query a store with simulated photos of its own poses, and measure whether the probabilities are right.
 
@@ -207,13 +217,12 @@ def calibration(
     """
     from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_calibration
     from vipe.evaluate.metrics import CLOSE_THRESHOLD, HIT_THRESHOLD
-    from vipe.plots.reliability import save_reliability
-    from vipe.plots.writing import check_picture
+    from vipe.plots.curves.reliability import reliability, reliability_by_gallery
 
-    if picture is not None:
-        check_picture(picture)
-    scope = scope or Scope()
-    protocol = SearchProtocol(rig=scope.rig, queries=queries, conditions=conditions_of(scope, CONDITIONS), seed=seed)
+    output.check(picture)
+    protocol = SearchProtocol(
+        rig=scope.rig, queries=queries, conditions=conditions_of(scope, CONDITIONS), seed=scope.seed
+    )
     report = measured(
         store,
         index,
@@ -231,129 +240,14 @@ def calibration(
     if report.presence_auroc is not None:
         lines.append(f"presence, whole gallery against the pose left out: AUROC {report.presence_auroc:.3f}")
     lines += [str(one) for one in report.lists]
-    show(report, *lines, picture=picture, save=save_reliability, as_json=as_json)
-
-
-def retrieval(
-    store: Path,
-    /,
-    *,
-    embedder: Annotated[
-        tuple[str, ...],
-        Parameter(help="Folder or name of a trained embedder; several may be given, the first one counts."),
-    ] = (),
-    lift: Annotated[
-        Path | None, Parameter(help="A V-VIPE whose lifted poses are compared too, every pair aligned (slow).")
-    ] = None,
-    scope: Scope | None = None,
-    poses: Annotated[int | None, Parameter(help="At most so many, drawn at random; all if not given.")] = None,
-    distance: Annotated[float, Parameter(help="Metres from camera to person.")] = 4.0,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """View every pose of a store with every camera of a rig, and measure how often it is found from another side.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
-    from vipe import Embedder, PoseStore
-    from vipe.evaluate import RetrievalProtocol, evaluate_retrieval
-    from vipe.evaluate.baselines.lift_then_align import LiftedPoses
-    from vipe.evaluate.baselines.matchers import Matcher, find_matcher
-    from vipe.evaluate.baselines.raw_2d import Raw2D
-    from vipe.evaluate.protocols.view_invariance import RETRIEVAL_CONDITIONS
-
-    scope = scope or Scope()
-    protocol = RetrievalProtocol(
-        rig=scope.rig,
-        distance=distance,
-        poses=poses,
-        conditions=conditions_of(scope, RETRIEVAL_CONDITIONS),
-        seed=seed,
-    )
-    matchers: list[Matcher] = [find_matcher(source, name=source) for source in embedder]
-    if lift is not None:
-        matchers.append(LiftedPoses(Embedder.from_pretrained(lift)))
-    matchers.append(Raw2D())
-    opened = PoseStore.open(store)
-    where = scope.where(opened)
-    with progress() as advance:
-        report = evaluate_retrieval(opened, matchers, protocol=protocol, where=where, progress=advance)
-    pairs = ", ".join(f"{count} of column {name!r}" for name, count in report.pairs.items())
     show(
         report,
-        f"{counted(report.poses, 'pose')} from {counted(report.clips, 'clip')}, ordered camera pairs: {pairs}; "
-        f"{report.seconds:.1f} s; shares in percent; queries by threshold; last column: Hit@1 less that of the "
-        "first, query by query",
-        *primary_figure(report.primary, "{matcher}, {asked} a pair"),
-        as_json=as_json,
-    )
-
-
-def lifting(
-    store: Path,
-    /,
-    *,
-    lifter: Annotated[
-        tuple[str, ...], Parameter(help="Folder or name of a lifter; several may be given. Default: `default`.")
-    ] = (),
-    index: Annotated[
-        Path | None, Parameter(help="An index whose poses lift too, without a network, as lifter `archive`.")
-    ] = None,
-    split: Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")] = None,
-    part: Annotated[str | None, Parameter(help="Only clips of this split, such as `val`.")] = None,
-    rig: Annotated[
-        str, Parameter(help="The cameras: `random`, all around, or `mpi_inf_3dhp`, `h36m`, or a .toml of your own.")
-    ] = "random",
-    condition: Annotated[
-        tuple[str, ...], Parameter(help="Only these, such as `noise 0.03`; all of the protocol's if not given.")
-    ] = (),
-    queries: Annotated[int, Parameter(help="At most so many poses, evenly spaced.")] = 300,
-    samples: Annotated[int, Parameter(help="Hypotheses of each person.")] = 200,
-    distance: Annotated[float, Parameter(help="Metres from camera to person.")] = 4.0,
-    observed: Annotated[
-        Literal["covariance", "keypoints"], Parameter(help="What of the simulated detector reaches the lifter.")
-    ] = "covariance",
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Lift simulated photos of a store's poses, and measure how near and how calibrated the hypotheses are.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
-    from vipe import PoseIndex, PoseStore
-    from vipe.evaluate import LIFT_CONDITIONS, LiftingProtocol, evaluate_lifting
-    from vipe.lift import Lifter
-    from vipe.retrieve.archive_lifter import ArchiveLifter
-
-    scope = Scope(split=split, part=part, rig=rig, condition=condition)
-    protocol = LiftingProtocol(
-        rig=rig,
-        distance=distance,
-        queries=queries,
-        samples=samples,
-        conditions=conditions_of(scope, LIFT_CONDITIONS),
-        observed=observed,
-        seed=seed,
-    )
-    sources = lifter or (("default",) if index is None else ())
-    lifters = {source: Lifter.from_pretrained(source) for source in sources}
-    if index is not None:
-        lifters["archive"] = ArchiveLifter(PoseIndex.open(index))
-    opened = PoseStore.open(store)
-    where = scope.where(opened)
-    with progress() as advance:
-        report = evaluate_lifting(opened, lifters, protocol=protocol, where=where, progress=advance)
-    show(
-        report,
-        f"{counted(report.queries, 'pose')} from {counted(report.clips, 'clip')}, {samples} hypotheses each, "
-        f"{report.seconds:.1f} s; mm of a person with a torso of 490 mm; ECE of radial quantiles (0 is best); energy "
-        "score of whole poses; depth: spread of the hypotheses along z; reproj.: PCKh@0.5 with the keypoints, in "
-        "percent; ms: one person, all hypotheses, one core",
-        as_json=as_json,
+        *lines,
+        title="Probabilities of hits, measured",
+        output=output,
+        picture=picture,
+        draws=[
+            ("Probabilities beside how often they were right", reliability),
+            ("The same of each gallery", reliability_by_gallery),
+        ],
     )

@@ -18,7 +18,7 @@ from vipe.cli.generated import (
     pose_table,
     summary,
 )
-from vipe.cli.output import Json, Seed, counted, emit, listed
+from vipe.cli.output import Json, Page, Seed, counted, emit, listed
 from vipe.cli.show import Names
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def generate(
         ),
     ] = True,
     embedder: Annotated[str, Parameter(help="Folder or name of a learned embedding.")] = "default",
-    page: Annotated[Path | None, Parameter(help="Also draw the poses as one HTML page.")] = None,
+    page: Page = None,
     export: Annotated[
         Path | None,
         Parameter(

@@ -153,7 +153,7 @@ def draw(
     """Draw the poses as one HTML page, source and target first."""
     import numpy as np
 
-    from vipe.plots.generated import Row, save_generated_page
+    from vipe.plots.pages.generated import Row, save_generated_page
 
     notes = [
         (f"{entry['distance']:.3f} from the source; " if "distance" in entry else "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from vipe.cli.output import Json, Seed, counted, emit, listed, table
+from vipe.cli.output import Json, Page, Seed, counted, emit, listed, table
 from vipe.cli.people import (
     KEYPOINTS,
     DetectorOption,
@@ -40,7 +40,8 @@ def lift(
     video: VideoFile = None,
     lifter: Annotated[str, Parameter(help="Folder or name of a trained lifter.")] = "default",
     samples: Annotated[
-        int, Parameter(help="Hypotheses of each person that are drawn.", validator=validators.Number(gte=1))
+        int,
+        Parameter(help="Hypotheses of each person that are drawn.", validator=validators.Number(gte=1, lte=100_000)),
     ] = 200,
     height: Annotated[
         float | None,
@@ -65,7 +66,7 @@ def lift(
         Path | None,
         Parameter(help="Folder for all files, or one that ends in .bvh (one person or track), .npz or .json."),
     ] = None,
-    page: Annotated[Path | None, Parameter(help="Also draw the answer as one HTML page.")] = None,
+    page: Page = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -125,7 +126,7 @@ def lift(
         shown, done = _track_table(result["tracks"], result["people"]), counted(len(lifted), "track")
     result |= {
         "without_people": empty,
-        "remarks": list(people.remarks),
+        "remarks": [*people.remarks, *(() if isinstance(lifted, tuple) else lifted.doubts())],
         "seconds": round(time.perf_counter() - start, 6),
     }
     if out is not None:
@@ -133,7 +134,7 @@ def lift(
     places = "".join(f"; {what}: {place}" for what, place in (("files", out), ("page", page)) if place is not None)
     nobody = [f"nobody in {counted(len(empty), 'image')}: {listed(empty)}"] if empty else []
     # The answers come before the page: one that cannot be written must not take them away.
-    emit(result, shown, *nobody, *people.remarks, f"{done} in {result['seconds']:.2f} s{places}", as_json=as_json)
+    emit(result, shown, *nobody, *result["remarks"], f"{done} in {result['seconds']:.2f} s{places}", as_json=as_json)
     if page is not None:
         _draw(page, lifted, [(_who(one), one["skipped"]) for one in skipped.values()])
 
@@ -148,7 +149,7 @@ def _save(out: Path, lifted: "LiftedPeople | tuple[LiftedTrack, ...]", result: d
 
 
 def _draw(page: Path, lifted: "LiftedPeople | tuple[LiftedTrack, ...]", left_out: list[tuple[str, str]]) -> None:
-    from vipe.plots.lifted import save_people_page, save_tracks_page
+    from vipe.plots.pages.lifted import save_people_page, save_tracks_page
 
     if isinstance(lifted, tuple):
         save_tracks_page(page, lifted, left_out)

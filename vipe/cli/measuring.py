@@ -1,9 +1,19 @@
 """Options and steps of every command that measures: the part of the store, conditions, the index, and the output."""
 
-__all__ = ["IndexPath", "Picture", "Queries", "Scope", "conditions_of", "measured", "primary_figure", "show"]
+__all__ = [
+    "IndexPath",
+    "Output",
+    "Picture",
+    "Queries",
+    "Scope",
+    "conditions_of",
+    "measured",
+    "primary_figure",
+    "show",
+]
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +21,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, runtime_che
 
 from cyclopts import Parameter
 
-from vipe.cli.output import counted, emit, progress, table
+from vipe.cli.output import Json, Seed, counted, emit, progress, table
 from vipe.cli.splits import clips_of_part
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from vipe.cli.output import Advance
     from vipe.evaluate import Condition
     from vipe.index import PoseIndex
@@ -30,7 +42,7 @@ Queries = Annotated[int, Parameter(help="At most so many, drawn from the gallery
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """Which clips are measured, by which cameras, under which conditions."""
+    """Which clips are measured, by which cameras, under which conditions, with which draws."""
 
     split: Annotated[Path | None, Parameter(help="Table of clips (.csv with columns `clip` and `split`).")] = None
     part: Annotated[str | None, Parameter(help="Only clips of this split, such as `val`.")] = None
@@ -38,6 +50,7 @@ class Scope:
     condition: Annotated[
         tuple[str, ...], Parameter(help="Only these, such as `noise 0.03`; all of the protocol's if not given.")
     ] = ()
+    seed: Seed = 0
 
     def where(self, store: "PoseStore") -> dict[str, list[str]] | None:
         """The filter for the clips of the part; None where neither table nor part is given.
@@ -52,6 +65,32 @@ class Scope:
         if self.split is None or self.part is None:
             return None
         return {"clip": clips_of_part(self.split, self.part, store)}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where the figures go."""
+
+    report: Annotated[
+        Path | None,
+        Parameter(help="Also write table, pictures, protocol and command as one HTML page, which needs no network."),
+    ] = None
+    as_json: Json = False
+
+    def check(self, picture: Path | None = None) -> None:
+        """Refuse files that could not be written, before any work.
+
+        Raises:
+            MissingExtra: If what writes them is not installed.
+            VipeError: If a name does not fit, or its folder cannot be written.
+        """
+        from vipe.plots.writing import check_page, check_picture
+
+        if self.report is not None:
+            check_page(self.report)
+        if picture is not None:
+            check_picture(picture)
 
 
 @runtime_checkable
@@ -112,16 +151,45 @@ def measured(store: Path, index: Path | None, scope: Scope, measure: Measure[_R]
 def show(
     report: _R,
     *lines: str,
-    as_json: bool,
+    title: str,
+    output: Output,
+    protocol: Mapping[str, Any] | None = None,
     picture: Path | None = None,
-    save: Callable[[Path, _R], None] | None = None,
+    draws: Sequence[tuple[str, "Callable[[_R], Figure]"]] = (),
 ) -> None:
-    """Print a report as JSON, or as its table and some lines; then draw its picture, if one is wanted."""
+    """Print a report as JSON, or as its table and some lines; then draw its picture and its page, if they are wanted.
+
+    Args:
+        report: What was measured.
+        lines: Sentences below the table.
+        title: Of the page.
+        output: Where to.
+        protocol: Settings by name; those of the report if not given.
+        picture: File of the first picture.
+        draws: What each picture shows, and what draws it; a page has them all.
+    """
     head, *rows = report.to_table()
-    drawn = [f"picture: {picture}"] if picture is not None else []
-    emit(report.to_json(), table(head, rows), *lines, *drawn, as_json=as_json)
-    if picture is not None and save is not None:
-        save(picture, report)  # last: if the disk is full now, the figures are printed at least
+    written = {"picture": picture, "report": output.report}
+    said = [f"{name}: {path}" for name, path in written.items() if path is not None]
+    emit(report.to_json(), table(head, rows), *lines, *said, as_json=output.as_json)
+    # Last: if the disk is full now, the figures are printed at least.
+    if picture is not None:
+        from vipe.plots.writing import save_picture
+
+        save_picture(picture, draws[0][1](report))
+    if output.report is not None:
+        from vipe.plots.pages.evaluation import save_evaluation_page
+        from vipe.shareable import command_line
+
+        save_evaluation_page(
+            output.report,
+            title,
+            [head, *rows],
+            notes=lines,
+            protocol=report.to_json()["protocol"] if protocol is None else protocol,
+            pictures=[(shows, draw(report)) for shows, draw in draws],
+            command=command_line(),
+        )
 
 
 def primary_figure(primary: dict[str, Any] | None, of: str) -> list[str]:

@@ -1,22 +1,28 @@
 """Output of commands: one JSON object or a few lines on standard output, progress on standard error."""
 
-__all__ = ["Json", "Seed", "counted", "emit", "listed", "progress", "table"]
+__all__ = ["Json", "Page", "Seed", "counted", "emit", "listed", "progress", "table"]
 
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 from cyclopts import Parameter, validators
 
-from vipe.printable import printable
+from vipe.errors import VipeError
+from vipe.printable import in_short, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead of text.")]
-Seed = Annotated[int, Parameter(help="Same seed, same result.", validator=validators.Number(gte=0))]
+Page = Annotated[
+    Path | None,
+    Parameter(name=("--page", "--report"), help="Also draw the answer as one HTML page, which needs no network."),
+]
+Seed = Annotated[int, Parameter(help="Same seed, same result.", validator=validators.Number(gte=0, lt=2**63))]
 _WIDE = 200
 _LISTED = 5
 
@@ -30,7 +36,20 @@ class Advance(Protocol):
 
 
 def emit(result: Mapping[str, Any], *shown: "str | Table", as_json: bool) -> None:
-    """Print a command's result: as one JSON object, or as lines and tables for people."""
+    """Print a command's result: as one JSON object, or as lines and tables for people.
+
+    Raises:
+        VipeError: If standard output cannot be written, as on a full disk.
+    """
+    try:
+        _print(result, shown, as_json=as_json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise VipeError(f"standard output cannot be written: {in_short(error)}") from error
+
+
+def _print(result: Mapping[str, Any], shown: "Sequence[str | Table]", *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
         sys.stdout.flush()  # a closed pipe shows here, where `main` can answer it, instead of at exit

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from vipe.cli.bent import Variations
-from vipe.cli.output import Json, counted, emit, listed, table
+from vipe.cli.output import Json, Page, counted, emit, listed, table
 from vipe.cli.people import (
     KEYPOINTS,
     Convention,
@@ -54,7 +54,8 @@ def query(
             help="`full` (the default): a camera and the person's proportions are fitted to the nearest of `affine` "
             "(and `point`, if there is a learned embedding), ranked by how likely they are. "
             "`affine`: exact for any affine camera and any missing joints. `point`: the index's learned embedding. "
-            "`hypotheses`: near the poses that a lifter proposes, with four seen joints or more."
+            "`hypotheses`: near the poses that a lifter proposes. Four seen joints are enough for `full` and "
+            "`hypotheses`; the others need six."
         ),
     ] = None,
     lifter: Annotated[
@@ -98,7 +99,7 @@ def query(
     detector: DetectorOption = None,
     weights: Weights = None,
     variations: Variations = _UNVARIED,
-    page: Annotated[Path | None, Parameter(help="Also draw the answers as one HTML page.")] = None,
+    page: Page = None,
     as_json: Json = False,
 ) -> None:
     """Find the moments of an index that show the pose of each person in a keypoint file, in photos or in a video.
@@ -193,7 +194,7 @@ def query(
         as_json=as_json,
     )
     if page is not None:
-        from vipe.plots.answers import save_query_page
+        from vipe.plots.pages.answers import save_query_page
 
         save_query_page(page, opened, people, hits, images=images, pictures=given.pictures)
 

@@ -84,7 +84,7 @@ def show(
         _check_files(page, (), names, None)
     files = [_export(place, moment, names, azimuth) for place in export]
     if page is not None:
-        from vipe.plots.motion import save_motion_page
+        from vipe.plots.pages.motion import save_motion_page
 
         save_motion_page(page, moment)
     span = [round(float(moment.time[0]), 6), round(float(moment.time[-1]), 6)]
@@ -106,14 +106,14 @@ def show(
 
 def _sheet(path: Path, page: Path | None, count: int | None, *, as_json: bool) -> None:
     from vipe import PoseStore
-    from vipe.plots.contact_sheet import check_contact_sheet, save_contact_sheet
+    from vipe.plots.pages.contact_sheet import check_contact_sheet, save_contact_sheet
     from vipe.store.most_different import most_different
 
     store = PoseStore.open(path)
     page = _named_after(path.absolute().name) if page is None else page
     check_contact_sheet(page)
     found = most_different(store, 24 if count is None else count)
-    save_contact_sheet(page, f"Most different poses of {path}", found, rows=len(store))
+    save_contact_sheet(page, f"Most different poses of {path.absolute().name}", found, rows=len(store))
     poses = [
         {"clip": clip, "frame": frame, "time": round(time, 6), "distance": round(distance, 6)}
         for clip, frame, time, distance in zip(

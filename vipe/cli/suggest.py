@@ -34,7 +34,7 @@ def suggest(
     """
     from vipe.atomic_write import atomic_write
     from vipe.errors import VipeError
-    from vipe.plots.rig import save_rig
+    from vipe.plots.bodies.rig import save_rig
     from vipe.plots.writing import check_picture
     from vipe.readers.rigs.suggestion import suggest as propose
 

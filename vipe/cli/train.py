@@ -15,10 +15,14 @@ from vipe.cli.output import Json, Seed, emit, progress
 
 if TYPE_CHECKING:
     from vipe.arrays import Array
+    from vipe.training.card import Told
 
 _Split = Annotated[
     Path | None,
     Parameter(help="Table of clips (.csv with columns `clip` and `split`): its `train` trains, its `val` validates."),
+]
+_Licence = Annotated[
+    str, Parameter(help="Licence of the data, for the model card; else that of the store, where it states one.")
 ]
 _Val = Annotated[Path | None, Parameter(help="Store to validate on; else every tenth clip of STORE.")]
 _CHECKS = {
@@ -79,6 +83,7 @@ def embedding(
     ] = None,
     split: _Split = None,
     val: _Val = None,
+    licence: _Licence = "",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -100,7 +105,7 @@ def embedding(
     poses, validation = _poses(store, split, val)
     with _reported() as report:
         settings: dict[str, Any] = {"network": network, "config": config, "seed": seed}
-        model = TRAIN[method](poses, validation, out, **settings, progress=report, data=str(store))
+        model = TRAIN[method](poses, validation, out, **settings, progress=report, data=_told(store, licence))
     history, figures = _history(out)
     result = {
         "embedder": str(out),
@@ -149,6 +154,7 @@ def lifter(
     ] = None,
     split: _Split = None,
     val: _Val = None,
+    licence: _Licence = "",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -166,7 +172,7 @@ def lifter(
     poses, validation = _poses(store, split, val)
     with _reported() as report:
         settings: dict[str, Any] = {"preset": preset, "steps": steps, "seed": seed}
-        model = train(kind, poses, validation, out, **settings, progress=report, data=str(store))
+        model = train(kind, poses, validation, out, **settings, progress=report, data=_told(store, licence))
     history, figures = _history(out)
     result = {
         "lifter": str(out),
@@ -204,6 +210,16 @@ def _poses(store: Path, split: Path | None, val: Path | None) -> "tuple[Array, A
     return poses, PoseStore.open(val).poses() if val else opened.poses({"clip": validated})
 
 
+def _told(store: Path, licence: str) -> "Told":
+    """What the model card says of the data."""
+    from vipe.shareable import command_line
+    from vipe.store import PoseStore
+    from vipe.training.card import Told
+
+    stated = str(PoseStore.open(store).summary["licence"])
+    return Told(data=store.absolute().name, licence=licence or stated, command=command_line())
+
+
 @contextmanager
 def _reported() -> "Iterator[Callable[[str, int, int, Mapping[str, float]], None]]":
     """What a training calls every few steps, to move its progress bar."""
@@ -226,11 +242,11 @@ def _history(out: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
 
 def _picture(out: Path, history: list[dict[str, Any]]) -> str:
     """Draw the history beside the model, and say where, or why not."""
-    from vipe.errors import MissingExtra
-    from vipe.plots.history import save_history
+    from vipe.errors import VipeError
+    from vipe.plots.curves.history import save_history
 
     try:
         save_history(out / "history.png", history)
-    except MissingExtra as error:
+    except VipeError as error:  # a package that is missing, a full disk: the model is there all the same
         return f"no picture: {error}"
     return f"picture: {out / 'history.png'}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vipe.detections.folders import read_folder
+from vipe.detections.folders import read_file, read_folder
 from vipe.detections.json_forms.decode import utf8
 from vipe.detections.json_forms.json_files import is_json, read_json
 from vipe.detections.keypoints import MIN_CONFIDENCE, Keypoints
@@ -17,8 +17,6 @@ from vipe.detections.tables import array_files, table
 from vipe.errors import ReadError, VipeError
 from vipe.skeletons import Skeleton, load
 from vipe.skeletons.working import COCO13
-
-_LARGEST = 2**34  # bytes
 
 
 def read_keypoints(
@@ -73,12 +71,7 @@ def read_keypoints(
     path = Path(path)
     name = str(path)
     try:
-        if path.is_dir():
-            parts = read_folder(path, read_people)
-        else:
-            if path.stat().st_size > _LARGEST:
-                raise ReadError(f"{name}: larger than {_LARGEST:,} bytes; split it")
-            parts = read_people(path.read_bytes(), name)
+        parts = read_folder(path, read_people) if path.is_dir() else read_people(read_file(path), name)
     except NoPerson as error:
         raise ReadError(str(error)) from error
     except OSError as error:

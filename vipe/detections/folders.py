@@ -1,6 +1,6 @@
 """Folders of keypoint files: the frames of one video, a file each; or several videos (numpy)."""
 
-__all__ = ["read_folder"]
+__all__ = ["read_file", "read_folder"]
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +12,12 @@ import numpy as np
 from vipe.detections.people.as_found import Id, NoPerson, People
 from vipe.detections.people.image_numbers import image_numbers
 from vipe.errors import ReadError
+from vipe.regular_file import read_regular
 
 _SUFFIXES = (".json", ".jsonl", ".csv", ".npy", ".npz", ".pt")  # the first kind that a folder has is read
 _DEEPEST, _MOST_FOLDERS = 4, 1000
 _NAMED = 5  # frames that are named
+_LARGEST = 2**32  # bytes of a file
 _ENDS = (".json", ".predictions", "_keypoints")
 
 Read = Callable[[bytes, str], list[People]]
@@ -70,6 +72,15 @@ def read_folder(folder: Path, read: Read) -> list[People]:
     return [replace(parts[0], remarks=said), *parts[1:]]
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of a keypoint file; pipes and devices are refused at once.
+
+    Raises:
+        OSError: If it cannot be read, is no regular file, or is longer than 4 GiB.
+    """
+    return read_regular(path, _LARGEST)
+
+
 def _files(folder: Path) -> list[Path]:
     """The files of the first kind that a folder has, by name."""
     found: dict[str, list[Path]] = {}
@@ -93,7 +104,7 @@ def _of_files(paths: Sequence[Path], folder: Path, read: Read) -> list[People]:
     broken: list[tuple[Path, ReadError]] = []
     for path in paths:
         try:
-            found = read(path.read_bytes(), str(path))
+            found = read(read_file(path), str(path))
         except NoPerson:
             empty.append(path)
         except OSError as error:

@@ -90,9 +90,9 @@ class Keypoints:
                 f"keypoints: confidence of person {row}, {self.skeleton.joints[joint]}, is "
                 f"{self.confidence[row, joint]:g}, expected 0 to 1; scale it, or give 1 for joints found"
             )
-        self._set("mask", self.mask.copy())
-        self._set("xy", np.where(self.mask[..., None], self.xy, 0).astype(np.float32, copy=False))
-        self._set("confidence", np.where(self.mask, self.confidence, 0).astype(np.float32, copy=False))
+        self._set("mask", self.mask if _owned(self.mask) else self.mask.copy())
+        self._set("xy", _zeroed(self.xy, ~self.mask))
+        self._set("confidence", _zeroed(self.confidence, ~self.mask))
         object.__setattr__(self, "note", tuple(self.note) or ("",) * n)
 
     @classmethod
@@ -238,6 +238,20 @@ class Keypoints:
     def _set(self, name: str, array: Array) -> None:
         array.flags.writeable = False
         object.__setattr__(self, name, array)
+
+
+def _owned(array: Array) -> bool:
+    """Whether nobody can change an array: it is another object's of this kind, and may be shared."""
+    return bool(array.flags.owndata and not array.flags.writeable)
+
+
+def _zeroed(array: Array, unseen: Bool[Array, "N joints"]) -> Array:
+    """As float32, with zeros for joints that are not seen."""
+    if array.dtype == np.float32 and _owned(array) and not array[unseen].any():
+        return array
+    copy = array.astype(np.float32)
+    copy[unseen] = 0
+    return copy
 
 
 def _array(values: Any, what: str) -> Array:

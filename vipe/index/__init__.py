@@ -1,7 +1,8 @@
 """The archive, embedded and stored as a folder that answers: which of its poses are nearest?"""
 
+from vipe.index.checks import verify
+from vipe.index.grow import Change
 from vipe.index.index import PoseIndex
-from vipe.index.manifest import verify
 from vipe.index.neighbours import Neighbours
 
-__all__ = ["Neighbours", "PoseIndex", "verify"]
+__all__ = ["Change", "Neighbours", "PoseIndex", "verify"]

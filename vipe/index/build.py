@@ -1,33 +1,48 @@
-"""Building an index folder from a pose store: streamed, beside its place, then renamed."""
+"""Building an index folder from a pose store: streamed, gone on with after an interrupt, then renamed.
 
-__all__ = ["RowProgress", "write_index"]
+A build works in a hidden folder beside its path, `.NAME.unfinished`. About every 260,000 poses it notes how far it is,
+always between two clips. An interrupt or a kill leaves the folder, and the next build of the same store by the same
+encoder at the same path goes on from the last note; any other build there, and any error, removes it.
+"""
 
+__all__ = ["Encoding", "RowProgress", "as_write_error", "write_index"]
+
+import hashlib
+import os
+import pickle
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO
 
+import msgspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
 from vipe.arrays import Array
-from vipe.atomic_write import atomic_write
+from vipe.atomic_write import atomic_write, locked
 from vipe.embed.encoder import Encoder
-from vipe.errors import IndexFormatError, ShapeError, StoreError
+from vipe.errors import IndexFormatError, ShapeError, StoreError, VipeError
 from vipe.geometry.canonical import canonicalize_array
-from vipe.index.engines import ENGINES
-from vipe.index.frames import frame_ids, frame_table, open_writer
+from vipe.index.checks import note_of
+from vipe.index.clip_table import ClipNote, ClipReader, check_ids, clip_runs, table_of
+from vipe.index.frames import frame_table
 from vipe.index.manifest import EncoderNote, Manifest, write_manifest
+from vipe.index.part_writer import PartWriter
 from vipe.index.recipe import automatic, is_shipped, load_recipe
+from vipe.printable import in_short
 from vipe.store import PoseStore
 
 RowProgress = Callable[[int, int], None]
 """Called with the rows done and the rows in all."""
 
+FIRST_PART = "parts/00001"
+
 _ROWS = 16384  # poses at a time: some 20 MB with all that is made of them
+_CHECKPOINT = 1 << 18  # poses after which it is noted how far a build is: a few seconds
 
 
 def write_index(
@@ -41,66 +56,142 @@ def write_index(
 ) -> None:
     """Embed a store's poses and write the index folder; `PoseIndex.build` documents it."""
     chosen = None if recipe == "auto" else load_recipe(recipe)  # before anything is read, because it may be wrong
-    total = len(store.table(columns=["frame"], where=where))
-    with _new_folder(path) as folder:
-        encoder.save(folder / "encoder")
-        ids: list[Int64[Array, " rows"]] = []
-        clips: set[str] = set()
-        done = kept = 0
-        with (
-            open_writer(folder / "frames.parquet") as frames,
-            (folder / "embeddings.npy").open("wb") as embeddings,
-        ):
-            _write_header(embeddings, 0, encoder.dim)
-            for batch in store.batches(_ROWS, where=where):
-                recorded = np.array(batch.column("pose").flatten()).reshape(-1, 17, 3)
-                canonical = canonicalize_array(recorded)
-                keep = ~canonical.degenerate
-                vectors = _encode(encoder, recorded[keep])
-                table = frame_table(
-                    batch, frame_ids(batch.column("clip"), batch.column("frame")), canonical.poses, keep
-                )
-                embeddings.write(vectors.data)  # `tofile` would not say that the disk is full
-                kept += len(vectors)
-                frames.write_table(table, row_group_size=_ROWS)
-                ids.append(table["id"].to_numpy())
-                clips.update(pc.unique(table["clip"]).to_pylist())
-                done += len(batch)
-                if progress is not None:
-                    progress(done, total)
-            _write_header(embeddings, kept, encoder.dim)
-        if kept == 0:
-            raise StoreError(f"{path}: nothing to index: {done} poses match, none has a canonical pose")
-        _refuse_shared_ids(np.concatenate(ids), folder / "frames.parquet", path)
-        if chosen is None:
-            chosen = automatic(kept)
-        vectors = np.load(folder / "embeddings.npy", mmap_mode="r")
-        ENGINES[chosen.engine].build(chosen, vectors, encoder.metric).save(folder / "index.faiss")
-        write_manifest(
-            folder,
-            Manifest(
-                library=version("vipe-pose"),
-                encoder=EncoderNote(encoder.name, encoder.fingerprint, encoder.dim, encoder.metric),
-                recipe=chosen.name if is_shipped(chosen) else chosen,
-                poses=kept,
-                clips=len(clips),
-                left_out=done - kept,
-                files={},
-            ),
-        )
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill, renamed to `path` if nothing failed."""
     if path.exists():
         raise IndexFormatError(f"{path}: is there already; give another path or remove it")
+    total = len(store.table(columns=["frame"], where=where))
+    with as_write_error(path), _workplace(path) as work:
+        folder, state = work / "index", work / "state.json"
+        going = _Going.found(state, folder / FIRST_PART, _key(store, encoder, where))
+        if not going.kept:
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder / "encoder", ignore_errors=True)
+        (folder / "parts").mkdir(parents=True, exist_ok=True)
+        encoder.save(folder / "encoder")
+        writer = PartWriter(folder / FIRST_PART, encoder.dim, rows=going.kept, pieces=going.pieces)
+        try:
+            going = _fill(writer, encoder, store.batches(_ROWS, where=where), going, state, total, progress)
+            if not going.kept:
+                raise StoreError(f"{path}: nothing to index: {going.read} poses match, none has a canonical pose")
+            clips = table_of(going.clips)
+            check_ids(clips, path)
+            if chosen is None:
+                chosen = automatic(going.kept)
+            part = writer.finish(chosen, encoder.metric, clips, FIRST_PART)
+        finally:
+            writer.close()
+        manifest = Manifest(
+            library=version("vipe-pose"),
+            encoder=EncoderNote(encoder.name, encoder.fingerprint, encoder.dim, encoder.metric),
+            recipe=chosen.name if is_shipped(chosen) else chosen,
+            automatic=recipe == "auto",
+            fps=store.fps or "all",
+            left_out=going.left_out,
+            files={
+                file.relative_to(folder).as_posix(): note_of(file)
+                for file in sorted((folder / "encoder").rglob("*"))
+                if file.is_file()
+            },
+            parts=[part],
+        )
+        write_manifest(folder, manifest)
+        with atomic_write(path) as beside:
+            folder.rename(beside)
+
+
+class Encoding:
+    """Poses of a store on their way into a part: made canonical, embedded, written, and their clips noted."""
+
+    def __init__(self, encoder: Encoder, writer: PartWriter) -> None:
+        self._encoder, self._writer, self._clips = encoder, writer, ClipReader()
+        self.left_out = 0
+        """Poses without a canonical pose."""
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows of a store that follow those before."""
+        if not len(batch):
+            return
+        recorded = np.array(batch.column("pose").flatten()).reshape(-1, 17, 3)
+        canonical = canonicalize_array(recorded)
+        keep = ~canonical.degenerate
+        self._clips.add(batch, keep)
+        vectors = _encode(self._encoder, recorded[keep])
+        self._writer.write(frame_table(batch, keep), canonical.poses[keep], vectors)
+        self.left_out += int(np.count_nonzero(~keep))
+
+    def take_clips(self) -> list[ClipNote]:
+        """The clips of what was taken so far, of which no more will come."""
+        self._clips.end_clip()
+        return self._clips.take()
+
+
+class _Going(msgspec.Struct, frozen=True):
+    """How far a build is."""
+
+    key: str
+    """Of store, rows and encoder."""
+    read: int = 0
+    kept: int = 0
+    left_out: int = 0
+    pieces: int = 0
+    clips: list[ClipNote] = []
+
+    @classmethod
+    def found(cls, state: Path, part: Path, key: str) -> "_Going":
+        """What an interrupted build of the same noted, if all that it wrote is there; else a beginning."""
+        beginning = cls(key)
+        try:
+            noted = msgspec.json.decode(state.read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return beginning
+        return noted if noted.key == key and PartWriter.holds(part, noted.kept, noted.pieces) else beginning
+
+    def write(self, state: Path) -> None:
+        with atomic_write(state, replace=True) as file:
+            file.write_bytes(msgspec.json.encode(self))
+
+
+def _fill(
+    writer: PartWriter,
+    encoder: Encoder,
+    batches: Iterator[pa.RecordBatch],
+    going: _Going,
+    state: Path,
+    total: int,
+    progress: RowProgress | None,
+) -> _Going:
+    """Encode what a build has not read yet; how far it is goes to `state`."""
+    encoding, clips = Encoding(encoder, writer), list(going.clips)
+    done, noted, left_out = 0, going.read, going.left_out
+    for whole in batches:
+        batch = whole.slice(max(0, going.read - done))  # of what was read before, nothing
+        start = done + len(whole) - len(batch)
+        done += len(whole)
+        cut = _last_start(batch) if done - noted >= _CHECKPOINT else 0
+        if cut:
+            encoding.add(batch.slice(0, cut))
+            clips += encoding.take_clips()
+            writer.checkpoint()
+            noted = start + cut
+            _Going(going.key, noted, writer.rows, left_out + encoding.left_out, writer.pieces, clips).write(state)
+        encoding.add(batch.slice(cut))
+        if progress is not None:
+            progress(done, total)
+    clips += encoding.take_clips()
+    return _Going(going.key, done, writer.rows, left_out + encoding.left_out, writer.pieces, clips)
+
+
+def _last_start(batch: pa.RecordBatch) -> int:
+    """Where the last clip of a batch starts; 0 if that cannot be told."""
+    return 0 if not len(batch) else list(clip_runs(batch.column("clip")))[-1][0]
+
+
+def _key(store: PoseStore, encoder: Encoder, where: object) -> str:
+    """The same for the same rows of the same store, by the same encoder."""
     try:
-        with atomic_write(path) as folder:
-            folder.mkdir()
-            yield folder
-    except OSError as error:
-        raise IndexFormatError(f"{path}: cannot be written: {error.strerror or error}") from error
+        asked = pickle.dumps(where)
+    except (TypeError, AttributeError, pickle.PicklingError):  # a generator, say: such a build begins anew
+        asked = os.urandom(16)
+    return hashlib.sha256(pickle.dumps((store.fingerprint, encoder.fingerprint, asked))).hexdigest()
 
 
 def _encode(encoder: Encoder, poses: Float32[Array, "rows 17 3"]) -> Float32[Array, "rows D"]:
@@ -113,20 +204,45 @@ def _encode(encoder: Encoder, poses: Float32[Array, "rows 17 3"]) -> Float32[Arr
     return vectors
 
 
-def _write_header(file: BinaryIO, rows: int, dim: int) -> None:
-    """Write the .npy header, and again when the number of rows is known: its length does not depend on that number."""
-    file.seek(0)
-    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)}
-    np.lib.format.write_array_header_1_0(file, header)
+@contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """The folder that a build to a path works in, locked; an interrupt leaves it if a next build can go on from it."""
+    path = Path(os.path.realpath(path))
+    work = path.with_name(f".{path.name}.unfinished")
+    made = [folder for folder in path.parents if not folder.exists()]
+
+    def refuse() -> None:
+        raise IndexFormatError(f"{path}: is being built by another process; wait for it, or give another path")
+
+    def clear() -> None:
+        shutil.rmtree(work, ignore_errors=True)
+
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        with locked(work, refuse):
+            try:
+                yield work
+            except Exception as error:
+                clear()
+                if isinstance(error, VipeError) and str(work) in str(error):  # of a file that nobody will find there
+                    told = str(error).replace(str(work / "index"), str(path))
+                    raise IndexFormatError(told) from error
+                raise
+            except BaseException:  # an interrupt
+                if not (work / "state.json").exists():
+                    clear()
+                raise
+            clear()
+    finally:
+        for folder in made:
+            with suppress(OSError):  # something is in it
+                folder.rmdir()
 
 
-def _refuse_shared_ids(ids: Int64[Array, " N"], frames: Path, path: Path) -> None:
-    order = np.argsort(ids, kind="stable")
-    same = np.flatnonzero(ids[order[1:]] == ids[order[:-1]])
-    if len(same):
-        table = pq.read_table(frames, columns=["clip", "frame"])
-        first, second = (table.slice(int(order[same[0] + i]), 1).to_pylist()[0] for i in (0, 1))
-        raise StoreError(
-            f"{path}: clip {first['clip']!r} frame {first['frame']} and clip {second['clip']!r} frame "
-            f"{second['frame']} have one id ({len(same)} such pairs); is a clip twice in the store?"
-        )
+@contextmanager
+def as_write_error(path: Path) -> Iterator[None]:
+    """Raise errors of the disk as an IndexFormatError of one line."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise IndexFormatError(f"{path}: cannot be written: {in_short(error)}") from error

@@ -1,10 +1,15 @@
-"""The frame table of an index: clip, frame, time and canonical pose of each row (numpy, Arrow)."""
+"""The frame table of an index: clip, frame, time and labels of each row (numpy, Arrow).
+
+Poses have a file of their own, which can be mapped; those of indexes of format 1 and 2 are a column of the table.
+"""
 
 __all__ = [
     "LABELS",
     "SCHEMA",
     "Where",
+    "as_index_error",
     "check_table",
+    "first_id",
     "frame_ids",
     "frame_table",
     "matching_rows",
@@ -40,23 +45,27 @@ SCHEMA = pa.schema(
         pa.field("subject", pa.string()),
         pa.field("action", pa.string()),
         pa.field("source", pa.string()),
-        pa.field("pose", pa.list_(pa.float32(), 51)),
     ]
 )
-LABELS = tuple(name for name in SCHEMA.names if name != "pose")
+LABELS = tuple(SCHEMA.names)
+_WITH_POSES = SCHEMA.append(pa.field("pose", pa.list_(pa.float32(), 51)))  # format 1 and 2
 _TEXT = ("clip", "subject", "action", "source")
 _WHOLE = (1 << 63) - 1
 
 
+def first_id(clip: str) -> int:
+    """Id of frame 0 of a clip: 63 bits of the BLAKE2b of its name."""
+    return int.from_bytes(hashlib.blake2b(clip.encode(), digest_size=8).digest(), "little") & _WHOLE
+
+
 def frame_ids(clip: pa.Array, frame: pa.Array) -> Int64[Array, " N"]:
-    """Ids of frames, the same in every index: 63 bits of the clip name's BLAKE2b, plus the frame, modulo 2^63.
+    """Ids of frames, the same in every index: that of the clip's frame 0, plus the frame, modulo 2^63.
 
     Successive frames of a clip have successive ids. The probability that two of 300,000 clips of 10,000 frames share an
     id is about one in ten thousand; `build` refuses such a store.
     """
     names = clip.dictionary_encode() if not pa.types.is_dictionary(clip.type) else clip
-    digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names.dictionary.to_pylist()]
-    starts = np.array([int.from_bytes(digest, "little") & _WHOLE for digest in digests], dtype=np.int64)
+    starts = np.array([first_id(name) for name in names.dictionary.to_pylist()], dtype=np.int64)
     rows = names.indices.to_numpy(zero_copy_only=False)
     # Unsigned, because a sum past 2^63 must wrap and not overflow.
     total = starts[rows].astype(np.uint64) + frame.to_numpy(zero_copy_only=False).astype(np.uint64)
@@ -64,14 +73,11 @@ def frame_ids(clip: pa.Array, frame: pa.Array) -> Int64[Array, " N"]:
     return ids
 
 
-def frame_table(
-    batch: pa.RecordBatch, ids: Int64[Array, " N"], poses: Float32[Array, "N 17 3"], keep: Bool[Array, " N"]
-) -> pa.Table:
-    """Rows of a store's batch where `keep` is true, with ids, and with canonical poses instead of the recorded ones."""
+def frame_table(batch: pa.RecordBatch, keep: Bool[Array, " N"]) -> pa.Table:
+    """Rows of a store's batch where `keep` is true, with ids."""
     labels = {name: batch.column(name).cast(SCHEMA.field(name).type) for name in LABELS if name != "id"}
-    values = pa.array(np.ascontiguousarray(poses).reshape(-1))
-    columns = {"id": pa.array(ids), **labels, "pose": pa.FixedSizeListArray.from_arrays(values, 51)}
-    return pa.table(columns, schema=SCHEMA).filter(pa.array(keep))
+    ids = pa.array(frame_ids(batch.column("clip"), batch.column("frame")))
+    return pa.table({"id": ids, **labels}, schema=SCHEMA).filter(pa.array(keep))
 
 
 def open_writer(path: Path) -> pq.ParquetWriter:
@@ -82,21 +88,22 @@ def open_writer(path: Path) -> pq.ParquetWriter:
         compression="zstd",
         compression_level=1,
         use_dictionary=list(_TEXT),  # few values, many rows
-        column_encoding={"pose.list.element": "BYTE_STREAM_SPLIT", "time": "BYTE_STREAM_SPLIT"},
+        column_encoding={"id": "DELTA_BINARY_PACKED", "frame": "DELTA_BINARY_PACKED", "time": "BYTE_STREAM_SPLIT"},
         write_page_checksum=True,
     )
 
 
-def check_table(path: Path, poses: int) -> None:
-    """Check a frame table's columns and length, which its footer tells.
+def check_table(path: Path, poses: int, *, with_poses: bool = False) -> None:
+    """Check a frame table's columns and length, which its footer tells; with a column of poses in format 1 and 2.
 
     Raises:
         IndexFormatError: If they are not those of an index of so many poses.
     """
-    with _as_index_error(path), pq.ParquetFile(path) as file:
+    with as_index_error(path), pq.ParquetFile(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
-    if not schema.equals(SCHEMA, check_metadata=False):
-        has, expected = ([f"{field.name} {field.type}" for field in one] for one in (schema, SCHEMA))
+    columns = _WITH_POSES if with_poses else SCHEMA
+    if not schema.equals(columns, check_metadata=False):
+        has, expected = ([f"{field.name} {field.type}" for field in one] for one in (schema, columns))
         raise IndexFormatError(f"{path}: has columns {', '.join(has)}; expected {', '.join(expected)}")
     if rows != poses:
         raise IndexFormatError(f"{path}: has {rows:,} rows, its manifest has {poses:,} poses; build the index again")
@@ -109,7 +116,7 @@ def read_labels(path: Path) -> pa.Table:
         IndexFormatError: If a value is missing, a time is not finite, or a page's checksum is another (tables that
             versions before 0.1 wrote have none).
     """
-    with _as_index_error(path):
+    with as_index_error(path):
         labels = pq.read_table(
             path,
             columns=list(LABELS),
@@ -126,12 +133,12 @@ def read_labels(path: Path) -> pa.Table:
 
 
 def read_poses(path: Path) -> Float32[Array, "N 17 3"]:
-    """The canonical poses, in one array.
+    """The canonical poses of a table of format 1 or 2, in one array.
 
     Raises:
         IndexFormatError: If a pose is missing or not finite.
     """
-    with _as_index_error(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with as_index_error(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         poses = np.empty((file.metadata.num_rows, 17, 3), dtype=np.float32)
         start = 0
         for batch in file.iter_batches(columns=["pose"]):
@@ -145,7 +152,7 @@ def read_poses(path: Path) -> Float32[Array, "N 17 3"]:
 
 
 @contextmanager
-def _as_index_error(path: Path) -> Iterator[None]:
+def as_index_error(path: Path) -> Iterator[None]:
     """Raise errors of the disk and of Arrow as an IndexFormatError of one line."""
     try:
         yield

@@ -2,44 +2,61 @@
 
 __all__ = ["PoseIndex"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Float32, Float64, Int64, Integer, Shaped
 
-from vipe.arrays import Array, blocks
+from vipe.arrays import Array
+from vipe.clips import Clip
 from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
-from vipe.errors import ArgumentError, EncoderMismatch, IndexFormatError, ShapeError, VipeError
+from vipe.errors import ArgumentError, IndexFormatError, ShapeError, VipeError
+from vipe.index import grow
 from vipe.index.build import RowProgress, write_index
-from vipe.index.engines import ENGINES, Engine
-from vipe.index.frames import Where, check_table, matching_rows, read_labels, read_poses
-from vipe.index.manifest import Manifest, verify
+from vipe.index.checks import compared, verify
+from vipe.index.engines import Engine
+from vipe.index.frames import Where, matching_rows
+from vipe.index.manifest import Manifest, read_manifest, refuse_other_encoder
 from vipe.index.neighbours import Neighbours
-from vipe.index.recipe import Recipe, load_recipe, shipped_recipes
+from vipe.index.part import Part
+from vipe.index.recipe import Recipe, is_shipped, load_recipe
+from vipe.index.rows import Rows, Stacked
 from vipe.store import PoseStore
 
 T = TypeVar("T")
 
-_BLOCK = 65536  # embeddings checked at a time
+_MAPPED = ("embeddings.npy", "poses.npy", "index.faiss")
+_LABEL = 36  # bytes of a row of the frame table: three numbers, and a code for each text
+_TRIES = 5  # to open an index that somebody is changing
 
 
 class PoseIndex:
     """The embeddings of an archive's poses, the frames they come from, and the encoder that made them.
 
-    A folder: `manifest.json`, `index.faiss`, `embeddings.npy`, `frames.parquet` and `encoder/`. It needs neither the
-    store it was built from nor the encoder's own folder. Make one with `build`, or `open` one.
+    A folder: `manifest.json`, `encoder/`, and a part or several with `embeddings.npy`, `poses.npy`, `frames.parquet`
+    and `index.faiss`. It needs neither the store it was built from nor the encoder's own folder. Make one with `build`,
+    or `open` one.
+
+    Rows count the poses that are left, in the order in which they were added. An object is one version of the index:
+    `add`, `remove` and `compact` give another one, and this one goes on as it is, whoever changes the folder. What
+    names a pose in every version is its id.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, engine: Engine, encoder: Encoder | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, parts: Sequence[Part], encoder: Encoder | None = None) -> None:
+        """Use `build` or `open`."""
         self.path = path
         self.manifest = manifest
-        self._engine = engine
+        self.change: grow.Change | None = None
+        """What the `add`, `remove` or `compact` did that gave this object."""
+        self._parts = tuple(parts)
+        self._rows = Rows([part.note.rows for part in parts], [part.left for part in parts])
         self._given = encoder
         self._made: dict[Any, Any] = {}
 
@@ -56,9 +73,9 @@ class PoseIndex:
     ) -> "PoseIndex":
         """Embed every pose of a store and write the index, whole or not at all.
 
-        Poses are read, made canonical and embedded a block at a time. Memory grows with the store by FAISS's copy of
-        the embeddings and eight bytes a pose. Poses without a canonical pose (hips and spine on one line) are left
-        out; `info()["left_out"]` is their number.
+        Poses are read, made canonical and embedded a block at a time. Memory grows with the store by what FAISS holds
+        of them. Poses without a canonical pose (hips and spine on one line) are left out; `info()["left_out"]` is
+        their number. After an interrupt or a kill, the same build goes on where it was (`vipe.index.build`).
 
         Args:
             store: The poses.
@@ -83,7 +100,10 @@ class PoseIndex:
 
     @classmethod
     def open(cls, path: str | Path, embedder: Encoder | None = None) -> "PoseIndex":
-        """Open an index after comparing every file's checksum; FAISS reads nothing before.
+        """Open an index after comparing its files with the manifest's checksums; FAISS reads nothing before.
+
+        Codes, embeddings and poses are mapped, so memory does not grow with them. Files that were compared since they
+        were last written are not read again (`vipe.index.checks`); `verify` reads all.
 
         Args:
             path: The folder.
@@ -95,16 +115,141 @@ class PoseIndex:
             EncoderMismatch: If another encoder built it.
         """
         path = Path(path)
-        manifest = verify(path)
-        _refuse_other_encoder(path, manifest, embedder)
-        vectors = _read_embeddings(path, manifest)
-        check_table(path / "frames.parquet", manifest.poses)
-        recipe = _recipe(path, manifest)
-        engine = ENGINES[recipe.engine].open(path / "index.faiss", recipe, vectors, manifest.encoder.metric)
-        return cls(path, manifest, engine, embedder)
+        for attempt in range(_TRIES):
+            manifest = read_manifest(path)
+            refuse_other_encoder(path, manifest, embedder)
+            try:
+                return cls._of(path, manifest, embedder)
+            except IndexFormatError:
+                # A writer may have removed what this manifest names: then there is another one.
+                if attempt == _TRIES - 1 or read_manifest(path).checksum == manifest.checksum:
+                    raise
+        raise AssertionError
+
+    @classmethod
+    def _of(cls, path: Path, manifest: Manifest, embedder: Encoder | None) -> "PoseIndex":
+        comparison = compared(path, manifest)
+        parts = [Part(path, note, manifest.encoder, comparison) for note in manifest.parts]
+        for part in parts:
+            part.check()
+        comparison.remember()
+        return cls(path, manifest, parts, embedder)
+
+    def add(
+        self,
+        source: PoseStore | Iterable[Clip],
+        *,
+        where: Mapping[str, object] | pc.Expression | None = None,
+        fps: float | None = None,
+        progress: RowProgress | None = None,
+        on_wait: Callable[[], None] | None = None,
+    ) -> "PoseIndex":
+        """Add clips. What that costs depends on them, and not on the size of the index.
+
+        Clips that are there already, by rate and recorded poses, are passed over, whatever their names; so adding a
+        store again adds only what is new in it. All of the others are added or, on any error, none.
+
+        Args:
+            source: A store; or clips, such as `vipe.read(path)` gives, which are converted to the working skeleton and
+                thinned to the rate of the index.
+            where: Only these rows of a store, as in `PoseStore.table`.
+            fps: Rate to thin clips to, of an index that does not know its own (format 1 and 2).
+            progress: Called after each block with the new poses done and those in all.
+            on_wait: Called if another process is changing the index, before waiting for it.
+
+        Returns:
+            The longer index; its `change` says what was added and what was passed over. If nothing is new, it is of
+            the same poses.
+
+        Raises:
+            StoreError: If the index has another clip of one's name, the rates differ, or there is nothing to add.
+            IndexFormatError: If the folder cannot be written, or a file of it is not as it was.
+        """
+        if where is not None and not isinstance(source, PoseStore):
+            raise ArgumentError("where chooses rows of a store; leave clips out yourself")
+        if not isinstance(source, PoseStore) and isinstance(source, str | Path | Clip):
+            raise ArgumentError(
+                f"source must be a PoseStore or clips, got {type(source).__name__}; open it "
+                "(`vipe.PoseStore.open`), read it (`vipe.read`), or give a list of clips"
+            )
+        change = grow.add(self.path, source, self.encoder, where=where, fps=fps, progress=progress, on_wait=on_wait)
+        return self._changed(change)
+
+    def remove(self, where: Where, *, on_wait: Callable[[], None] | None = None) -> "PoseIndex":
+        """Remove poses: they are not found any more, and their clips may be added again under the same names.
+
+        Their bytes stay on disk until `compact`, or until an `add` writes their part anew. Ids of the others stay.
+
+        Args:
+            where: Which, as in `rows`, such as {"clip": ["walk", "sit"]}. Row numbers are those of this object.
+            on_wait: As in `add`.
+
+        Returns:
+            The shorter index; its `change` says what was removed.
+
+        Raises:
+            VipeError: If no pose matches, none would be left, or a clip that is named is not there; or as in `rows`.
+            IndexFormatError: As in `add`.
+        """
+        if isinstance(where, Mapping):  # read twice, which a generator cannot be
+            where = {name: list(some) if isinstance(some, Iterator) else some for name, some in where.items()}
+        rows = self.rows(where)  # says what is wrong with it
+        which = np.asarray(self.look_up("id", rows, -1)) if isinstance(where, np.ndarray) else where
+        return self._changed(grow.remove(self.path, which, on_wait=on_wait))
+
+    def compact(
+        self,
+        *,
+        recipe: str | Path | None = None,
+        progress: RowProgress | None = None,
+        on_wait: Callable[[], None] | None = None,
+    ) -> "PoseIndex":
+        """Write what is left as one part: searches look in one place, and the bytes of removed poses are given back.
+
+        Nothing is embedded again; rows and ids stay. The old parts are removed with this object; if other processes
+        have them open, by the next process that changes the index.
+
+        Args:
+            recipe: Another recipe than that of the index, as in `build`.
+            progress: Called after each block with the poses done and the poses in all.
+            on_wait: As in `add`.
+
+        Raises:
+            VipeError: If there is no such recipe, or its file is not one.
+            IndexFormatError: As in `add`.
+        """
+        return self._changed(grow.compact(self.path, recipe=recipe, progress=progress, on_wait=on_wait))
+
+    def verify(self) -> None:
+        """Compare every byte of the folder with its manifest's checksums, as it is now.
+
+        Raises:
+            IndexFormatError: If a file is missing, cut or altered; names it, what was found and what was expected.
+        """
+        verify(self.path)
+
+    def recoded(self, recipe: str | Path) -> "PoseIndex":
+        """The same rows searched by another recipe, in memory and not in the folder: to compare recipes."""
+        chosen = load_recipe(recipe)
+        manifest = msgspec.structs.replace(self.manifest, recipe=chosen.name if is_shipped(chosen) else chosen)
+        return type(self)(self.path, manifest, [part.recoded(chosen) for part in self._parts], self._given)
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """What searches each part, for whoever wants to look into it."""
+        return tuple(part.engine for part in self._parts)
+
+    def _changed(self, change: grow.Change) -> "PoseIndex":
+        index = type(self).open(self.path, self._given)
+        index.change = change
+        kept = {part.note.folder for part in index._parts}
+        for part in self._parts:
+            if part.note.folder not in kept:
+                part.supersede()
+        return index
 
     def __len__(self) -> int:
-        return self.manifest.poses
+        return len(self._rows)
 
     def __repr__(self) -> str:
         encoder = self.manifest.encoder
@@ -120,13 +265,16 @@ class PoseIndex:
         if self._given is not None:
             return self._given
         encoder = find_encoder(str(self.path / "encoder"))
-        _refuse_other_encoder(self.path, self.manifest, encoder)
+        refuse_other_encoder(self.path, self.manifest, encoder)
         return encoder
 
     @cached_property
     def labels(self) -> pa.Table:
-        """The frame table without poses: id, clip, frame, time, subject, action and source of each row."""
-        return read_labels(self.path / "frames.parquet")
+        """The frame table: id, clip, frame, time, subject, action and source of each row."""
+        tables = [part.labels() for part in self._parts]
+        return (
+            pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+        )  # one piece, so arrays of it are no copies
 
     @cached_property
     def _frames(self) -> dict[str, Shaped[Array, " N"]]:
@@ -199,26 +347,53 @@ class PoseIndex:
 
     @cached_property
     def embeddings(self) -> Float32[Array, "N D"]:
-        """The embeddings of all rows, float32 as the encoder gave them; mapped from the file, not read."""
-        return _read_embeddings(self.path, self.manifest)
+        """The embeddings of all rows, float32 as the encoder gave them: do not write into it.
+
+        Mapped from the file if the index is one part of which nothing was removed, else a copy; `vectors` reads some.
+        """
+        return self._vectors.whole()
 
     @cached_property
     def canonical(self) -> Float32[Array, "N 17 3"]:
-        """The canonical poses of all rows, in torso lengths. Read once and kept: do not write into it."""
-        return read_poses(self.path / "frames.parquet")
+        """The canonical poses of all rows, in torso lengths: do not write into it. `poses` reads some.
+
+        Mapped as `embeddings`; of an index of format 1 or 2 they are read.
+        """
+        return self.pose_rows.whole()
+
+    @cached_property
+    def pose_rows(self) -> Stacked:
+        """The canonical poses, to be read where they are needed."""
+        return Stacked(self._rows, [part.poses for part in self._parts])
+
+    @cached_property
+    def _vectors(self) -> Stacked:
+        return Stacked(self._rows, [part.embeddings for part in self._parts])
 
     def poses(self, rows: Integer[Array, "*hits"]) -> Float32[Array, "*hits 17 3"]:
-        """The canonical poses of some rows.
+        """The canonical poses of some rows, in torso lengths.
 
         Raises:
             ShapeError: If a row is not of this index; -1, the empty place of `Hits`, is not.
         """
+        self._check_rows(rows)
+        return self.pose_rows.take(rows)
+
+    def vectors(self, rows: Integer[Array, "*hits"]) -> Float32[Array, "*hits D"]:
+        """The embeddings of some rows.
+
+        Raises:
+            ShapeError: As in `poses`.
+        """
+        self._check_rows(rows)
+        return self._vectors.take(rows)
+
+    def _check_rows(self, rows: Integer[Array, "*hits"]) -> None:
         if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
             raise ShapeError(f"rows must lie in 0 ... {len(self) - 1}, got {rows.min()} ... {rows.max()}")
-        return self.canonical[rows]
 
     def frames(self) -> dict[str, Shaped[Array, " N"]]:
-        """The frame table without poses as arrays: id, clip, frame, time, subject, action and source of each row."""
+        """The frame table as arrays: id, clip, frame, time, subject, action and source of each row."""
         return dict(self._frames)
 
     def rows(self, where: Where) -> Int64[Array, " M"]:
@@ -271,22 +446,40 @@ class PoseIndex:
             return Neighbours(
                 np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
             )
-        return self._engine.search(queries, k, allowed)
+        found = []
+        for number, part in enumerate(self._parts):
+            places = self._rows.in_part(number, allowed)
+            count = self._rows.count(number) if allowed is None or places is None else len(places)
+            if count:
+                found.append((number, part.engine.search(queries, min(k, count), places)))
+        return self._rows.merged(found, k)
 
     def info(self) -> dict[str, Any]:
-        """The manifest in plain values: encoder, recipe, counts, bytes."""
+        """What the index holds, in plain values: encoder, recipe, counts, and bytes on disk and in memory.
+
+        `bytes_mapped` are those of files that are mapped: the system reads what is needed, and takes it back. Of the
+        others `bytes_opened` is what an open index holds, and `bytes_labels` what the frame table adds at the first
+        query that names clips, without its words, of which each counts once.
+        """
         manifest = self.manifest
+        files = manifest.all_files()
         return {
             "path": str(self.path),
-            "poses": manifest.poses,
+            "poses": len(self),
             "clips": manifest.clips,
+            "removed": sum(part.note.rows for part in self._parts) - len(self),
+            "parts": len(self._parts),
             "left_out": manifest.left_out,
             "recipe": manifest.recipe.name if isinstance(manifest.recipe, Recipe) else manifest.recipe,
             "encoder": manifest.encoder.name,
             "fingerprint": manifest.encoder.fingerprint,
             "dim": manifest.encoder.dim,
             "metric": manifest.encoder.metric,
-            "bytes": sum(note.bytes for note in manifest.files.values()),
+            "fps": manifest.fps,
+            "bytes": sum(note.bytes for note in files.values()),
+            "bytes_mapped": sum(note.bytes for name, note in files.items() if name.endswith(_MAPPED)),
+            "bytes_opened": sum(part.held_bytes() for part in self._parts),
+            "bytes_labels": _LABEL * len(self),
             "format_version": manifest.format_version,
             "library": manifest.library,
         }
@@ -301,39 +494,3 @@ def _check_kinds(store: object, embedder: object) -> None:
     if not isinstance(embedder, Encoder):
         known = f"; load it: vipe.Embedder.from_pretrained({embedder!r})" if isinstance(embedder, str) else ""
         raise ArgumentError(f"embedder must be an encoder, got {type(embedder).__name__}{known}")
-
-
-def _refuse_other_encoder(path: Path, manifest: Manifest, encoder: Encoder | None) -> None:
-    built = manifest.encoder
-    if encoder is not None and encoder.fingerprint != built.fingerprint:
-        raise EncoderMismatch(
-            f"index {path} was built by encoder {built.name} {built.fingerprint} (D {built.dim}), this one is "
-            f"{encoder.name} {encoder.fingerprint} (D {encoder.dim}); rebuild, or load {built.fingerprint}"
-        )
-
-
-def _read_embeddings(path: Path, manifest: Manifest) -> Float32[Array, "N D"]:
-    file = path / "embeddings.npy"
-    try:
-        vectors: Float32[Array, "N D"] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:  # of its header
-        raise IndexFormatError(f"{file}: is no array of numbers ({error}); build the index again") from error
-    if vectors.dtype != np.float32 or not vectors.flags.c_contiguous:
-        raise IndexFormatError(f"{file}: holds {vectors.dtype}, expected float32 by rows; build the index again")
-    if vectors.shape != (expected := (manifest.poses, manifest.encoder.dim)):
-        raise IndexFormatError(f"{file}: holds (poses, dim) {vectors.shape}, its manifest has {expected}")
-    for rows in blocks(len(vectors), _BLOCK):
-        if not np.isfinite(vectors[rows]).all():
-            raise IndexFormatError(f"{file}: has embeddings that are not finite; build the index again")
-    return vectors
-
-
-def _recipe(path: Path, manifest: Manifest) -> Recipe:
-    """The recipe that an index was built by: one that comes with the library, or one of the user's own."""
-    if isinstance(manifest.recipe, Recipe):
-        return manifest.recipe
-    if manifest.recipe not in shipped_recipes():
-        raise IndexFormatError(
-            f"{path}: recipe is {manifest.recipe!r}, expected one of {', '.join(shipped_recipes())}; build it again"
-        )
-    return load_recipe(manifest.recipe)

@@ -1,37 +1,46 @@
-"""The manifest of an index folder: encoder, recipe, counts, and the checksum of every file."""
+"""The manifest of an index folder: encoder, recipe, the parts in their order, and the checksum of every file.
+
+Parts are never changed once they are there. What changes is the manifest, which is replaced as a whole: it names the
+parts that count, and of each part the rows that were removed from it. Whoever reads one manifest sees one version of
+the index, whatever happens beside it.
+"""
 
 __all__ = [
     "FORMAT_VERSION",
-    "OWN_RECIPE_VERSION",
     "EncoderNote",
     "FileNote",
     "Manifest",
+    "PartNote",
+    "RemovedNote",
     "read_manifest",
-    "verify",
+    "refuse_other_encoder",
     "write_manifest",
 ]
 
 import hashlib
+import re
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from vipe.errors import IndexFormatError
+from vipe.atomic_write import atomic_write
+from vipe.embed.encoder import Encoder
+from vipe.errors import EncoderMismatch, IndexFormatError
 from vipe.index.recipe import Recipe
 from vipe.regular_file import read_regular
 
-FORMAT_VERSION = 1
-"""Of an index whose recipe comes with the library; its manifest has the recipe's name."""
-
-OWN_RECIPE_VERSION = 2
-"""Of an index by a recipe of the user's own, which its manifest holds whole; versions of vipe that read format 1 only
-refuse it by number."""
+FORMAT_VERSION = 3
+"""Of what this version writes. 1 and 2 had one part, whose files lay beside the manifest; they are read for ever."""
 
 _NAME = "manifest.json"
-_REQUIRED = ("index.faiss", "embeddings.npy", "frames.parquet", "encoder/config.json")
+_OF_A_PART = ("index.faiss", "embeddings.npy", "frames.parquet")
+_OF_AN_INDEX = ("encoder/config.json",)
+_FOLDER = re.compile(r"\.|parts/[0-9]{5,9}")
+_REMOVED = re.compile(r"removed/[0-9]{5,9}-[0-9]+\.npy")
 _ADVICE = "build the index again, or copy it anew"
 _NAMED = 5  # indexes that an error lists at most
+_Rows = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 
 
 class EncoderNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,19 +59,111 @@ class FileNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class RemovedNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which rows of a part were removed: a file with a bit a row."""
+
+    file: str
+    rows: _Rows
+    bytes: int
+    sha256: str
+
+
+class PartNote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part: the rows of some clips, in files of its own."""
+
+    folder: str
+    """`parts/00001`, or `.` of the part that an index of format 1 or 2 has."""
+    rows: _Rows
+    """In its files, those included that were removed."""
+    clips: int
+    """Of which a row is left."""
+    recipe: str | Recipe
+    files: dict[str, FileNote]
+    """By path in the part's folder, forward slashes."""
+    removed: RemovedNote | None = None
+
+    @property
+    def left(self) -> int:
+        """Rows that were not removed."""
+        return self.rows - (0 if self.removed is None else self.removed.rows)
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of `manifest.json`. It holds no time and no path, so that equal indexes have equal manifests."""
 
     format: Literal["vipe-index"] = "vipe-index"
     format_version: int = FORMAT_VERSION
-    library: str  # version of vipe that wrote it
+    library: str
+    """Version of vipe that wrote it."""
     encoder: EncoderNote
-    recipe: str | Recipe  # name of one that comes with the library, or one of the user's own
-    poses: int
+    recipe: str | Recipe
+    """Name of one that comes with the library, or one of the user's own."""
+    automatic: bool = False
+    """Whether the recipe was chosen by the number of poses, and may be chosen again."""
+    fps: float | Literal["all", "unknown"] = "unknown"
+    """Rate that the clips were thinned to."""
+    left_out: int
+    """Poses of the stores without a canonical pose."""
+    files: dict[str, FileNote]
+    """Of the encoder, by path in the folder."""
+    parts: list[PartNote]
+    checksum: str = ""
+    """SHA-256 of the manifest with this field empty."""
+
+    @property
+    def poses(self) -> int:
+        """Rows that are searched."""
+        return sum(part.left for part in self.parts)
+
+    @property
+    def clips(self) -> int:
+        """Clips of which a row is left."""
+        return sum(part.clips for part in self.parts)
+
+    def all_files(self) -> dict[str, FileNote]:
+        """Every file but the manifest itself, by path in the folder."""
+        files = dict(self.files)
+        for part in self.parts:
+            files |= {str(PurePosixPath(part.folder, name)): note for name, note in part.files.items()}
+            if part.removed is not None:
+                files[part.removed.file] = FileNote(part.removed.bytes, part.removed.sha256)
+        return files
+
+
+class _Earlier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A manifest of format 1, or of 2, which had recipes of the user's own."""
+
+    format: Literal["vipe-index"] = "vipe-index"
+    format_version: int
+    library: str
+    encoder: EncoderNote
+    recipe: str | Recipe
+    poses: _Rows
     clips: int
-    left_out: int  # poses of the store without a canonical pose
-    files: dict[str, FileNote]  # by path in the folder, forward slashes
-    checksum: str = ""  # SHA-256 of the manifest with this field empty
+    left_out: int
+    files: dict[str, FileNote]
+    checksum: str = ""
+
+    def now(self) -> Manifest:
+        """The same as a manifest of today: one part, in the folder itself."""
+        encoder = {name: note for name, note in self.files.items() if name.startswith("encoder/")}
+        part = PartNote(
+            folder=".",
+            rows=self.poses,
+            clips=self.clips,
+            recipe=self.recipe,
+            files={name: note for name, note in self.files.items() if name not in encoder},
+        )
+        return Manifest(
+            format_version=self.format_version,
+            library=self.library,
+            encoder=self.encoder,
+            recipe=self.recipe,
+            left_out=self.left_out,
+            files=encoder,
+            parts=[part],
+            checksum=self.checksum,
+        )
 
 
 class _Version(msgspec.Struct):
@@ -70,21 +171,21 @@ class _Version(msgspec.Struct):
     format_version: int
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write a folder's manifest, with the size and checksum of every file in it and the version of its format."""
-    files = {
-        path.relative_to(folder).as_posix(): FileNote(path.stat().st_size, _sha256(path))
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-    version = FORMAT_VERSION if isinstance(manifest.recipe, str) else OWN_RECIPE_VERSION
-    manifest = msgspec.structs.replace(manifest, files=files, format_version=version)
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Replace a folder's manifest, or write its first; returns it as it was written.
+
+    Raises:
+        OSError: If the disk refuses; then the manifest that was there still is.
+    """
+    manifest = msgspec.structs.replace(manifest, format_version=FORMAT_VERSION)
     manifest = msgspec.structs.replace(manifest, checksum=_checksum(manifest))
-    (folder / _NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    with atomic_write(folder / _NAME, replace=True) as file:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check the manifest itself; the files it lists are left to `verify`.
+    """Read and check the manifest itself; the files it lists are left to `vipe.index.checks`.
 
     Raises:
         IndexFormatError: If it is missing, cut, altered, or of another format version.
@@ -98,26 +199,63 @@ def read_manifest(folder: Path) -> Manifest:
         version = msgspec.json.decode(data, type=_Version)
         if version.format != "vipe-index":
             raise IndexFormatError(f"{path}: format is {version.format!r}, expected 'vipe-index'")
-        if version.format_version not in (FORMAT_VERSION, OWN_RECIPE_VERSION):
+        if version.format_version not in range(1, FORMAT_VERSION + 1):
+            advice = "update vipe" if version.format_version > FORMAT_VERSION else _ADVICE
             raise IndexFormatError(
-                f"{path}: format version {version.format_version}, this version of vipe reads {FORMAT_VERSION} "
-                f"and {OWN_RECIPE_VERSION}; build the index again"
+                f"{path}: format version {version.format_version}, this version of vipe reads 1 to {FORMAT_VERSION}; "
+                f"{advice}"
             )
-        manifest = msgspec.json.decode(data, type=Manifest)
+        found: Manifest | _Earlier
+        if version.format_version == FORMAT_VERSION:
+            found = msgspec.json.decode(data, type=Manifest)
+        else:
+            found = msgspec.json.decode(data, type=_Earlier)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IndexFormatError(f"{path}: not a manifest: {error}; {_ADVICE}") from error
-    found = _checksum(manifest)
-    if found != manifest.checksum:
+    if (checksum := _checksum(found)) != found.checksum:
         raise IndexFormatError(
-            f"{path}: altered: its SHA-256 is {found[:12]}, expected {manifest.checksum[:12]}; {_ADVICE}"
+            f"{path}: altered: its SHA-256 is {checksum[:12]}, expected {found.checksum[:12]}; {_ADVICE}"
         )
-    for name in _REQUIRED:
-        if name not in manifest.files:
-            raise IndexFormatError(f"{path}: does not list {name}; {_ADVICE}")
-    for name in manifest.files:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise IndexFormatError(f"{path}: lists {name!r}, which is outside the folder")
+    manifest = found.now() if isinstance(found, _Earlier) else found
+    _check_content(path, manifest)
     return manifest
+
+
+def refuse_other_encoder(path: Path, manifest: Manifest, encoder: Encoder | None) -> None:
+    """Check that an encoder, if one is given, made the embeddings.
+
+    Raises:
+        EncoderMismatch: If it is another one; names both.
+    """
+    built = manifest.encoder
+    if encoder is not None and encoder.fingerprint != built.fingerprint:
+        raise EncoderMismatch(
+            f"index {path} was built by encoder {built.name} {built.fingerprint} (D {built.dim}), this one is "
+            f"{encoder.name} {encoder.fingerprint} (D {encoder.dim}); rebuild, or load {built.fingerprint}"
+        )
+
+
+def _check_content(path: Path, manifest: Manifest) -> None:
+    """Whether a manifest whose checksum agrees is one that could have been written."""
+    lists = [(manifest.files, _OF_AN_INDEX), *((part.files, _OF_A_PART) for part in manifest.parts)]
+    for files, required in lists:
+        for name in required:
+            if name not in files:
+                raise IndexFormatError(f"{path}: does not list {name}; {_ADVICE}")
+        for name in files:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise IndexFormatError(f"{path}: lists {name!r}, which is outside the folder")
+    known: set[str] = set()
+    for part in manifest.parts:
+        if not _FOLDER.fullmatch(part.folder) or part.folder in known:
+            raise IndexFormatError(f"{path}: has a part in {part.folder!r}, expected parts/00001 and so on, each once")
+        known.add(part.folder)
+        if part.removed is not None and not _REMOVED.fullmatch(part.removed.file):
+            raise IndexFormatError(f"{path}: lists {part.removed.file!r}, expected removed/00001-1.npy and so on")
+        if part.left < 1:
+            raise IndexFormatError(f"{path}: part {part.folder} has {part.left} poses, expected 1 or more; {_ADVICE}")
+    if not manifest.parts:
+        raise IndexFormatError(f"{path}: has no part, expected 1 or more; {_ADVICE}")
 
 
 def _instead(folder: Path, error: OSError) -> str:
@@ -134,34 +272,6 @@ def _instead(folder: Path, error: OSError) -> str:
     return f"nothing is there; {advice}{known}"
 
 
-def verify(path: str | Path) -> Manifest:
-    """Compare the size, and then the checksum, of every file of an index folder with its manifest.
-
-    Raises:
-        IndexFormatError: If the manifest or a file is missing, cut or altered; names the file, what was found and
-            what was expected.
-    """
-    folder = Path(path)
-    manifest = read_manifest(folder)
-    for name, note in manifest.files.items():
-        file = folder / name
-        if not file.is_file():
-            raise IndexFormatError(f"{file}: missing, expected {note.bytes} bytes; {_ADVICE}")
-        if (size := file.stat().st_size) != note.bytes:
-            raise IndexFormatError(f"{file}: cut or altered: {size} bytes, expected {note.bytes}; {_ADVICE}")
-    for name, note in manifest.files.items():
-        if (found := _sha256(folder / name)) != note.sha256:
-            raise IndexFormatError(
-                f"{folder / name}: altered: its SHA-256 is {found[:12]}, expected {note.sha256[:12]}; {_ADVICE}"
-            )
-    return manifest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _checksum(manifest: Manifest) -> str:
+def _checksum(manifest: Manifest | _Earlier) -> str:
     blank = msgspec.structs.replace(manifest, checksum="")
     return hashlib.sha256(msgspec.json.encode(blank, order="sorted")).hexdigest()

@@ -2,6 +2,8 @@
 
 JPMA and RPEA as published put the true root and the camera's intrinsics into the reprojection. Here nothing true
 enters: each hypothesis is put over the keypoints by the scale and shift of `weak_perspective`.
+
+A numpy array in place of a tensor is refused with ArgumentError.
 """
 
 __all__ = ["densest_pose", "jpma", "mean_pose", "rpea", "weak_perspective", "weighted_mean"]
@@ -10,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vipe.errors import ShapeError
+from vipe.errors import ArgumentError, ShapeError
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17
 
 RPEA_HYPOTHESES = 8
@@ -154,6 +156,7 @@ def weak_perspective(
     Raises:
         ShapeError: If the shapes do not fit.
     """
+    _check_tensors(poses, xy, seen)
     joints = len(COCO13)
     if poses.shape[-2:] != (17, 3) or xy.shape[-2:] != (joints, 2) or seen.shape[-1:] != (joints,):
         raise ShapeError(
@@ -177,6 +180,7 @@ def _reprojection(
 ) -> tuple[Float[Tensor, "*batch M 17"], Bool[Tensor, "*batch"], Float[Tensor, "*batch M"]]:
     """Distance of each joint's image from its keypoint, whether there are enough keypoints, and the scales."""
     _check(poses)
+    _check_tensors(xy, seen)
     if xy.shape[:-2] != poses.shape[:-3] or seen.shape[:-1] != poses.shape[:-3]:
         raise ShapeError(
             f"keypoints and mask must have the batch {tuple(poses.shape[:-3])} of the hypotheses, got shapes "
@@ -196,7 +200,14 @@ def _take(poses: Tensor, row: Tensor) -> Tensor:
 
 
 def _check(poses: Tensor, values: Tensor | None = None) -> None:
+    _check_tensors(poses, values)
     if poses.ndim < 3 or poses.shape[-1] != 3 or poses.shape[-3] < 1:
         raise ShapeError(f"hypotheses must end in (M, J, 3) with M at least 1, got shape {tuple(poses.shape)}")
     if values is not None and values.shape != poses.shape[:-2]:
         raise ShapeError(f"values must be {tuple(poses.shape[:-2])} like the hypotheses, got {tuple(values.shape)}")
+
+
+def _check_tensors(*given: Tensor | None) -> None:
+    for one in given:
+        if one is not None and not isinstance(one, Tensor):
+            raise ArgumentError(f"expected a torch tensor, got {type(one).__name__}; use torch.from_numpy(...)")

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vipe.errors import VipeError
 from vipe.geometry.bones import bone_vectors
 from vipe.geometry.canonical import REFERENCE_LENGTHS
 from vipe.lift.condition import FEATURES, Condition
@@ -24,6 +25,7 @@ from vipe.networks.couplings import CouplingFlow
 from vipe.networks.residual import ResidualMLP, check_sizes
 from vipe.skeletons.working import BONES, CHILDREN, H36M17, PARENTS
 
+_MOST_COMPONENTS = 256
 _SMALL = 1e-4  # radians: below, sin(x) / x is 1 to float32
 _START = 0.02  # of the weights of a subnet's output: the flow starts near the identity
 _TEMPERATURES = tuple(0.6 + 0.05 * step for step in range(17))  # up to 1.4
@@ -60,6 +62,8 @@ class BoneFlowConfig:
 
     def __post_init__(self) -> None:
         check_sizes("bone flow", self)
+        if not 1 <= self.components <= _MOST_COMPONENTS:
+            raise VipeError(f"bone flow: components must be 1 to {_MOST_COMPONENTS}, got {self.components}")
 
 
 class BoneFlow(LiftNetwork):

@@ -51,8 +51,8 @@ def save_people(path: Path, lifted: LiftedPeople, report: Mapping[str, Any]) -> 
     Poses are in world space, z up (`to_world`), in metres.
 
     - .json: the report, which the command line prints.
-    - .npz: `poses` (N, M, 17, 3), `log_weight` (N, M), `prediction` (N, 17, 3), `image_id` (text), `person`, `seen`
-      (N, 13), `joints`, `keypoints` (names). Nothing in it is pickled.
+    - .npz: `poses` (N, M, 17, 3), `log_weight` (N, M), `prediction` (N, 17, 3), `image_id` (text), `person`, `xy`
+      (N, 13, 2) pixels, `seen` (N, 13), `joints`, `keypoints` (names). Nothing in it is pickled.
     - .bvh: of one person: the single pose, then the modes, the largest first, one frame a second. A rig has one body:
       the bones of all frames have the lengths of `body_lengths`.
     - A folder: `lifted.json`, `lifted.npz` and `person_000.bvh`, ... in the order of the people.
@@ -72,6 +72,7 @@ def save_people(path: Path, lifted: LiftedPeople, report: Mapping[str, Any]) -> 
         "prediction": (to_world(lifted.prediction)).astype(np.float32),
         "image_id": np.array(ids, dtype=np.str_),
         "person": lifted.people.person,
+        "xy": lifted.people.xy,
         "seen": lifted.people.mask,
         "keypoints": np.array(COCO13.joints),
     }

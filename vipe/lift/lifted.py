@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
+from torch import Tensor
 
 from vipe.arrays import Array
 from vipe.detections import Keypoints, follow, frame_numbers
 from vipe.errors import VipeError
 from vipe.geometry.bones import bone_lengths
 from vipe.geometry.upright import stature
+from vipe.lift.aggregate import weak_perspective
 from vipe.lift.hypotheses import Hypotheses
 from vipe.lift.lifter import Lifter
 from vipe.lift.modes import Modes, modes
@@ -23,6 +25,11 @@ from vipe.skeletons.working import COCO13, H36M17
 
 _SHORTEST, _TALLEST = 0.3, 3.0  # metres; nobody is, so the unit is another one
 _DIGITS = 4  # of metres, in JSON
+
+_FAR = 0.36
+"""`LiftedPeople.misfit` above which keypoints are doubted. Of 18,000 simulated people of `val` clips (noise up to 0.06,
+up to four limb joints missing; 50 samples of `default`) none reached it; of 200 clouds of 13 random points more than
+half did."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,29 @@ class LiftedPeople:
         """Standard deviation of each joint over the hypotheses, metres: the root of the trace of its covariance."""
         return np.asarray(np.sqrt(np.trace(self.hypotheses.spread().astype(np.float64), axis1=-2, axis2=-1)))
 
+    def misfit(self) -> Float64[Array, " N"]:
+        """How far the seen keypoints are from the hypothesis that fits them best, against their own extent.
+
+        Root mean squares: of the distances after the best scale and shift (`weak_perspective`), and of the keypoints'
+        distances from their mean.
+        """
+        seen = torch.tensor(self.people.mask)
+        xy = torch.where(seen[..., None], torch.tensor(self.people.xy), 0.0)
+        drawn, _ = weak_perspective(torch.tensor(self.hypotheses.poses), xy[:, None], seen[:, None])
+        own = _mean_square(xy - _middle(xy, seen)[:, None], seen)
+        off = _mean_square(drawn - xy[:, None], seen[:, None]).amin(1)
+        misfit: Float64[Array, " N"] = (off / own).sqrt().numpy().astype(np.float64)
+        return misfit
+
+    def doubts(self) -> tuple[str, ...]:
+        """A line for each person whose keypoints fit none of the hypotheses, as those of no person do."""
+        return tuple(
+            f"{plain(image)} person {person}: keypoints fit no lifted pose (off by {share:.0%} of their own extent): "
+            "joints of two people, exchanged joints, or nobody"
+            for image, person, share in zip(self.people.image_id, self.people.person, self.misfit(), strict=True)
+            if share > _FAR
+        )
+
     def of_height(self, height: float) -> "LiftedPeople":
         """The same people, each as tall as told: every person's lengths times one factor.
 
@@ -58,7 +88,7 @@ class LiftedPeople:
         """
         check_height(height)
         lengths = [body_lengths(self.hypotheses[row : row + 1]) for row in range(len(self))]
-        factor = (height / stature(np.array(lengths).reshape(len(self), -1))).astype(np.float32)
+        factor = (height / stature(np.array(lengths).reshape(len(self), len(H36M17.bones)))).astype(np.float32)
         return replace(
             self,
             hypotheses=replace(self.hypotheses, poses=factor[:, None, None, None] * self.hypotheses.poses),
@@ -68,7 +98,7 @@ class LiftedPeople:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain values of each person, poses in world space (`to_world`), metres."""
-        spread = 1000 * self.spread()
+        spread, misfit = 1000 * self.spread(), self.misfit()
         return [
             {
                 "image_id": plain(self.people.image_id[row]),
@@ -76,6 +106,7 @@ class LiftedPeople:
                 "not_seen": [
                     joint for joint, seen in zip(COCO13.joints, self.people.mask[row], strict=True) if not seen
                 ],
+                "misfit": round(float(misfit[row]), _DIGITS),
                 "joints": list(H36M17.joints),
                 "prediction": _rounded(to_world(self.prediction[row])),
                 "modes": [
@@ -222,3 +253,11 @@ def plain(image_id: Any) -> Any:
 def _rounded(poses: Float[Array, "*batch 3"]) -> Sequence[Any]:
     values: Sequence[Any] = (poses.astype(np.float64).round(_DIGITS) + 0.0).tolist()  # 0.0 in place of -0.0
     return values
+
+
+def _middle(xy: Float[Tensor, "N 13 2"], seen: Bool[Tensor, "N 13"]) -> Float[Tensor, "N 2"]:
+    return torch.where(seen[..., None], xy, 0.0).sum(1) / seen.sum(1, keepdim=True)
+
+
+def _mean_square(offset: Float[Tensor, "*batch 13 2"], seen: Bool[Tensor, "*#batch 13"]) -> Float[Tensor, "*batch"]:
+    return torch.where(seen, offset.square().sum(-1), 0.0).sum(-1) / seen.sum(-1)

@@ -17,6 +17,7 @@ from vipe.lift.ppca.prior.alignment import AlignmentConfig
 from vipe.lift.ppca.training import PPCATrainingConfig, train_ppca
 from vipe.lift.registry import NETWORKS
 from vipe.lift.training import LifterTrainingConfig, train_lifter
+from vipe.training.card import Told
 from vipe.training.loop import TrainingProgress
 
 PRESETS = ("tiny", "base")
@@ -96,7 +97,7 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     progress: TrainingProgress | None = None,
-    data: str = "",
+    data: str | Told = "",
 ) -> Lifter:
     """Train a lifter of a kind under a preset, and leave it in `folder`.
 

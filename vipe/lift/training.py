@@ -1,8 +1,8 @@
 """The one training of all lifters: augmented poses in random views, each network's own losses (torch; numpy in)."""
 
-__all__ = ["LifterTraining", "LifterTrainingConfig", "train_lifter", "validation_figures"]
+__all__ = ["LifterTraining", "LifterTrainingConfig", "card_figures", "train_lifter", "validation_figures"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,18 @@ from vipe.lift.lifter import TrainedLifter
 from vipe.lift.network import LiftNetwork, LiftStage
 from vipe.lift.views import LiftViewConfig, LiftViews, simulate_lift_views
 from vipe.training.augment import AugmentConfig, PosePool, draw_poses
+from vipe.training.card import Told, model_card
 from vipe.training.loop import History, Schedule, Stage, TrainingProgress
 from vipe.training.losses import mpjpe
 from vipe.training.resume import ResumableTraining
 
 _SAMPLES = 20  # drawn of each validation view
+_FIGURES = {
+    "val_mpjpe": "single pose",
+    "val_random": "any hypothesis",
+    "val_best": f"best of {_SAMPLES}",
+    "val_energy": "energy score of whole poses",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,24 +106,28 @@ class LifterTraining(ResumableTraining[TrainedLifter, Any, LifterTrainingConfig]
     def card(self, history: History) -> str:
         """The model card."""
         last = history[-1]
-        figures = ", ".join(f"{name} {value:.1f}" for name, value in last.items() if name.startswith("val_"))
-        data = f" ({self.data})" if self.data else ""
-        return f"""# Lifter {self.model.kind}
-
-From 13 keypoints of one person to 3D poses in camera space.
-
-- Trained on poses made from {len(self.pool)} poses{data}: {self.config.steps} steps of {self.config.batch}, seed
-  {self.seed}.
-- On validation views, mm of a person with a torso of {1000 * REFERENCE_TORSO:.0f} mm: {figures}.
-- Limits: views are simulated, so a detector's own mistakes were not seen in training. Size cannot be told from one
-  image. The licence of the weights follows from that of the data.
-"""
+        return model_card(
+            f"Lifter {self.model.kind}",
+            "From 13 keypoints of one person to 3D poses in camera space.",
+            self.told,
+            data=f"{len(self.pool)} poses, augmented, bent and seen by simulated cameras,",
+            protocol=f"{self.config.steps} steps of {self.config.batch} views, seed {self.seed}",
+            measured=f"on validation views, mm of a person with a torso of {1000 * REFERENCE_TORSO:.0f} mm",
+            figures=card_figures(last),
+            limits="one person, 13 COCO keypoints. Views are simulated, so a detector's own mistakes were not seen in "
+            "training. Size cannot be told from one image.",
+        )
 
     def _losses(self, part: LiftStage, generator: torch.Generator) -> dict[str, Tensor]:
         return part.losses(self.draw(generator), generator)
 
     def _validate(self) -> dict[str, float]:
         return validation_figures(self.model, self.held_out)
+
+
+def card_figures(measured: Mapping[str, Any]) -> dict[str, str]:
+    """The figures of `validation_figures` as a card names them."""
+    return {name: f"{measured[key]:.1f}" for key, name in _FIGURES.items() if key in measured}
 
 
 def validation_figures(model: LiftNetwork, views: LiftViews) -> dict[str, float]:
@@ -145,7 +156,7 @@ def train_lifter(
     seed: int = 0,
     device: str = "cpu",
     progress: TrainingProgress | None = None,
-    data: str = "",
+    data: str | Told = "",
 ) -> TrainedLifter:
     """Train the lifter whose network configuration is given, such as `MDNConfig()`, and leave it in `folder`.
 

@@ -15,6 +15,7 @@ N = TypeVar("N", bound="Network")
 _OUTPUT_GAIN = 0.1
 # Largest sizes: a configuration from an unknown file must not exhaust memory.
 _MOST = {"dim": 4096, "width": 65536, "blocks": 64, "decoder_width": 65536, "decoder_blocks": 64, "samples": 1024}
+_MOST |= {"context": 65536, "flow_width": 65536, "couplings": 64, "layers": 64}
 
 
 class Network(nn.Module):

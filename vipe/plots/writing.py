@@ -1,12 +1,13 @@
 """Files of pages and pictures: checked before any work is done, and written whole or not at all (matplotlib)."""
 
-__all__ = ["check_page", "check_picture", "new_figure", "save_picture"]
+__all__ = ["check_page", "check_picture", "new_figure", "save_html", "save_picture", "take_dollars_as_they_are"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipe.atomic_write import atomic_write, check_writable
 from vipe.errors import MissingExtra, VipeError
+from vipe.plots.paint import DARK_GROUND, DARK_INK, repaint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,17 +69,20 @@ def new_figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def save_picture(path: Path, drawn: "Figure") -> None:
+def save_picture(path: Path, drawn: "Figure", *, dark: bool = False) -> None:
     """Write a figure in the format of the name's ending.
 
     Args:
         path: The file; it is replaced if it exists, and its folders are made.
         drawn: A figure of matplotlib.
+        dark: Light letters and lines on a dark ground; the colours of sides and series stay.
 
     Raises:
         VipeError: If it cannot be written; an existing file stays as it is.
     """
-    _take_dollars_as_they_are(drawn)
+    take_dollars_as_they_are(drawn)
+    if dark:
+        repaint(drawn, DARK_INK, DARK_GROUND)
     try:
         with atomic_write(path, replace=True) as file:
             drawn.savefig(file, format=path.suffix.removeprefix(".") or "png")
@@ -86,7 +90,24 @@ def save_picture(path: Path, drawn: "Figure") -> None:
         raise VipeError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
 
 
-def _take_dollars_as_they_are(drawn: "Figure") -> None:
+def save_html(path: Path, html: str) -> None:
+    """Write a page.
+
+    Args:
+        path: The file; it is replaced if it exists, and its folders are made.
+        html: The page. What UTF-8 has no form for is written as an escape.
+
+    Raises:
+        VipeError: If it cannot be written; an existing file stays as it is.
+    """
+    try:
+        with atomic_write(path, replace=True) as file:
+            file.write_text(html, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise VipeError(f"{path}: the page cannot be written: {error.strerror or error}") from error
+
+
+def take_dollars_as_they_are(drawn: "Figure") -> None:
     """Names from outside are no formulas: of two dollar signs in a name matplotlib would make one, or an error."""
     from matplotlib.text import Text
 

@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.index import PoseIndex
+from vipe.retrieve.candidates.affine import MIN_JOINTS
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.labelling import MIRRORED, SIDES
 from vipe.retrieve.query import query
@@ -40,6 +41,7 @@ def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
     answered = (
         np.flatnonzero((hits.rows[:, :1] >= 0).all(axis=1)) if hits.rows.shape[1] else np.zeros(0, dtype=np.int64)
     )
+    answered = answered[people.mask[answered].sum(axis=1) >= MIN_JOINTS]  # fewer fit whatever is done to them
     if len(answered) < _FEWEST:
         return []
     if shared := _shared(hits, answered):

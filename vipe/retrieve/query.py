@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from vipe.arrays import Array, blocks, take_columns
 from vipe.detections import Keypoints
@@ -17,13 +17,14 @@ from vipe.lift import Lifter
 from vipe.lift.condition import skip_reasons as lift_skip_reasons
 from vipe.retrieve.arguments import check_arguments, check_count
 from vipe.retrieve.camera.prior import CameraPrior
-from vipe.retrieve.candidates.affine import by_affine_camera, skip_reasons
+from vipe.retrieve.candidates.affine import FEWEST, MIN_JOINTS, by_affine_camera, skip_reasons
 from vipe.retrieve.candidates.candidates import by_embedding
 from vipe.retrieve.candidates.hypotheses import near_hypotheses
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.labelling import read_labels
 from vipe.retrieve.ranking.coverage import coverage_order
-from vipe.retrieve.ranking.evidence import VOTERS
+from vipe.retrieve.ranking.evidence import VOTERS, FittedCandidates
+from vipe.retrieve.ranking.features import CandidateFeatures
 from vipe.retrieve.ranking.model import RankingModel
 from vipe.retrieve.session import CANDIDATES, SAMPLES, Search, SearchSettings
 
@@ -63,6 +64,10 @@ def query(
     The distance of a hit is the root mean square from visible keypoints to the fitted pose's image, in RMS radii; it
     need not increase down the list.
 
+    People of whom only four or five joints are seen are looked for all over the archive: a camera and a body are fitted
+    to every pose, beyond `LOOKED_AT` to poses spread evenly and then to those around the best. They are ranked alike,
+    with probabilities calibrated on such people (`FewJoints`); their labels are taken as they are.
+
     Mode "affine" ranks the archive by how well the best affine camera makes each canonical pose land on the visible
     joints: exact, on an index of any encoder, with any joints missing. Mode "point" ranks by distance in the index's
     learned embedding.
@@ -91,9 +96,10 @@ def query(
             `VOTERS` hits is long enough, `k` hits. Mode "full" alone; see `ConfidentLists` for what it is worth.
 
     Returns:
-        One query a person, in order. A person who cannot be searched for (fewer than `MIN_JOINTS` visible joints, or
-        all at one place) has no hits, and `Hits.skipped` says why. `max_per_clip` and `min_gap_seconds` may leave fewer
-        than `k`: they choose among the candidates of mode "full", among the whole archive otherwise.
+        One query a person, in order. A person who cannot be searched for (all visible joints at one place, or fewer
+        than `FEWEST` in modes "full" and "hypotheses", `MIN_JOINTS` in others) has no hits, and `Hits.skipped` says
+        why. `max_per_clip` and `min_gap_seconds` may leave fewer than `k`: they choose among the candidates of mode
+        "full", among the whole archive otherwise.
 
     Raises:
         ShapeError: If the keypoints are on another skeleton.
@@ -150,7 +156,10 @@ def answer(
             f"index {search.index.path} holds affine signatures, no learned embedding; use mode 'affine', "
             "or build an index with a trained embedder"
         )
-    skipped = lift_skip_reasons(keypoints) if mode == "hypotheses" else skip_reasons(keypoints)
+    if mode == "hypotheses":
+        skipped = lift_skip_reasons(keypoints)
+    else:
+        skipped = skip_reasons(keypoints, FEWEST if mode == "full" else MIN_JOINTS)
     people = np.array([number for number, reason in enumerate(skipped) if reason is None], dtype=np.int64)
     k = min(k, len(search))
     if not k:
@@ -163,8 +172,11 @@ def answer(
     stages, at_once = {"full": (_full, _AT_ONCE), "hypotheses": (_by_hypotheses, _AT_ONCE)}.get(
         mode, (_by_score, len(people))
     )
-    found = [stages(search, keypoints[people[block]], k, mode) for block in blocks(len(people), at_once)]
-    return Hits.stacked(found).spread_over(people, skipped)
+    few = _few_seen(keypoints[people]) & (mode == "full")
+    many, others = people[~few], people[few]
+    found = [stages(search, keypoints[many[block]], k, mode) for block in blocks(len(many), at_once)]
+    found += [_full_of_few(search, keypoints[others[block]], k) for block in blocks(len(others), _AT_ONCE)]
+    return Hits.stacked(found).spread_over(np.concatenate([many, others]), skipped)
 
 
 def _confident(search: Search, keypoints: Keypoints, k: int, mode: str, confidence: float) -> Hits:
@@ -174,13 +186,13 @@ def _confident(search: Search, keypoints: Keypoints, k: int, mode: str, confiden
             "confidence is known of mode full alone, with max_per_clip and min_gap_seconds left out and at least "
             f"{CANDIDATES} candidates; leave the others out, or leave out confidence"
         )
-    lists = search.model_of(keypoints).lists
-    if lists is None:
+    lists, lists_of_few = search.model_of(keypoints).lists, search.model_of_few(keypoints).lists
+    if lists is None or lists_of_few is None:
         raise VipeError("confidence: the ranking model was saved without lengths of lists; learn it again")
     hits = answer(search, keypoints, max(k, VOTERS), mode)
     found = hits.found.sum(axis=1)
     first = np.zeros(len(hits)) if hits.probability is None or not len(search) else hits.probability[:, 0]
-    enough = lists.of(first, confidence)
+    enough = np.where(_few_seen(keypoints), lists_of_few.of(first, confidence), lists.of(first, confidence))
     if len(search) <= VOTERS:  # all of the archive: it holds whatever the archive holds
         enough[enough == 0] = len(search)
     enough = np.minimum(enough, found)
@@ -192,16 +204,40 @@ def _full(search: Search, people: Keypoints, k: int, _: str) -> Hits:
     count = min(max(k, search.settings.candidates), len(search))
     closely = count if search.settings.diverse else min(max(VOTERS, k), count)
     reading = read_labels(search, people, count, closely)
-    fitted, features = reading.fitted, reading.features
-    model = search.model_of(people)
+    ranked = _ranked(search, search.model_of(people), reading.fitted, reading.features, k, reading.probability)
+    return replace(ranked, relabelled=reading.names, stretch=reading.stretch)
+
+
+def _full_of_few(search: Search, people: Keypoints, k: int) -> Hits:
+    """The same for people of whom few joints are seen: no choice of candidates, no other reading of labels."""
+    count = min(max(k, search.settings.candidates if search.settings.diverse else VOTERS), len(search))
+    fitted = search.fitted_everywhere(people, count)
+    sure = np.ones(len(people), dtype=np.float32)
+    ranked = _ranked(search, search.model_of_few(people), fitted, search.features(fitted, people), k, sure)
+    return replace(ranked, relabelled=("",) * len(people), stretch=sure)
+
+
+def _few_seen(people: Keypoints) -> Bool[Array, " Q"]:
+    """Of whom too few joints are seen for a choice of candidates by affine camera."""
+    return np.asarray(people.mask.sum(axis=1) < MIN_JOINTS)
+
+
+def _ranked(
+    search: Search,
+    model: RankingModel,
+    fitted: FittedCandidates,
+    features: CandidateFeatures,
+    k: int,
+    probability: Float32[Array, " Q"],
+) -> Hits:
+    """Log odds, order, hits; `probability` is that of what the features rest on."""
     ranking, log_odds = model.probabilities(features)
-    log_odds = log_odds.if_true(reading.probability)
-    order = coverage_order(ranking, features, closely if search.settings.diverse else k)
+    log_odds = log_odds.if_true(probability)
+    order = coverage_order(ranking, features, fitted.rows.shape[1] if search.settings.diverse else k)
     places = search.diversified(take_columns(fitted.rows, order), k)
     places = np.where(places >= 0, take_columns(order, np.maximum(places, 0)), -1)
     contributions = model.contributions(features.values, log_odds.near)
-    hits = Hits.judged(search.index, fitted, log_odds, contributions, places)
-    return replace(hits, relabelled=reading.names, stretch=reading.stretch)
+    return Hits.judged(search.index, fitted, log_odds, contributions, places)
 
 
 def _by_hypotheses(search: Search, people: Keypoints, k: int, _: str) -> Hits:

@@ -2,7 +2,7 @@
 
 __all__ = ["CANDIDATES", "SAMPLES", "Search", "SearchSettings"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -22,9 +22,11 @@ from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.variances import candidate_weights
 from vipe.retrieve.candidates.affine import affine_residuals
 from vipe.retrieve.candidates.candidates import Candidates, candidates_for
+from vipe.retrieve.candidates.everywhere import rows_around, spread_rows
 from vipe.retrieve.ranking.diversity import diversify
 from vipe.retrieve.ranking.evidence import FittedCandidates, embedding_distances
 from vipe.retrieve.ranking.features import CandidateFeatures, compute_features
+from vipe.retrieve.ranking.few_joints import FewJoints
 from vipe.retrieve.ranking.model import RankingModel
 from vipe.skeletons.joint_conventions import ARCHIVE, load_convention
 
@@ -113,6 +115,13 @@ class Search:
         known = self.settings.joint_offsets is not None  # then marks are the archive's
         return self.settings.model or RankingModel.of(ARCHIVE if known else people.convention)
 
+    def model_of_few(self, people: Keypoints) -> RankingModel:
+        """The same where few joints are seen; a model of the settings has its own probabilities there too."""
+        if self.settings.model is not None:
+            return self.settings.model
+        known = self.settings.joint_offsets is not None
+        return FewJoints.of(ARCHIVE if known else people.convention).applied(self.model_of(people))
+
     def hypotheses(self, people: Keypoints) -> Hypotheses:
         """What the lifter proposes for each person; the same for a person whoever is beside them."""
         lifter = self.settings.lifter or _shipped_lifter()
@@ -148,6 +157,22 @@ class Search:
         best = np.argsort(np.where(empty, np.inf, fits.cost), axis=1, kind="stable")[:, :count]
         residual = take_columns(candidates.affine_residual, best)
         return self.gathered(take_columns(rows, best), fits.take(best), people, residual)
+
+    def fitted_everywhere(self, people: Keypoints, count: int) -> FittedCandidates:
+        """The `count` candidates of least cost from all over the archive, for people of whom few joints are seen."""
+        rows = np.arange(len(self.index)) if self.rows is None else self.rows
+        chosen, fits = [], []
+        for place in range(len(people)):
+            person, looked_at = people[place], spread_rows(rows)
+            found = self.cameras(looked_at[None], person)
+            if len(looked_at) < len(rows):
+                looked_at = rows_around(rows, looked_at[np.argsort(found.cost[0], kind="stable")[:count]])
+                found = self.cameras(looked_at[None], person)
+            best = np.argsort(found.cost, axis=1, kind="stable")[:, :count]
+            chosen.append(looked_at[best])
+            fits.append(found.take(best))
+        whole = {field.name: np.concatenate([getattr(one, field.name) for one in fits]) for field in fields(Fits)}
+        return self.gathered(np.concatenate(chosen), Fits(**whole), people)
 
     def gathered(
         self,

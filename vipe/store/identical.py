@@ -7,7 +7,7 @@ same store, added at once or one after the other. Two clips that differ only in 
 identical, too: the second would add no new row.
 """
 
-__all__ = ["Motions", "PassedOver", "motion_digest"]
+__all__ = ["Motions", "PassedOver", "begin_digest", "motion_digest"]
 
 import hashlib
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ class Motions:
             for name, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
                 rows = batch.slice(start, end - start)
                 if name not in digests:
-                    digests[name] = _begin(rows.column("fps")[0].as_py())
+                    digests[name] = begin_digest(rows.column("fps")[0].as_py())
                 digests[name].update(rows.column("pose").flatten().to_numpy())
                 start = end
         motions = cls()
@@ -64,10 +64,11 @@ class Motions:
 
 def motion_digest(clip: Clip) -> bytes:
     """SHA-256 of a clip's rate and poses; of a clip as the store keeps it, equal for identical clips alone."""
-    digest = _begin(clip.fps)
+    digest = begin_digest(clip.fps)
     digest.update(np.ascontiguousarray(clip.positions, dtype=np.float32))
     return bytes(digest.digest())
 
 
-def _begin(fps: float) -> Any:
+def begin_digest(fps: float) -> Any:
+    """The SHA-256 that a clip's poses (float32, in order) are to follow; its rate is in it already."""
     return hashlib.sha256(np.float32(fps).tobytes())  # the store keeps rates as float32

@@ -5,14 +5,18 @@ __all__ = [
     "GROUP_ROWS",
     "SCHEMA",
     "SKELETON",
+    "COUNT",
     "Footer",
     "as_store_error",
+    "check_count",
     "check_order",
     "distinct",
     "part_name",
     "parts_of",
     "rate",
+    "read_count",
     "read_footer",
+    "write_count",
     "write_part",
 ]
 
@@ -34,7 +38,8 @@ import pyarrow.parquet as pq
 from vipe.arrays import blocks
 from vipe.clips import Clip
 from vipe.errors import StoreError
-from vipe.regular_file import irregular
+from vipe.printable import in_short
+from vipe.regular_file import irregular, read_regular
 from vipe.skeletons.working import H36M17
 from vipe.store.bodies import BONES, Bodies
 from vipe.store.conversion import Stored
@@ -57,6 +62,9 @@ SCHEMA = pa.schema(
         ("pose", pa.list_(pa.float32(), 51)),  # metres, world space, joints of the skeleton by coordinates
     ]
 )
+
+COUNT = "_parts.json"
+"""Name of the file that says how many parts there are; a name that Arrow's readers of folders pass over."""
 
 GROUP_ROWS = 65_536
 """Rows of a row group: 14 MB of poses. Writing and filtering hold no more than this at a time."""
@@ -196,8 +204,8 @@ def read_footer(part: Path) -> Footer:
 def check_order(parts: Sequence[Path], footers: Sequence[Footer]) -> None:
     """Check that each part follows the one that was there when it was written; parts of older versions do not say.
 
-    So a part that is gone, was exchanged, or came from another store is noticed, unless it is the last one: a store
-    without its last part is what it was before that was appended.
+    So a part that is gone, was exchanged, or came from another store is noticed, unless it is the last one, of which
+    `check_count` tells.
 
     Raises:
         StoreError: If one does not; names it.
@@ -211,6 +219,53 @@ def check_order(parts: Sequence[Path], footers: Sequence[Footer]) -> None:
                 "another store: put it back, or ingest the sources again"
             )
         before, last = part.name, footer.digest
+
+
+def write_count(file: Path, parts: int) -> None:
+    """Write how many parts a store has.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    file.write_text(json.dumps({"parts": parts}) + "\n", encoding="utf-8")
+
+
+def read_count(store: Path) -> int:
+    """How many parts a store was left with; 0 if it does not say, as of older versions.
+
+    It may have more: an append that was killed after its part appeared did not come to count it. So whoever compares
+    reads this before looking at the parts.
+
+    Raises:
+        StoreError: If it cannot be read.
+    """
+    file = store / COUNT
+    try:
+        return msgspec.json.decode(read_regular(file), type=_Count).parts
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        said = in_short(error)
+        raise StoreError(
+            f"{file}: {said}; expected how many parts the store has; remove it to open those there are"
+        ) from error
+
+
+def check_count(store: Path, parts: int, counted: int) -> None:
+    """Check that a store has all parts that it was left with.
+
+    Raises:
+        StoreError: If parts are missing.
+    """
+    if counted > parts:
+        raise StoreError(
+            f"{store}: has {parts} of {counted} parts; put back those that are missing, or remove {COUNT} to open it "
+            "without them"
+        )
+
+
+class _Count(msgspec.Struct):
+    parts: int
 
 
 def _digest(part: Path) -> str:
@@ -300,8 +355,7 @@ def as_store_error(where: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StoreError(f"{where}: cannot read or write it: {first}") from error
+        raise StoreError(f"{where}: cannot read or write it: {in_short(error)}") from error
 
 
 def part_name(number: int) -> str:

@@ -2,6 +2,8 @@
 
 __all__ = ["PoseStore", "Where"]
 
+import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,17 +23,21 @@ from vipe.store.bodies import Note, merged
 from vipe.store.identical import Motions, PassedOver
 from vipe.store.ingest import Ingest
 from vipe.store.parts import (
+    COUNT,
     GROUP_ROWS,
     SCHEMA,
     SKELETON,
     Footer,
     as_store_error,
+    check_count,
     check_order,
     distinct,
     part_name,
     parts_of,
     rate,
+    read_count,
     read_footer,
+    write_count,
     write_part,
 )
 
@@ -111,6 +117,7 @@ class PoseStore:
             folder.mkdir()
             if not write_part(folder / part_name(0), clips, fps=fps, licence=licence, on_clip=on_clip, store=path):
                 raise StoreError(f"{path}: {_NO_CLIP}")
+            write_count(folder / COUNT, 1)
         store = cls.open(path)
         store.passed_over = tuple(clips.passed_over)
         store.new_notes = store.notes
@@ -125,6 +132,7 @@ class PoseStore:
                 together; names the file and what was expected.
         """
         path = Path(path)
+        counted = read_count(path)  # before its parts are listed: somebody may append meanwhile
         parts = parts_of(path) if path.is_dir() else []
         if not parts:
             raise StoreError(f"{path}: {_instead(path)}; expected a store as `vipe ingest` or `vipe synth` makes it")
@@ -133,6 +141,7 @@ class PoseStore:
             if footer.fps != footers[0].fps:
                 raise StoreError(f"{part}: holds {rate(footer.fps)}, the parts before it {rate(footers[0].fps)}")
         check_order(parts, footers)
+        check_count(path, len(parts), counted)
         return cls(path, parts, footers)
 
     def append(
@@ -169,7 +178,9 @@ class PoseStore:
         _check_fps(fps)
         PoseStore.open(self.path)  # says what is wrong with it
         with locked(self.path, on_wait):
-            remove_abandoned(self.path, r"part-\d+\.parquet")  # of whatever number: a killed process is done with it
+            remove_abandoned(
+                self.path, rf"part-\d+\.parquet|{re.escape(COUNT)}"
+            )  # of whatever number: a killed process is done with it
             now = PoseStore.open(self.path)  # somebody may have appended since
             if fps is not None and fps != now.fps:
                 raise StoreError(f"{self.path}: holds {rate(now.fps)}, cannot append {rate(fps)}; make another store")
@@ -190,6 +201,9 @@ class PoseStore:
                     if clips.passed_over:
                         raise _NothingNew
                     raise StoreError(f"{self.path}: {_NO_CLIP}")
+            with suppress(OSError), atomic_write(self.path / COUNT, replace=True) as file:
+                # On a full disk the store has a part more than it counts, which is as good as before.
+                write_count(file, len(parts_of(self.path)))
         store = PoseStore.open(self.path)  # somebody may have appended since, too
         store.passed_over = tuple(clips.passed_over)
         store.new_notes = _notes(
@@ -205,6 +219,11 @@ class PoseStore:
     def fps(self) -> float | None:
         """Rate that clips were thinned to, frames a second; None if all frames are stored."""
         return self._footers[0].fps
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the footers of its parts: another one, if the store holds anything else."""
+        return hashlib.sha256(" ".join(footer.digest for footer in self._footers).encode()).hexdigest()
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -8,7 +8,8 @@ __all__ = ["Checkpoint", "CheckpointFolder", "refuse_other_origin", "restore_sta
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from vipe.atomic_write import atomic_write, check_writable
+from vipe.atomic_write import atomic_write, check_writable, locked
 from vipe.errors import ReadError, VipeError
 from vipe.pretrained import MOST_WEIGHTS
 from vipe.regular_file import read_regular
@@ -44,7 +45,7 @@ class CheckpointFolder:
     """The folder of one training, which holds its last checkpoint; `origin` identifies the training.
 
     Raises:
-        VipeError: If the folder holds something else, or cannot be written.
+        VipeError: If the folder holds something else.
     """
 
     def __init__(self, path: Path, origin: Mapping[str, Any]) -> None:
@@ -58,7 +59,34 @@ class CheckpointFolder:
             raise VipeError(
                 f"{path}: holds {others[0]!r}, which is no part of a training; give another path or move it"
             )
-        _refuse_unwritable(path)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder and hold it while the training runs; without a checkpoint, one that was made is removed.
+
+        A second training of one folder would write into the first one's, and its model replace the first one's.
+
+        Raises:
+            VipeError: If another process trains there, or the folder cannot be written.
+        """
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        with ExitStack() as end:
+            try:
+                check_writable(self.path, folder=True)  # puts back what a killed process was about to replace
+                self.path.mkdir(parents=True, exist_ok=True)
+                end.enter_context(locked(self.path, self._refuse_second))
+                # Only by the process that holds the folder; before, it may be another one's.
+                end.callback(_remove_empty, made)
+                check_writable(self._state_file)
+            except OSError as error:
+                raise VipeError(
+                    f"{self.path}: cannot be written: {error.strerror or error}; a training needs a folder, and room "
+                    "beside it"
+                ) from error
+            yield
+
+    def _refuse_second(self) -> None:
+        raise VipeError(f"{self.path}: another process trains there now; wait until it has ended, or give another path")
 
     def read(self) -> Checkpoint | None:
         """The last checkpoint, or None if none was written.
@@ -180,16 +208,10 @@ def refuse_other_origin(path: Path, found: Mapping[str, Any], wanted: Mapping[st
         raise VipeError(f"{path}: was trained with {shown}; give another path or remove it")
 
 
-def _refuse_unwritable(path: Path) -> None:
-    """Check the folder, for checkpoints, and the place beside it, where the model is written before it is renamed."""
-    try:
-        check_writable(path, folder=True)
-        if path.is_dir():
-            check_writable(path / "state.json")
-    except OSError as error:
-        raise VipeError(
-            f"{path}: cannot be written: {error.strerror or error}; a training needs a folder, and room beside it"
-        ) from error
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # something is in it
+            folder.rmdir()
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

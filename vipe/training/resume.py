@@ -25,6 +25,7 @@ from vipe.arrays import Array
 from vipe.errors import VipeError
 from vipe.networks.residual import Network
 from vipe.pretrained import check_device
+from vipe.training.card import Told
 from vipe.training.checkpoint import CheckpointFolder, refuse_other_origin
 from vipe.training.loop import History, Schedule, Stage, TrainingProgress, run_stages
 from vipe.training.poses import checked_poses, digest, validation_poses
@@ -72,11 +73,11 @@ class ResumableTraining(ABC, Generic[Model, NetworkConfig, Config]):
         config: Config,
         *,
         seed: int,
-        data: str,
+        data: str | Told,
         poses: Float32[Tensor, "N 17 3"],
         validation: Float32[Tensor, "M 17 3"],
     ) -> None:
-        self.config, self.seed, self.data = config, seed, data
+        self.config, self.seed, self.told = config, seed, Told.of(data)
         self.poses, self.validation, self.device = poses, validation, poses.device
         self.model = self.network_type.untrained(network, seed).to(self.device)
         self.prepare()
@@ -93,7 +94,7 @@ class ResumableTraining(ABC, Generic[Model, NetworkConfig, Config]):
         seed: int = 0,
         device: str = "cpu",
         progress: TrainingProgress | None = None,
-        data: str = "",
+        data: str | Told = "",
     ) -> Model:
         """Train a model and leave it in `folder`, as `from_pretrained` reads it, with its `history.jsonl`.
 
@@ -110,12 +111,12 @@ class ResumableTraining(ABC, Generic[Model, NetworkConfig, Config]):
             seed: Determines initial weights, batches, views and dropout.
             device: Where to train, as torch names it.
             progress: Called every `config.record_every` steps.
-            data: Name of the data, for the model card.
+            data: Name of the data, for the model card; or a `Told` with its licence and the command as well.
 
         Raises:
             ShapeError: If poses are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
             VipeError: If the device cannot be used, the seed is negative, a loss is not finite, or the folder cannot
-                be written, holds something else, or holds a training of another origin.
+                be written, holds something else, holds a training of another origin, or another process trains there.
         """
         sizes: Any = network or cls.network_type.config_type()
         config = config or cls.config_type()
@@ -131,25 +132,37 @@ class ResumableTraining(ABC, Generic[Model, NetworkConfig, Config]):
             "poses": digest(poses),
             "validation": digest(validation),
         }
-        if (folder / "config.json").is_file():
-            finished = cls.model_type.from_pretrained(folder, device=device)
-            refuse_other_origin(folder, finished.origin, origin)
-            return finished
+        if (model := cls._finished(folder, origin, device)) is not None:
+            return model
         checkpoints = CheckpointFolder(folder, origin)
-        training = cls(
-            sizes,
-            config,
-            seed=seed,
-            data=data,
-            poses=checked_poses("poses", poses, device),
-            validation=validation_poses(validation, config.validation_rows, device),
-        )
-        history = run_stages(training.model, training.stages, config, seed=seed, folder=checkpoints, progress=progress)
-        training.finalize()
-        model = cls.model_type(training.model, card=training.card(history), origin=origin)
-        lines = "".join(json.dumps(line) + "\n" for line in history)
-        model.save(folder, files={"history.jsonl": lines}, replace=True)
-        return model
+        with checkpoints.held():
+            if (model := cls._finished(folder, origin, device)) is not None:  # by another process, just now
+                return model
+            training = cls(
+                sizes,
+                config,
+                seed=seed,
+                data=data,
+                poses=checked_poses("poses", poses, device),
+                validation=validation_poses(validation, config.validation_rows, device),
+            )
+            history = run_stages(
+                training.model, training.stages, config, seed=seed, folder=checkpoints, progress=progress
+            )
+            training.finalize()
+            model = cls.model_type(training.model, card=training.card(history), origin=origin)
+            lines = "".join(json.dumps(line) + "\n" for line in history)
+            model.save(folder, files={"history.jsonl": lines}, replace=True)
+            return model
+
+    @classmethod
+    def _finished(cls, folder: Path, origin: Mapping[str, Any], device: str) -> Model | None:
+        """The model of a training that has ended, or None."""
+        if not (folder / "config.json").is_file():
+            return None
+        finished = cls.model_type.from_pretrained(folder, device=device)
+        refuse_other_origin(folder, finished.origin, origin)
+        return finished
 
     @classmethod
     def settings(cls, config: Any) -> dict[str, Any]:

@@ -57,6 +57,10 @@ def test_each_probability_is_judged_at_its_own_threshold_and_the_first_hit_by_it
     assert rates["within 0.1, first hit"] == pytest.approx(1)
     assert rates["within 0.1"] == pytest.approx(2 / 3)
     assert rates["within 0.05"] == pytest.approx(1 / 3)
+    assert list(report.gallery_bins) == list(dict.fromkeys(row.gallery for row in report.rows))
+    usual = [bins for gallery, bins in report.gallery_bins.items() if gallery != ABSENT]
+    for kind, bins in report.bins.items():  # as many queries in each gallery: all together are their mean
+        assert bins[0]["rate"] == pytest.approx(np.mean([own[kind][0]["rate"] for own in usual]))
 
 
 def test_other_thresholds_of_a_protocol_change_no_probability(store, index, certain):
@@ -123,6 +127,15 @@ def test_where_all_that_is_right_is_left_out_nothing_is_right_and_the_search_is_
     assert report.share_of_five_clips == 1  # the archive has three
     json.dumps(report.to_json(), allow_nan=False)
     assert len(report.to_table()) == 5
+
+
+def test_the_bins_of_a_gallery_are_of_its_own_queries(report):
+    assert set(report.gallery_bins) == {row.gallery for row in report.rows}
+    for gallery, bins in report.gallery_bins.items():
+        first, rows = bins["within 0.1, first hit"], [row for row in report.rows if row.gallery == gallery]
+        for name, mean in (("rate", "right"), ("probability", "first")):
+            told = sum(bar[name] * bar["share"] for bar in first)
+            assert told == pytest.approx(np.mean([getattr(row, mean) for row in rows]), abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_report(store, index, report):

@@ -327,7 +327,7 @@ def test_an_index_of_signatures_has_no_learned_mode(index):
 
 def test_the_picture_is_drawn(report, tmp_path):
     pytest.importorskip("matplotlib")
-    from vipe.plots.curves import save_search_picture
+    from vipe.plots.curves.search import save_search_picture
 
     save_search_picture(tmp_path / "search.png", report)
     assert (tmp_path / "search.png").read_bytes().startswith(b"\x89PNG")

@@ -77,3 +77,23 @@ def test_distances_of_many_queries_far_from_the_origin_are_exact(vectors, monkey
     found = FaissCPU.build(load_recipe("flat"), far, "l2").search(far[:200], 1)
     np.testing.assert_array_equal(found.rows[:, 0], np.arange(200))
     assert (found.distance == 0).all()
+
+
+@pytest.mark.parametrize("name", ["flat", "ivf"])
+def test_rows_that_are_allowed_now_count_and_not_those_of_before(vectors, name, monkeypatch):
+    monkeypatch.setattr(faiss_cpu, "_FEW", 10)
+    engine, allowed = FaissCPU.build(load_recipe(name), vectors, "l2"), np.arange(500)
+    for _ in range(2):
+        found = engine.search(vectors[:3], 40, allowed).rows
+        assert np.isin(found, allowed).all()
+        allowed += 500  # the same array with other rows
+
+
+def test_rows_that_never_change_are_selected_once(vectors, monkeypatch):
+    engine, allowed, made = FaissCPU.build(load_recipe("fp16"), vectors, "l2"), np.arange(500), []
+    allowed.flags.writeable = False
+    selected = FaissCPU._selected
+    monkeypatch.setattr(FaissCPU, "_selected", lambda self, rows: made.append(rows) or selected(self, rows))
+    answers = [engine.search(vectors[:3], 40, allowed).rows for _ in range(3)]
+    np.testing.assert_array_equal(answers[0], answers[2])
+    assert len(made) == 1

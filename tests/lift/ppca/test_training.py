@@ -40,7 +40,9 @@ def test_it_leaves_a_folder_that_says_the_same(trained, people):
     again = Lifter.from_pretrained(folder)
     assert again.kind == "ppca"
     np.testing.assert_array_equal(again.predict(people), lifter.predict(people))
-    assert "fitted to 120 poses (bent people), seed\n  1." in (folder / "card.md").read_text()
+    card = " ".join((folder / "card.md").read_text().split())
+    assert "120 poses of bent people." in card
+    assert "by EM, seed 1." in card
     assert again.origin == lifter.origin
 
 
@@ -78,7 +80,7 @@ def test_finished_it_only_loads_and_other_settings_are_refused(trained, data):
 def test_few_of_many_poses_are_enough(data, tmp_path):
     poses = np.concatenate([data[0]] * 2)
     few = train_ppca(poses, data[1], tmp_path / "few", network=NETWORK, config=replace(SMALL, most_poses=50))
-    assert "fitted to 240 poses" in few.card
+    assert "**Data**: 240 poses" in few.card
 
 
 def test_the_seed_alone_decides(data, tmp_path):

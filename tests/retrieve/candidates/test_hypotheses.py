@@ -98,10 +98,10 @@ def test_only_allowed_rows_are_found(affine, three):
     assert none.rows.shape == (2, 0) and none.presence.tolist() == [0, 0]
 
 
-def test_a_large_index_is_asked_for_rows_near_hypotheses(index, three, monkeypatch):
+def test_of_a_large_index_the_lists_near_hypotheses_are_compared(index, three, monkeypatch):
     exact = near_hypotheses(index, proposed(three), 1)
     monkeypatch.setattr(module, "EXACT", 10)
-    monkeypatch.setattr(module, "_NEIGHBOURS", 40)
+    monkeypatch.setattr(module, "_COMPARED", 60)
     found = near_hypotheses(index, proposed(three), 100)
     np.testing.assert_array_equal(found.rows[:, 0], exact.rows[:, 0])
     np.testing.assert_allclose(found.probability[:, 0], exact.probability[:, 0], rtol=1e-4)

@@ -61,6 +61,19 @@ def test_a_feature_that_may_only_speak_against_a_candidate_never_speaks_for_it(m
     assert model.near.ranking.coefficient[RESIDUAL] == 0  # it would have been about 0.5
 
 
+def test_a_given_order_stays_and_calibration_and_presence_are_learned_for_it(examples, model):
+    gone = np.random.default_rng(7).random(examples.distance.shape) < 0.6
+    turned = replace(examples, distance=np.where(gone, 0.3, examples.distance), present=~examples.present)
+    other = fit_ranking_model(turned, camera_prior=PRIOR, made="", ranked_by=model)
+    assert (other.near.ranking, other.close.ranking) == (model.near.ranking, model.close.ranking)
+    ranking = model.near.ranking(examples.features.values)
+    first = ranking.argmax(axis=1)[:, None]
+    said = expit(other.near.calibrated(ranking, other.presence(examples.features.person)))
+    right = np.take_along_axis(turned.distance, first, axis=1) < 0.1
+    assert np.take_along_axis(said, first, axis=1).mean() == pytest.approx(right.mean(), abs=0.03)
+    assert other.presence.coefficient[PRESENCE] == pytest.approx(-3, abs=1.0)
+
+
 def test_sampled_candidates_count_for_those_left_out(examples, model):
     """Candidates before the first sampled ones are right more often, so their share alone would be too high."""
     early = np.where(np.arange(VOTERS) < 8, examples.distance, 0.3)

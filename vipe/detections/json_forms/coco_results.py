@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from vipe.arrays import blocks
+from vipe.arrays import Array, blocks
 from vipe.atomic_write import atomic_write
 from vipe.detections.json_forms.decode import decode
 from vipe.detections.json_forms.records import Record, apart, people_of
 from vipe.detections.keypoints import Keypoints
 from vipe.detections.people.as_found import NoPerson, People
-from vipe.errors import ReadError
+from vipe.errors import ReadError, VipeError
 from vipe.skeletons import load
 
 _RESULTS = msgspec.json.Decoder(list[Record])
@@ -32,8 +32,8 @@ def read(data: bytes | msgspec.Raw, name: str, *, keys: frozenset[str] = frozens
     `tojson`). Keypoints come in all forms of `parse_points`. `track_id`, and `idx` of AlphaPose, say who is who over
     frames. The format has no image size.
 
-    Long lists are decoded a block of people at a time: beside the text, memory grows by the arrays and by some hundred
-    bytes a person.
+    Long lists are decoded a block of people at a time: beside the text, memory grows by the array of their numbers and
+    by some hundred bytes a person.
 
     Args:
         data: JSON.
@@ -50,6 +50,7 @@ def read(data: bytes | msgspec.Raw, name: str, *, keys: frozenset[str] = frozens
     if len(rows) > _MOST:
         raise ReadError(f"{name}: {len(rows):,} people, expected at most {_MOST:,}; split the file by images or frames")
     parts: list[People] = []
+    whole: Array | None = None
     for block in blocks(len(rows), _BLOCK):
         # A file that is one block is decoded as it is, so that errors give the place in it.
         text = data if len(rows) <= _BLOCK else b"[" + b",".join(rows[block]) + b"]"
@@ -61,10 +62,13 @@ def read(data: bytes | msgspec.Raw, name: str, *, keys: frozenset[str] = frozens
         if records:
             before = sum(map(len, parts))
             called = partial(_called, before)
-            parts.append(people_of(records, name, called=called, required=True))
+            part = people_of(records, name, called=called, required=True)
+            if whole is None and _some(part):
+                whole = np.full((len(rows), *part.numbers.shape[1:]), np.nan, dtype=np.float32)
+            parts.append(_within(part, whole, before))
     if not parts:
         raise NoPerson(f"{name}: no person in it: all its lists of keypoints are empty; nothing to search with")
-    return replace(_joined(parts), scores_beyond_1=keys >= _DETECTRON)
+    return replace(_joined(parts, whole), scores_beyond_1=keys >= _DETECTRON)
 
 
 _EMPTY = msgspec.Raw()
@@ -74,11 +78,25 @@ def _called(before: int, row: int) -> str:
     return f"result {before + row}"
 
 
-def _joined(parts: list[People]) -> People:
+def _some(part: People) -> bool:
+    return bool(np.isfinite(part.numbers).any())
+
+
+def _within(part: People, whole: Array | None, start: int) -> People:
+    """The same people, whose numbers lie in the array of all people if they fit: so they are joined without a copy."""
+    numbers = part.numbers
+    if whole is None or numbers.shape[1:] != whole.shape[1:] or start + len(numbers) > len(whole):
+        return part
+    rows = whole[start : start + len(numbers)]
+    rows[:] = numbers
+    return replace(part, numbers=rows)
+
+
+def _joined(parts: list[People], whole: Array | None) -> People:
     """People of all blocks, which must agree as those of one block do."""
     if len(parts) == 1:
         return parts[0]
-    seen = [bool(np.isfinite(part.numbers).any()) for part in parts]
+    seen = [_some(part) for part in parts]
     first = parts[seen.index(True)] if any(seen) else parts[0]
     joints = first.numbers.shape[1]
     for number, (part, some) in enumerate(zip(parts, seen, strict=True)):
@@ -91,7 +109,9 @@ def _joined(parts: list[People]) -> People:
             nobody = np.full((len(part), joints, 3), np.nan, dtype=np.float32)
             parts[number] = replace(part, numbers=nobody, skeleton=first.skeleton)
     scored = next((part for part in parts if part.third == "score"), first)
-    return replace(People.concat(parts), third=scored.third, skeleton=first.skeleton)
+    inside = all(part.numbers.base is whole for part, some in zip(parts, seen, strict=True) if some)
+    numbers = whole[: sum(map(len, parts))] if whole is not None and inside else None
+    return replace(People.concat(parts, numbers=numbers), third=scored.third, skeleton=first.skeleton)
 
 
 def write(path: str | Path, people: Keypoints) -> None:
@@ -100,6 +120,9 @@ def write(path: str | Path, people: Keypoints) -> None:
     Args:
         path: The file; it is replaced whole or not at all.
         people: On coco13.
+
+    Raises:
+        VipeError: If it cannot be written; an existing file stays as it is.
     """
     matrix, _ = load("coco17").weights(people.skeleton)
     place = matrix.argmax(axis=1)  # coco13 picks joints of coco17 one by one
@@ -109,5 +132,8 @@ def write(path: str | Path, people: Keypoints) -> None:
         {"image_id": image, "category_id": 1, "keypoints": row.ravel().tolist(), "score": float(row[:, 2].mean())}
         for image, row in zip(people.image_id, values, strict=True)
     ]
-    with atomic_write(Path(path), replace=True) as file:
-        file.write_bytes(msgspec.json.encode(results))
+    try:
+        with atomic_write(Path(path), replace=True) as file:
+            file.write_bytes(msgspec.json.encode(results))
+    except OSError as error:
+        raise VipeError(f"{path}: the keypoints cannot be written: {error.strerror or error}") from error

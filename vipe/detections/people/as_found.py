@@ -47,8 +47,13 @@ class People:
         return len(self.numbers)
 
     @classmethod
-    def concat(cls, parts: Sequence["People"]) -> "People":
-        """Join people with equally many joints; an optional field stays only if a part has it."""
+    def concat(cls, parts: Sequence["People"], *, numbers: Float32[Array, "N joints 3"] | None = None) -> "People":
+        """Join people with equally many joints; an optional field stays only if a part has it.
+
+        Args:
+            parts: The people.
+            numbers: Those of all parts, if they lie in one array already.
+        """
         if len(parts) == 1:
             return parts[0]
         counts = [len(part) for part in parts]
@@ -84,7 +89,7 @@ class People:
 
         return replace(
             parts[0],
-            numbers=np.concatenate([part.numbers for part in parts]),
+            numbers=np.concatenate([part.numbers for part in parts]) if numbers is None else numbers,
             image_id=tuple(image for part in parts for image in part.image_id),
             where=where,
             called=called,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64, UInt32
 
 from vipe.arrays import Array, blocks
 from vipe.detections.keypoints import MIN_CONFIDENCE, Keypoints
@@ -33,7 +33,7 @@ _TINY = (
     "all coordinates lie within -2 to 2, which is no image: if x was divided by the width and y by the height, this is "
     "another pose; multiply them back"
 )
-_BLOCK = 2**16  # rows at once
+_BLOCK = 2**14  # rows at once
 _SHOWN = 5
 
 
@@ -130,6 +130,8 @@ def _of_part(part: People, reading: Reading, name: str, *, shares: bool) -> tupl
     notes = part.note or ("",) * len(part)
     if part.note:
         mask[np.array([note != "" for note in notes], dtype=bool)] = False
+    for array in (mask, xy, confidence):
+        array.flags.writeable = False  # so that `Keypoints` need not copy it
     keypoints = Keypoints(
         xy=xy,
         mask=mask,
@@ -184,10 +186,13 @@ def _body(part: People, unfound: Bool[Array, "N joints"], reading: Reading, name
 
 
 def _check_pixels(numbers: Float32[Array, "N joints 3"], body: Skeleton, part: People) -> None:
-    with np.errstate(invalid="ignore"):
-        wrong = np.abs(numbers) > MAX_PIXEL
-    if wrong.any():
+    for block in blocks(len(numbers), _BLOCK):
+        with np.errstate(invalid="ignore"):
+            wrong = np.abs(numbers[block]) > MAX_PIXEL
+        if not wrong.any():
+            continue
         row, joint, axis = (int(index) for index in np.argwhere(wrong)[0])
+        row += block.start
         what = ("x", "y", "v" if part.third == "v" else "score")[axis]
         raise ReadError(
             f"{part.where(row)}: {what} of keypoint {joint} ({body.joints[joint]}) is {numbers[row, joint, axis]:g}, "
@@ -240,6 +245,11 @@ def _sizes(part: People, reading: Reading) -> Float[Array, "N 2"] | None:
     given = None if reading.image_size is None else np.array(reading.image_size, dtype=np.float64)
     if part.image_size is None:
         return None if given is None else np.tile(given, (len(part), 1))
+    wrong = ~(np.isnan(part.image_size) | ((part.image_size > 0) & (part.image_size <= MAX_PIXEL))).all(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        width, height = part.image_size[row]
+        raise ReadError(f"{part.where(row)}: its image is {width:g} x {height:g}, expected pixels above 0")
     size = part.image_size if given is None else np.where(np.isnan(part.image_size), given, part.image_size)
     return None if np.isnan(size).any() else size
 
@@ -292,12 +302,13 @@ def _without_repeats(
     """Count people listed twice in one image once: the later row gets an all-False mask and a note."""
     names: dict[Id, int] = {}
     image = np.array([names.setdefault(one, len(names)) for one in people.image_id], dtype=np.uint64)
-    words = np.concatenate([people.xy.reshape(len(people), -1), people.confidence], axis=1).view(np.uint32)
-    odd = np.random.default_rng(0).integers(1, 2**63, words.shape[1] + 1, dtype=np.uint64) | np.uint64(1)
-    with np.errstate(over="ignore"):
-        marks = image * odd[-1]
-        for column in range(words.shape[1]):
-            marks = (marks ^ words[:, column]) * odd[column]
+    columns = 3 * people.xy.shape[1]
+    odd = np.random.default_rng(0).integers(1, 2**63, columns + 1, dtype=np.uint64) | np.uint64(1)
+    marks = image * odd[-1]
+    for block in blocks(len(people), _BLOCK):
+        words = _words(people, block)
+        for column in range(columns):
+            marks[block] = (marks[block] ^ words[:, column]) * odd[column]
     rows = np.flatnonzero(people.mask.any(axis=1))
     order = rows[np.argsort(marks[rows], kind="stable")]
     again = np.flatnonzero(marks[order][1:] == marks[order][:-1]) + 1
@@ -306,9 +317,16 @@ def _without_repeats(
     mask, note = people.mask.copy(), list(people.note)
     first: dict[tuple[int, bytes], int] = {}
     for row in np.unique(np.concatenate([order[again - 1], order[again]])).tolist():
-        before = first.setdefault((int(image[row]), words[row].tobytes() + people.mask[row].tobytes()), row)
+        same = _words(people, slice(row, row + 1)).tobytes() + people.mask[row].tobytes()
+        before = first.setdefault((int(image[row]), same), row)
         if before != row:
             name = called[int(owners[before])]
             assert callable(name)
             mask[row], note[row] = False, f"the same keypoints as {name(int(places[before]))}"
     return replace(people, mask=mask, note=tuple(note))
+
+
+def _words(people: Keypoints, rows: slice) -> UInt32[Array, "N numbers"]:
+    """The bits of the numbers of some people."""
+    xy, confidence = people.xy[rows], people.confidence[rows]
+    return np.concatenate([xy.reshape(len(xy), -1), confidence], axis=1).view(np.uint32)

@@ -12,7 +12,7 @@ from vipe.arrays import Array
 
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,8}\Z")  # of a file; ".0012" is none
 _LAST = re.compile(r"(\d+)[^0-9/\\]*\Z")
-_DIGITS = 18  # that fit an int64
+_MOST = 2**53  # beyond it, one frame is not told from the next as a time
 
 
 def image_numbers(ids: Sequence[int | str]) -> Int64[Array, " N"] | None:
@@ -31,7 +31,7 @@ def image_numbers(ids: Sequence[int | str]) -> Int64[Array, " N"] | None:
     owner: dict[int, str] = {}
     for image in dict.fromkeys(ids):
         number = image if isinstance(image, int) else _number(image)
-        if number is None or abs(number) >= 10**_DIGITS or owner.setdefault(number, str(image)) != str(image):
+        if number is None or abs(number) >= _MOST or owner.setdefault(number, str(image)) != str(image):
             return None
         known[image] = number
     return np.array([known[image] for image in ids], dtype=np.int64)
@@ -39,4 +39,4 @@ def image_numbers(ids: Sequence[int | str]) -> Int64[Array, " N"] | None:
 
 def _number(name: str) -> int | None:
     found = _LAST.search(_SUFFIX.sub("", name[-200:]))
-    return int(found[1]) if found is not None and len(found[1]) <= _DIGITS else None
+    return int(found[1]) if found is not None and len(found[1]) <= len(str(_MOST)) else None

@@ -16,6 +16,7 @@ from vipe.embed.prvipe.network import PrVIPE, PrVIPEConfig, PrVIPENetwork
 from vipe.embed.validation import hit_at_1, two_views, validation_generator
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
+from vipe.training.card import Told, model_card
 from vipe.training.draws import Draws
 from vipe.training.loop import History, Schedule, Stage
 from vipe.training.people import People
@@ -114,7 +115,7 @@ class PrVIPETraining(ResumableTraining[PrVIPE, PrVIPEConfig, PrVIPETrainingConfi
 
     def card(self, history: History) -> str:
         """The model card."""
-        return _card(self.data, len(self.poses), self.model.config, self.config, self.seed, history[-1])
+        return _card(self.told, len(self.poses), self.model.config, self.config, self.seed, history[-1])
 
     def _batch(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Losses of one batch: two views of each pose."""
@@ -154,9 +155,8 @@ train_prvipe = PrVIPETraining.train
 
 
 def _card(
-    data: str, n: int, network: PrVIPEConfig, config: PrVIPETrainingConfig, seed: int, last: Mapping[str, Any]
+    told: Told, n: int, network: PrVIPEConfig, config: PrVIPETrainingConfig, seed: int, last: Mapping[str, Any]
 ) -> str:
-    where = f" ({data})" if data else ""
     lacking = {
         "averaged weights": config.averaging == 0,
         "another input normalization": network.normalization != "trunk",
@@ -164,13 +164,17 @@ def _card(
         "detected keypoints": True,
     }
     theirs = ", ".join(name for name, lacks in lacking.items() if lacks)
-    return f"""# Pr-VIPE
-
-A probabilistic view-invariant embedding of 2D keypoints (Sun et al. 2020), a baseline: it embeds no 3D poses.
-
-- Trained on {n} poses{where}: {config.steps} steps of {config.batch} pairs of views, seed {seed}.
-- On validation poses: a view finds another view of its pose, or of one within 0.1 torso lengths, at Hit@1
-  {last["val_view_hit1"]:.1%}.
-- Limits: not trained as the authors did, who have another optimizer, more steps, {theirs}.
-  The licence of the weights follows from that of the data.
-"""
+    return model_card(
+        "Pr-VIPE",
+        "A probabilistic view-invariant embedding of 2D keypoints (Sun et al. 2020), a baseline: it embeds no 3D pose.",
+        told,
+        data=f"{n} poses",
+        protocol=f"{config.steps} steps of {config.batch} pairs of views, seed {seed}",
+        measured="on validation poses",
+        figures={
+            "a view finds another view of its pose, or of one within 0.1 torso lengths, at Hit@1": (
+                f"{last['val_view_hit1']:.1%}"
+            )
+        },
+        limits=f"not trained as the authors did, who have another optimizer, more steps, {theirs}. No index takes it.",
+    )

@@ -15,6 +15,7 @@ from vipe.embed.validation import hit_at_1, two_views, validation_generator
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
 from vipe.training.augment import AugmentConfig, PosePool, draw_poses
+from vipe.training.card import Told, model_card
 from vipe.training.loop import History, Schedule, Stage
 from vipe.training.losses import mpjpe
 from vipe.training.resume import ResumableTraining
@@ -93,7 +94,7 @@ class TowersTraining(ResumableTraining[Embedder, TowersConfig, TowersTrainingCon
 
     def card(self, history: History) -> str:
         """The model card."""
-        return _card(self.data, len(self.pool), self.config, self.seed, history)
+        return _card(self.told, len(self.pool), self.config, self.seed, history)
 
     def _batch(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Losses of one batch: augmented poses and two views of each."""
@@ -146,16 +147,22 @@ train_towers = TowersTraining.train
 """Train the towers; see `vipe.training.resume.ResumableTraining.train`. Poses may be synthetic."""
 
 
-def _card(data: str, n: int, config: TowersTrainingConfig, seed: int, history: History) -> str:
+def _card(told: Told, n: int, config: TowersTrainingConfig, seed: int, history: History) -> str:
     last = history[-1]
-    return f"""# Towers
-
-A view-invariant embedding of human pose: two networks, one for 3D poses and one for 2D keypoints, whose outputs lie near
-each other where the keypoints may be a view of the pose. Mirroring a person negates the second half of the embedding.
-
-- Trained on poses made from {n} poses{f" ({data})" if data else ""}: {config.steps} steps of {config.batch}, seed {seed}.
-- On validation poses, keypoints with noise 0.03: search Hit@1 {last["val_search_noisy"]:.1%}, from one view to another
-  {last["val_views_noisy"]:.1%}; poses decoded from one view within {last["val_mpjpe_noisy"]:.3f} torso lengths (mean joint distance).
-- Limits: one person, 13 COCO keypoints, of which some limb joints may be missing; views are simulated, so a
-  detector's own mistakes were not seen in training. The licence of the weights follows from that of the data.
-"""  # noqa: E501
+    return model_card(
+        "Towers",
+        "A view-invariant embedding of human pose: two networks, one for 3D poses and one for 2D keypoints, whose "
+        "outputs lie near each other where the keypoints may be a view of the pose. Mirroring a person negates the "
+        "second half of the embedding.",
+        told,
+        data=f"{n} poses, augmented,",
+        protocol=f"{config.steps} steps of {config.batch}, seed {seed}",
+        measured="on validation poses, keypoints with noise 0.03",
+        figures={
+            "search Hit@1": f"{last['val_search_noisy']:.1%}",
+            "from one view to another": f"{last['val_views_noisy']:.1%}",
+            "decoded from one view within": f"{last['val_mpjpe_noisy']:.3f} torso lengths (mean joint distance)",
+        },
+        limits="one person, 13 COCO keypoints, of which some limb joints may be missing. Views are simulated, so a "
+        "detector's own mistakes were not seen in training.",
+    )

@@ -25,6 +25,7 @@ from vipe.embed.vvipe.losses import (
 from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 from vipe.errors import VipeError
 from vipe.geometry.canonical import canonicalize
+from vipe.training.card import Told, model_card
 from vipe.training.loop import History, Schedule, Stage
 from vipe.training.losses import mpjpe
 from vipe.training.people import People
@@ -174,7 +175,7 @@ class VVIPETraining(ResumableTraining[Embedder, VVIPEConfig, TrainingConfig]):
 
     def card(self, history: History) -> str:
         """The model card."""
-        return _card(self.data, len(self.poses), self.config, self.seed, history)
+        return _card(self.told, len(self.poses), self.config, self.seed, history)
 
     def _targets(self, poses: Float32[Tensor, "N 17 3"]) -> Float32[Tensor, "N 17 3"]:
         canonical = canonicalize(poses)
@@ -248,7 +249,7 @@ train_vvipe = VVIPETraining.train
 """Train V-VIPE; see `vipe.training.resume.ResumableTraining.train`."""
 
 
-def _card(data: str, n: int, config: TrainingConfig, seed: int, history: History) -> str:
+def _card(told: Told, n: int, config: TrainingConfig, seed: int, history: History) -> str:
     last = {line["stage"]: line for line in history}
     keypoints = last["keypoints" if config.pretraining else "poses"]
     pose_error = last["poses"]["val_mpjpe" if config.pretraining else "val_pose_mpjpe"]
@@ -261,14 +262,20 @@ def _card(data: str, n: int, config: TrainingConfig, seed: int, history: History
         "universal skeleton": config.on_universal == 0,
     }
     without = ", ".join(name for name, gone in left_out.items() if gone)
-    return f"""# V-VIPE
-
-A view-invariant embedding of human pose (Levy & Shrivastava 2024): 3D poses and 2D keypoints of one pose land near
-each other.
-
-- Trained on {n} poses{f" ({data})" if data else ""}: {config.pose_steps} and {config.keypoint_steps} steps of {config.batch}, seed {seed}.{f" Without {without}." if without else ""}
-- On validation poses: decoded from their 3D embedding within {pose_error:.3f} torso lengths, from one simulated
-  view within {keypoints["val_mpjpe"]:.3f} (mean joint distance); search Hit@1 among them {keypoints["val_hit1"]:.1%}.
-- Limits: one person, 13 COCO keypoints; views are simulated, so a detector's own mistakes were not seen in training.
-  The licence of the weights follows from that of the data.
-"""  # noqa: E501
+    return model_card(
+        "V-VIPE",
+        "A view-invariant embedding of human pose (Levy & Shrivastava 2024): 3D poses and 2D keypoints of one pose "
+        "land near each other.",
+        told,
+        data=f"{n} poses",
+        protocol=f"{config.pose_steps} and {config.keypoint_steps} steps of {config.batch}, seed {seed}"
+        + (f". Without {without}" if without else ""),
+        measured="on validation poses, one simulated view of each",
+        figures={
+            "decoded from their 3D embedding within": f"{pose_error:.3f} torso lengths (mean joint distance)",
+            "from a view within": f"{keypoints['val_mpjpe']:.3f}",
+            "search Hit@1 among them": f"{keypoints['val_hit1']:.1%}",
+        },
+        limits="one person, 13 COCO keypoints. Views are simulated, so a detector's own mistakes were not seen in "
+        "training.",
+    )

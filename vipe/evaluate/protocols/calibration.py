@@ -88,19 +88,15 @@ def evaluate_calibration(
     whole = [values for row, values in judged if row.gallery == names[0]]
     left_out = [values for row, values in judged if row.gallery in names[1:-1]]
     pooled = _Judged.pooled(usual)
-    within, close = f"within {HIT_THRESHOLD:g}", f"within {CLOSE_THRESHOLD:g}"
+    parts = {name: _Judged.pooled([values for row, values in judged if row.gallery == name]) for name in names}
     return CalibrationReport(
         protocol=protocol.to_json(),
         rows=tuple(row for row, _ in judged),
         pooled=pooled.errors(),
         presence_auroc=_Judged.pooled(whole + absent).presence_auroc(),
         presence_auroc_left_out=_Judged.pooled(left_out).presence_auroc(),
-        bins={
-            within: reliability(pooled.near.ravel(), pooled.near_right.ravel()),
-            f"{within}, first hit": reliability(pooled.near[:, 0], pooled.near_right[:, 0]),
-            close: reliability(pooled.close.ravel(), pooled.close_right.ravel()),
-            "presence": reliability(pooled.presence, pooled.present),
-        },
+        bins=pooled.bins(),
+        gallery_bins={name: part.bins() for name, part in parts.items()},
         lists=tuple(_lists(names[:-1], judged, study.clips)),
         share_of_five_clips=concentration(study.clips),
         seconds=round(time.perf_counter() - start, 3),
@@ -169,6 +165,16 @@ class _Judged:
             "all": expected_calibration_error(self.near.ravel(), self.near_right.ravel()),
             "close": expected_calibration_error(self.close.ravel(), self.close_right.ravel()),
             "presence": expected_calibration_error(self.presence, self.present),
+        }
+
+    def bins(self) -> dict[str, list[dict[str, float]]]:
+        """Reliability by kind of probability: of all hits, of first hits, of all hits' closer one, of presence."""
+        within, close = f"within {HIT_THRESHOLD:g}", f"within {CLOSE_THRESHOLD:g}"
+        return {
+            within: reliability(self.near.ravel(), self.near_right.ravel()),
+            f"{within}, first hit": reliability(self.near[:, 0], self.near_right[:, 0]),
+            close: reliability(self.close.ravel(), self.close_right.ravel()),
+            "presence": reliability(self.presence, self.present),
         }
 
     def summary(self, condition: str, gallery: str) -> Calibration:

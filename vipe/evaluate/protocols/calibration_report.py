@@ -64,6 +64,7 @@ class CalibrationReport:
     presence_auroc: float | None  # queries in the whole gallery against the same with the pose left out
     presence_auroc_left_out: float | None  # queries that have a hit in what remains against those that have none
     bins: dict[str, list[dict[str, float]]]  # reliability by kind of probability
+    gallery_bins: dict[str, dict[str, list[dict[str, float]]]]  # the same by gallery, `ABSENT` among them
     lists: tuple[ConfidentList, ...]  # by gallery and confidence
     share_of_five_clips: float  # of the queries, from the five clips with the most
     seconds: float

@@ -23,8 +23,17 @@ class Engine(Protocol):
         ...
 
     @classmethod
-    def open(cls, file: Path, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> "Engine":
-        """Read what `save` wrote; the file's checksum was compared before.
+    def open(
+        cls, file: Path, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric, *, fresh: bool = True
+    ) -> "Engine":
+        """Map what `save` wrote, or read it; the file's checksum was compared before.
+
+        Args:
+            file: What `save` wrote.
+            recipe: It was built by.
+            vectors: And of.
+            metric: Of these.
+            fresh: Whether nobody has looked into the file since it was written, so that all of it must be checked.
 
         Raises:
             IndexFormatError: If it cannot be read, or was not made of embeddings of this number, length and metric.

@@ -33,6 +33,7 @@ _NO_BLAS = 2**31 - 1
 # A forked process has none of its parent's threads, but OpenMP would wait for them without end: it starts with one.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
+_MAPPED = getattr(faiss, "IO_FLAG_MMAP_IFC", 0)  # FAISS before 1.11 reads the file into memory
 _FEW = 20_000  # allowed rows: so few are compared one by one in less time than their lists are searched
 
 
@@ -45,6 +46,7 @@ class FaissCPU:
         self._recipe = recipe
         self._vectors = vectors
         self._metric = metric
+        self._last: tuple[Int64[Array, " M"], Any] | None = None
 
     @classmethod
     def build(cls, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> "FaissCPU":
@@ -64,10 +66,12 @@ class FaissCPU:
         return cls(index, recipe, vectors, metric)
 
     @classmethod
-    def open(cls, file: Path, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> "FaissCPU":
-        """See `Engine`."""
+    def open(
+        cls, file: Path, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric, *, fresh: bool = True
+    ) -> "FaissCPU":
+        """See `Engine`. Codes stay in the file, from which they are mapped."""
         try:
-            index = faiss.read_index(str(file))
+            index = faiss.read_index(str(file), _MAPPED)
         except RuntimeError as error:
             raise IndexFormatError(
                 f"{file}: this FAISS ({faiss.__version__}) cannot read it; build it again"
@@ -83,7 +87,7 @@ class FaissCPU:
             raise IndexFormatError(
                 f"{file}: is a {type(index).__name__}, recipe {recipe.name} makes a {kind.__name__}; build it again"
             )
-        if recipe.exact and not _holds(index, vectors):
+        if fresh and recipe.exact and not _holds(index, vectors):
             raise IndexFormatError(f"{file}: holds other embeddings than embeddings.npy beside it; build it again")
         return cls(index, recipe, vectors, metric)
 
@@ -113,13 +117,22 @@ class FaissCPU:
         return _nearest(np.take_along_axis(rows, order, axis=1), np.take_along_axis(squared, order, axis=1))
 
     def _only(self, allowed: Int64[Array, " M"]) -> faiss.SearchParameters:
-        bits = np.zeros(len(self._vectors), dtype=bool)
-        bits[allowed] = True
-        # FAISS's stubs know the C++ signature only; from an array the selector also keeps the array alive.
-        only = {"sel": faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))}  # type: ignore[call-arg, arg-type]
+        if self._last is not None and self._last[0] is allowed:
+            selected = self._last[1]
+        else:
+            selected = self._selected(allowed)
+            if not allowed.flags.writeable:  # those of a part that are left, in every search the same
+                self._last = allowed, selected
+        only = {"sel": selected}
         if self._recipe.lists:
             return faiss.SearchParametersIVF(nprobe=self.index.nprobe, **only)  # type: ignore[call-arg, attr-defined]
         return faiss.SearchParameters(**only)
+
+    def _selected(self, allowed: Int64[Array, " M"]) -> faiss.IDSelector:
+        bits = np.zeros(len(self._vectors), dtype=bool)
+        bits[allowed] = True
+        # FAISS's stubs know the C++ signature only; from an array the selector also keeps the array alive.
+        return faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))  # type: ignore[call-arg, arg-type]
 
     def _exactly(self, queries: Float32[Array, "Q D"], allowed: Int64[Array, " M"], k: int) -> Neighbours:
         """The nearest of some rows, each compared."""

@@ -19,8 +19,9 @@ from vipe.lift.ppca.lifter import PPCALifter
 from vipe.lift.ppca.network import PPCAConfig
 from vipe.lift.ppca.prior.alignment import AlignmentConfig, align_poses, mirrored
 from vipe.lift.ppca.prior.mixture import MixtureOfPPCA
-from vipe.lift.training import validation_figures
+from vipe.lift.training import card_figures, validation_figures
 from vipe.lift.views import LiftViewConfig, simulate_lift_views
+from vipe.training.card import Told, model_card
 from vipe.training.checkpoint import CheckpointFolder, refuse_other_origin
 from vipe.training.loop import TrainingProgress
 from vipe.training.poses import checked_poses, digest, validation_poses
@@ -58,7 +59,7 @@ def train_ppca(
     seed: int = 0,
     device: str = "cpu",
     progress: TrainingProgress | None = None,
-    data: str = "",
+    data: str | Told = "",
 ) -> PPCALifter:
     """Fit a prior of poses, and leave the lifter in `folder`, as `Lifter.from_pretrained` reads it.
 
@@ -74,12 +75,12 @@ def train_ppca(
         seed: Determines the centres that EM starts from.
         device: Of the lifter that comes back; the fit itself is done by numpy.
         progress: Called after each size of the alignment's basis, each start of EM, and the validation.
-        data: Name of the data, for the model card.
+        data: Name of the data, for the model card; or a `Told` with its licence and the command as well.
 
     Raises:
         ShapeError: If poses are not (N, 17, 3) with N at least 3, in metres, each with a canonical form.
-        VipeError: If the seed is negative, or the folder cannot be written, holds something else, or holds a training
-            of another origin.
+        VipeError: If the seed is negative, or the folder cannot be written, holds something else, holds a training of
+            another origin, or another process trains there.
 
     Reference:
         Tome et al. 2017, sec. 4.
@@ -95,27 +96,38 @@ def train_ppca(
         "validation": digest(validation),
     }
     origin = json.loads(json.dumps(origin))  # as it is read again: tuples are lists
-    if (folder / "config.json").is_file():
-        finished = PPCALifter.from_pretrained(folder, device=device)
-        refuse_other_origin(folder, finished.origin, origin)
-        assert isinstance(finished, PPCALifter)  # its origin names its settings
+    if (finished := _finished(folder, origin, device)) is not None:
         return finished
-    CheckpointFolder(folder, origin).read()  # refuses a folder of something else
-    held_out = validation_poses(validation, config.validation_rows, device)
-    fitted = checked_poses("poses", poses, "cpu").numpy()
-    history = _History(progress)
-    lifter = fit_prior(fitted, network=network, config=config, seed=seed, progress=history.add)
-    lifter.model.to(device)
-    views = simulate_lift_views(
-        held_out, config.views.rig_views(held_out.device), config.views, torch.Generator(device).manual_seed(0)
-    )
-    with torch.inference_mode():
-        figures = validation_figures(lifter.model, views)
-    history.add("validation", 1, 1, figures)
-    lifter.card, lifter.origin = _card(lifter, figures, len(poses), seed, data), origin
-    lines = "".join(json.dumps(line) + "\n" for line in history.lines)
-    lifter.save(folder, files={"history.jsonl": lines}, replace=True)
-    return lifter
+    checkpoints = CheckpointFolder(folder, origin)
+    with checkpoints.held():
+        if (finished := _finished(folder, origin, device)) is not None:  # by another process, just now
+            return finished
+        checkpoints.read()  # refuses one of another training
+        held_out = validation_poses(validation, config.validation_rows, device)
+        fitted = checked_poses("poses", poses, "cpu").numpy()
+        history = _History(progress)
+        lifter = fit_prior(fitted, network=network, config=config, seed=seed, progress=history.add)
+        lifter.model.to(device)
+        views = simulate_lift_views(
+            held_out, config.views.rig_views(held_out.device), config.views, torch.Generator(device).manual_seed(0)
+        )
+        with torch.inference_mode():
+            figures = validation_figures(lifter.model, views)
+        history.add("validation", 1, 1, figures)
+        lifter.card, lifter.origin = _card(lifter, figures, len(poses), seed, Told.of(data)), origin
+        lines = "".join(json.dumps(line) + "\n" for line in history.lines)
+        lifter.save(folder, files={"history.jsonl": lines}, replace=True)
+        return lifter
+
+
+def _finished(folder: Path, origin: Mapping[str, Any], device: str) -> PPCALifter | None:
+    """The lifter of a training that has ended, or None."""
+    if not (folder / "config.json").is_file():
+        return None
+    finished = PPCALifter.from_pretrained(folder, device=device)
+    refuse_other_origin(folder, finished.origin, origin)
+    assert isinstance(finished, PPCALifter)  # its origin names its settings
+    return finished
 
 
 class _History:
@@ -185,16 +197,17 @@ def _spaced(count: int, most: int) -> Array:
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
-def _card(lifter: PPCALifter, figures: Mapping[str, float], count: int, seed: int, data: str) -> str:
+def _card(lifter: PPCALifter, figures: Mapping[str, float], count: int, seed: int, told: Told) -> str:
     components, dimensions, _ = lifter.model.basis.shape
-    shown = ", ".join(f"{name} {value:.1f}" for name, value in figures.items())
-    return f"""# Lifter {lifter.kind}
-
-From 13 keypoints of one person to 3D poses in camera space, by a prior of poses (Tome et al. 2017).
-
-- A mixture of {components} Gaussians of {dimensions} dimensions, fitted to {count} poses{data and f" ({data})"}, seed
-  {seed}.
-- On validation views, mm of a person with a torso of {1000 * REFERENCE_TORSO:.0f} mm: {shown}.
-- Limits: the camera is one of weak perspective, upright, of a tilt among those of its settings. Size cannot be told
-  from one image. The licence of the weights follows from that of the data.
-"""
+    return model_card(
+        f"Lifter {lifter.kind}",
+        "From 13 keypoints of one person to 3D poses in camera space, by a prior of poses (Tome et al. 2017).",
+        told,
+        data=f"{count} poses",
+        protocol=f"a mixture of {components} Gaussians of {dimensions} dimensions fitted in closed form and by EM, "
+        f"seed {seed}",
+        measured=f"on validation views, mm of a person with a torso of {1000 * REFERENCE_TORSO:.0f} mm",
+        figures=card_figures(figures),
+        limits="one person, 13 COCO keypoints. The camera is one of weak perspective, upright, of a tilt among those "
+        "of its settings. Size cannot be told from one image.",
+    )

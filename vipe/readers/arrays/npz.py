@@ -11,12 +11,13 @@ from vipe.clips import Clip
 from vipe.readers.archives import Limits
 from vipe.readers.arrays.npy import Npz
 from vipe.readers.arrays.positions import read_npz_arrays
-from vipe.readers.contract import Hints
+from vipe.readers.contract import Hints, NotMotion
 from vipe.readers.datasets.h36m import read_positions
 from vipe.readers.datasets.smpl import is_smpl, read_smpl
 from vipe.skeletons import Skeleton
 
 _POSITIONS = "positions_3d"
+_LIFTED = frozenset(("poses", "log_weight", "prediction"))  # what `vipe lift` writes of people in photos
 
 
 def read_all(
@@ -40,6 +41,8 @@ def read_all(
         NotMotion: If it holds no motion.
     """
     arrays = Npz(stream.read(), name, limits)
+    if arrays.names >= _LIFTED:
+        raise NotMotion(f"{name}: people that `vipe lift` wrote, poses of photos; the .bvh files beside it can be read")
     if _POSITIONS in arrays:
         yield from read_positions(arrays[_POSITIONS], name, hints.fps)
     elif is_smpl(arrays):

@@ -1,6 +1,6 @@
 """Candidates by the best affine camera: an index of signatures answers, or every pose is scanned (numpy; torch)."""
 
-__all__ = ["MIN_JOINTS", "SCANNED", "affine_residuals", "by_affine_camera", "skip_reasons"]
+__all__ = ["FEWEST", "MIN_JOINTS", "SCANNED", "affine_residuals", "by_affine_camera", "skip_reasons"]
 
 from collections.abc import Iterator
 
@@ -25,15 +25,19 @@ MIN_JOINTS = 6
 """Visible joints a person needs. Of the 2 S numbers of S keypoints an affine camera explains 8 whatever the pose, which
 leaves 2 S - 8 in which a wrong pose could show: none at four joints, four of twelve at six."""
 
+FEWEST = 4
+"""Visible joints that mode "full" needs: a camera with a rotation, a size and a place explains 6 numbers, which leaves
+two of eight at four joints. Three joints land anywhere."""
 
-def skip_reasons(keypoints: Keypoints) -> tuple[str | None, ...]:
-    """For each person, why no search can be made for them, or None."""
+
+def skip_reasons(keypoints: Keypoints, least: int = MIN_JOINTS) -> tuple[str | None, ...]:
+    """For each person, why no search can be made for them, or None; `least` joints have to be seen."""
     visible = keypoints.mask.sum(axis=1)
     size = normalize_keypoints(keypoints)[2]
     return tuple(
-        f"{count} {'joint' if count == 1 else 'joints'} seen, at least {MIN_JOINTS} are needed"
+        f"{count} {'joint' if count == 1 else 'joints'} seen, at least {least} are needed"
         + (f": {note}" if note else "")
-        if count < MIN_JOINTS
+        if count < least
         else ("all seen joints are at one place" if radius == 0 else None)
         for count, radius, note in zip(visible.tolist(), size.tolist(), keypoints.note, strict=True)
     )

@@ -2,7 +2,6 @@
 
 __all__ = ["EXACT", "HypothesisKernel", "NearHypotheses", "distances", "near_hypotheses", "spacing_of"]
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -15,14 +14,15 @@ from vipe.arrays import Array, blocks
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
 from vipe.lift import Hypotheses
+from vipe.retrieve.candidates.pose_lists import PoseLists
 from vipe.retrieve.shipped import ShippedNumbers
 
 EXACT = 100_000
-"""Rows up to which each is compared with every hypothesis; beyond, those that the index finds near some of them."""
+"""Rows up to which each is compared with every hypothesis; beyond, those of the nearest lists (`PoseLists`)."""
 
 _SAME = 0.02  # torso lengths: hypotheses that are nearer count as one
 _USUAL_SPACING = 0.15  # torso lengths: of 200 hypotheses of a person who is seen whole
-_ASKED, _NEIGHBOURS = 32, 64  # hypotheses that a large index is searched with, and rows of each
+_COMPARED = 8_192  # rows of a large archive
 _AT_ONCE = 4096  # rows
 _JOINTS = 17
 
@@ -93,8 +93,9 @@ def near_hypotheses(
     the lifter alone: so people with four seen keypoints can be searched for. The presence is sum_m w_m of the nearest
     row's kernel.
 
-    Equal hypotheses are one. Up to `EXACT` rows each is compared with each hypothesis. Beyond, at most 32 hypotheses
-    that lie far apart are searched for in the index, by its own encoder, and what they find is compared.
+    Equal hypotheses are one. Up to `EXACT` rows each is compared with each hypothesis. Beyond, the archive is kept in
+    lists of similar poses, made at the first search, and 8,192 rows of the lists nearest to the mixture are compared.
+    Of 30,000 poses, 2,000 such rows hold 98 of 100 of the ten most probable ones.
 
     Args:
         index: The archive, of any encoder.
@@ -130,7 +131,7 @@ def near_hypotheses(
     for person, (poses, weight) in enumerate(zip(canonical, torch.from_numpy(hypotheses.weight), strict=True)):
         several, share = _merged(poses, weight.float())
         rows = every if len(every) <= EXACT else _near(index, several, share, allowed)
-        probability, distance, found.presence[person] = _judged(index.canonical, rows, several, share, kernel)
+        probability, distance, found.presence[person] = _judged(index, rows, several, share, kernel)
         best = np.lexsort((distance, -probability))[:k]
         for values, own in zip(found, (rows, probability, distance), strict=False):
             values[person, : len(best)] = own[best]
@@ -152,24 +153,14 @@ def _merged(poses: Float32[Tensor, "M 17 3"], weight: Float32[Tensor, " M"]) -> 
 def _near(
     index: PoseIndex, points: Float32[Tensor, "M 51"], weight: Float32[Tensor, " M"], allowed: Array | None
 ) -> Int64[Array, " rows"]:
-    """Rows that the index finds near some hypotheses, ascending."""
-    asked = points[list(_far_apart(points, weight))].reshape(-1, _JOINTS, 3).numpy()
-    rows = index.nearest(index.encoder.encode_poses(asked), _NEIGHBOURS, allowed).rows
-    return np.unique(rows[rows >= 0])
-
-
-def _far_apart(points: Float32[Tensor, "M 51"], weight: Float32[Tensor, " M"]) -> Iterator[int]:
-    """The heaviest hypothesis, then each time the one that is farthest from all before."""
-    place = int(weight.argmax())
-    away = torch.full((len(points),), torch.inf)
-    for _ in range(min(_ASKED, len(points))):
-        yield place
-        away = torch.minimum(away, distances(points, points[place : place + 1])[:, 0])
-        place = int(away.argmax())
+    """Rows of the lists whose centres lie nearest to the mixture, ascending."""
+    lists = index.cached(PoseLists)
+    near = torch.exp(-(distances(lists.centres, points) / _USUAL_SPACING).square() / 2) @ weight
+    return lists.rows(near, _COMPARED, allowed)
 
 
 def _judged(
-    canonical: Float32[Array, "N 17 3"],
+    index: PoseIndex,
     rows: Int64[Array, " rows"],
     points: Float32[Tensor, "M 51"],
     weight: Float32[Tensor, " M"],
@@ -179,7 +170,7 @@ def _judged(
     probability, nearest = np.empty((2, len(rows)), dtype=np.float32)
     spacing, least = spacing_of(points), torch.full((len(points),), torch.inf)
     for block in blocks(len(rows), _AT_ONCE):
-        poses = torch.from_numpy(np.ascontiguousarray(canonical[rows[block]]).reshape(-1, 3 * _JOINTS))
+        poses = torch.from_numpy(index.poses(rows[block]).reshape(-1, 3 * _JOINTS))
         distance = distances(poses, points)
         probability[block] = (kernel(distance, spacing) @ weight).numpy()
         nearest[block] = distance.amin(dim=1).numpy()

@@ -20,17 +20,17 @@ class PreparedIndex:
     """What candidates need of an index, made at first use; `index.cached(PreparedIndex)` keeps one for every search."""
 
     def __init__(self, index: PoseIndex) -> None:
-        self._canonical, self._count = index.canonical, len(index)
+        self._poses = index.pose_rows  # and not the index, which holds this
 
     @cached_property
     def gallery(self) -> PreparedGallery:
         """All poses, ready to be scanned."""
-        return PreparedGallery.prepare(torch.from_numpy(self._canonical), COCO13_IN_H36M17)
+        return PreparedGallery.prepare(torch.from_numpy(self._poses.whole()), COCO13_IN_H36M17)
 
     @cached_property
     def sample(self) -> tuple[Float32[Tensor, "n 13 3"], PreparedGallery]:
         """Some poses, and the same ready to be scanned."""
         # A fixed draw: an index gives the same answer every time.
-        rows = np.random.default_rng(0).permutation(self._count)[:_SAMPLE]
-        poses = torch.from_numpy(self._canonical[np.sort(rows)][:, COCO13_IN_H36M17])
+        rows = np.random.default_rng(0).permutation(len(self._poses))[:_SAMPLE]
+        poses = torch.from_numpy(self._poses.take(np.sort(rows))[:, COCO13_IN_H36M17])
         return poses, PreparedGallery.prepare(poses)

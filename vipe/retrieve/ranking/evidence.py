@@ -83,7 +83,7 @@ def embedding_distances(
     embedder = shipped_embedding()
     person = embedder.encode_keypoints(keypoints)
     if index is not None and index.holds(embedder):
-        candidate = np.asarray(index.embeddings[rows])
+        candidate = index.vectors(rows)
     else:
         candidate = embedder.encode_poses(poses.reshape(-1, 17, 3)).reshape(*poses.shape[:2], -1)
     return EmbeddingDistances(

@@ -42,13 +42,16 @@ class RankingExamples:
     weight: Float[Array, " Q"]  # how much a query counts for presence and calibration
 
 
-def fit_ranking_model(examples: RankingExamples, *, camera_prior: CameraPrior, made: str) -> RankingModel:
+def fit_ranking_model(
+    examples: RankingExamples, *, camera_prior: CameraPrior, made: str, ranked_by: RankingModel | None = None
+) -> RankingModel:
     """Fit one logistic model to presence, and for each threshold one that ranks and one that calibrates it.
 
     Args:
         examples: Of at least `VOTERS` candidates a query.
         camera_prior: Under which the cameras of the examples were fitted.
         made: By which command, from which data.
+        ranked_by: A model whose order stays: then presence and calibration alone are learned.
 
     Raises:
         ShapeError: If nothing in the examples is right, or everything.
@@ -65,14 +68,14 @@ def fit_ranking_model(examples: RankingExamples, *, camera_prior: CameraPrior, m
     some = take_columns(values, picked).reshape(-1, len(FEATURES))
     distance = np.take_along_axis(examples.distance, picked, axis=1).ravel()
 
-    def threshold_model(within: float) -> ThresholdModel:
-        ranking = LogisticModel.fit(_NAMES, some, distance < within, counts, _SIGNS)
+    def threshold_model(within: float, given: ThresholdModel | None) -> ThresholdModel:
+        ranking = given.ranking if given else LogisticModel.fit(_NAMES, some, distance < within, counts, _SIGNS)
         calibration = _calibration(ranking(values), presence(person), examples.distance < within, examples.weight)
         return ThresholdModel(ranking=ranking, calibration=calibration)
 
     return RankingModel(
-        near=threshold_model(HIT_THRESHOLD),
-        close=threshold_model(CLOSE_THRESHOLD),
+        near=threshold_model(HIT_THRESHOLD, ranked_by.near if ranked_by else None),
+        close=threshold_model(CLOSE_THRESHOLD, ranked_by.close if ranked_by else None),
         presence=presence,
         camera_prior=camera_prior,
         made=made,

@@ -1,0 +1,1 @@
+"""Pictures of people: skeletons, hypotheses, sheets, strips (matplotlib)."""

@@ -1,0 +1,1 @@
+"""Pictures of figures: how good, how fast, how well calibrated (matplotlib)."""
