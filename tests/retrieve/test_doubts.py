@@ -7,7 +7,7 @@ import pytest
 
 from vipe.embed import AffineSignature
 from vipe.index import PoseIndex
-from vipe.retrieve.doubts import doubts
+from vipe.retrieve.doubts import doubts, doubts_of_size
 from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.motion import synthesize
@@ -61,3 +61,14 @@ def test_mirrored_images_are_doubted(archive):
     index, seen = archive
     upward = replace(seen, xy=(seen.xy * [1, -1]).astype(np.float32))
     assert "fit far better with the image mirrored" in said(index, upward)[0]
+
+
+def test_probabilities_of_a_small_archive_are_doubted(archive, monkeypatch):
+    index, seen = archive
+    hits = query(index, seen, 1)
+    monkeypatch.setattr("vipe.retrieve.doubts.SMALL", len(index) + 1)
+    (line,) = doubts_of_size(index, hits)
+    assert f"the archive has {len(index):,} poses" in line
+    assert doubts_of_size(index, query(index, seen, 1, mode="affine")) == []  # which tells no probabilities
+    monkeypatch.setattr("vipe.retrieve.doubts.SMALL", len(index))
+    assert doubts_of_size(index, hits) == []

@@ -111,7 +111,7 @@ def query(
     """
     from vipe import PoseIndex
     from vipe.errors import VipeError
-    from vipe.retrieve.doubts import doubts
+    from vipe.retrieve.doubts import doubts, doubts_of_size
     from vipe.retrieve.query import query as search
     from vipe.skeletons.joint_conventions import load_convention
 
@@ -168,6 +168,7 @@ def query(
         raise VipeError(f"--explain needs mode full, got {mode}")
     if not images:
         remarks += doubts(opened, people, hits)
+    remarks += doubts_of_size(opened, hits)
     if confidence is not None and not load_convention(people.convention).is_exact:
         remarks.append(
             "the confidence was learned on simulated keypoints; on real photos of one person, lists for 90% held "

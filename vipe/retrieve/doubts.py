@@ -1,6 +1,6 @@
-"""Whether the keypoints of a file follow another convention than ours, told by how their search goes (numpy)."""
+"""What is told beside an answer: keypoints of another convention than ours, and archives too small (numpy)."""
 
-__all__ = ["doubts"]
+__all__ = ["SMALL", "doubts", "doubts_of_size"]
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +21,18 @@ _USUAL = 0.04  # RMS radii: detections of poses that the archive holds fit withi
 _FAR_BETTER = 0.65  # of the misfit; changed wrongly, keypoints never fitted below 0.74 of it, changed rightly below 0.6
 _FEWEST, _LOOKED_AT = 3, 9  # people: of one, a chance may be to blame; of more, the search would take long
 _STRETCHED = (9 / 16, 3 / 4, 4 / 3, 16 / 9)  # width over height of usual images
+
+
+SMALL = 1_000
+"""Poses; the ranking was learned in archives of many thousands. In ones of 100 to 500 poses of `val` clips, first hits
+were said to be right 7 to 13 points too often, in ones of 1,000 3 to 5 (benchmarks/small_archives.py)."""
+
+
+def doubts_of_size(index: PoseIndex, hits: Hits) -> list[str]:
+    """A line if the archive is so small that probabilities are too high; none for hits without probabilities."""
+    if hits.probability is None or len(index) >= SMALL:
+        return []
+    return [f"the archive has {len(index):,} poses: below {SMALL:,}, probabilities are about 10 points too high"]
 
 
 def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
