@@ -236,7 +236,8 @@ def test_a_number_that_json_does_not_have_is_never_printed(capsys):
 def test_a_request_to_end_leaves_as_little_as_an_interrupt(tmp_path, name):
     code = f"""
 import os, signal, sys
-signal.signal(signal.{name}, signal.default_int_handler)  # whoever runs the tests may ignore it, as nohup does
+# Whoever runs the tests may ignore it, as nohup does.
+signal.signal(signal.{name}, signal.default_int_handler if {name!r} == "SIGINT" else signal.SIG_DFL)
 from vipe.store import PoseStore
 from vipe.simulate import motion
 def synthesize(**settings):
