@@ -195,3 +195,9 @@ def test_what_was_lifted_is_passed_over_in_a_folder_of_motion(lift, run, folder,
     code, _, err = run("ingest", tmp_path / "mine" / "lifted" / "lifted.npz", "--out", tmp_path / "other")
     assert code == 2
     assert "people that `vipe lift` wrote" in err
+
+
+def test_a_seed_that_no_generator_takes_is_refused(run, folder):
+    code, out, err = run("lift", folder / "one.json", "--lifter", folder / "lifter", "--seed", 2**63)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "--seed" in err

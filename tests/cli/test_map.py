@@ -3,15 +3,18 @@
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import vipe
 from vipe import Keypoints, PoseStore
 from vipe.cli.app import main
 from vipe.detections import write_coco_results
 from vipe.simulate import View, simulate_keypoints
+from vipe.simulate.motion import synthesize
 
 for needed in ("sklearn", "umap", "jinja2", "matplotlib"):
     pytest.importorskip(needed)
@@ -152,3 +155,13 @@ def test_an_interrupt_leaves_the_earlier_page_and_nothing_else(archive, run, tmp
     assert "interrupted; nothing is half-written" in err
     assert [entry.name for entry in tmp_path.iterdir()] == ["map.html"]
     assert (tmp_path / "map.html").read_text() == "old"
+
+
+def test_points_are_coloured_by_action_or_by_clip_where_no_two_actions_are_known(archive, run, tmp_path):
+    told(run, archive / "default", "--out", tmp_path / "actions.html", "--limit", 60)
+    assert '<option value="action" selected>' in (tmp_path / "actions.html").read_text()
+    store, index = tmp_path / "store", tmp_path / "index"
+    clips = [replace(clip, action="") for clip in synthesize(clips=2, fps=4.0, generator=np.random.default_rng(0))]
+    vipe.PoseIndex.build(PoseStore.create(store, clips), vipe.Embedder.from_pretrained("default"), index)
+    told(run, index, "--out", tmp_path / "clips.html")
+    assert '<option value="clip" selected>' in (tmp_path / "clips.html").read_text()

@@ -315,3 +315,17 @@ def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path, name):
 def test_a_rate_that_is_none_is_refused(standing_in_camera, video):
     with pytest.raises(VipeError, match="tracks need a finite fps above 0"):
         lift_tracks(Known(standing_in_camera), video, 4, torch.Generator(), 0.0)
+
+
+def test_misfit_is_that_of_the_hypothesis_that_fits_best(standing_in_camera):
+    class Two(Known):
+        def sample(self, keypoints, n, generator):
+            off = standing_in_camera[:1].copy()
+            off[:, 4:] *= 1.5
+            poses = np.stack([standing_in_camera[:1], off], axis=1)
+            return Hypotheses(poses=poses, log_weight=np.full((1, 2), -np.log(2), np.float32))
+
+    xy = 100 * standing_in_camera[:1, COCO13_IN_H36M17, :2]
+    people = vipe.Keypoints.of(xy, np.ones((1, 13), bool))
+    lifted = lift_people(Two(standing_in_camera), people, 2, torch.Generator())
+    np.testing.assert_allclose(lifted.misfit(), 0, atol=1e-5)

@@ -399,3 +399,11 @@ def test_settings_of_the_wrong_type_are_refused(affine, people, setting, message
         Search(affine, {})
     with pytest.raises(ArgumentError, match="k must be a whole number, got str"):
         answer(Search(affine), people, "3")
+
+
+def test_a_page_says_how_many_of_the_hits_it_draws(affine, people, tmp_path):
+    from vipe.plots.pages.answers import save_query_page
+
+    for k, told in ((3, False), (5, True)):
+        save_query_page(tmp_path / "page.html", affine, people[:1], query(affine, people[:1], k), most=3)
+        assert (f"The first 3 of {k} hits are drawn." in (tmp_path / "page.html").read_text()) == told
