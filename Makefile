@@ -5,7 +5,7 @@ BIN := .venv/bin
 OUT ?= out
 FRAME := pyproject.toml constraints.txt tools/install.py
 # Need nothing but the checkout: where motion capture is absent they use synthetic motion, or print what they leave out.
-BENCHMARKS := canonicalize embed fit scan retrieval readers reference_body recipes query gallery_size completion synthetic_vs_real
+BENCHMARKS := canonicalize embed fit scan retrieval readers reference_body index query gallery_size completion synthetic_vs_real
 
 .PHONY: demo test check docs notebooks bench clean
 .DEFAULT_GOAL := demo

@@ -1,12 +1,14 @@
 """Search with real photos: four calibrated cameras see a person whose motion is among an archive's.
 
     python benchmarks/real_views.py ../shared/mocap [--data ../shared/real-views] [--every 3] [--out benchmarks/results]
+    python benchmarks/real_views.py ../shared/mocap --camera known [--out benchmarks/results]
 
 Queries are OpenPose's (BODY_25B) and BlazePose's detections of one frame of one camera. The archive is the motion
 capture at 10 frames/s with the person's poses among it: as anatomical joints, which is what archives hold, or as joints
 triangulated from such detections. Each is asked with the file's convention of joints, and as if joints were marked
 where the archive has them. Cameras 1 and 2 were used to choose settings, 3 and 4 for nothing. One person, 1.7 seconds:
-intervals are wide. --out writes real_views.json.
+intervals are wide. --out writes real_views.json. With --camera known each is asked with the recording's calibration
+and without, with the file's convention alone; --out then writes real_views_camera.json.
 """
 
 import os
@@ -24,6 +26,7 @@ from lifting_real import LEAST, detections, read_poses
 
 import vipe
 from vipe.clips import Clip
+from vipe.detections import in_perspective_crops, read_calibration
 from vipe.evaluate.protocols.real import evaluate_real
 from vipe.skeletons import load
 
@@ -36,18 +39,23 @@ def main() -> None:
     parser.add_argument("mocap", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/real-views"))
     parser.add_argument("--every", type=int, default=3, help="frames of a camera")
+    parser.add_argument("--camera", choices=["unknown", "known"], default="unknown")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    compared = ("unknown", "known") if options.camera == "known" else ("unknown",)
     rows = []
     for joints in ("marker", "detector"):
         with tempfile.TemporaryDirectory() as folder:
             index = archive(options, joints, Path(folder))
             for kind in ("openpose", "blazepose"):
-                for told in (CONVENTION[kind], "archive"):
+                for told in (CONVENTION[kind], *(["archive"] if len(compared) == 1 else [])):
                     for cameras, numbers in CAMERAS.items():
-                        rows.append([kind, joints, told, cameras, *figures(index, options, kind, told, numbers)])
-                        print(rows[-1], flush=True)
-    columns = {"detections": None, "archive": None, "told": None, "cameras": None}
+                        for camera in compared:
+                            people = people_of(options, kind, told, numbers, known=camera == "known")
+                            way = told if len(compared) == 1 else camera
+                            rows.append([kind, joints, way, cameras, *figures(index, people)])
+                            print(rows[-1], flush=True)
+    columns = {"detections": None, "archive": None, "told" if len(compared) == 1 else "camera": None, "cameras": None}
     columns |= {
         "queries": 0,
         "affine @1": 1,
@@ -67,7 +75,8 @@ def main() -> None:
         "rows": rows,
     }
     if options.out:
-        results_tables.write(options.out / "real_views.json", found)
+        name = "real_views.json" if len(compared) == 1 else "real_views_camera.json"
+        results_tables.write(options.out / name, found)
 
 
 def archive(options, joints: str, folder: Path) -> vipe.PoseIndex:
@@ -78,7 +87,7 @@ def archive(options, joints: str, folder: Path) -> vipe.PoseIndex:
     return vipe.PoseIndex.build(vipe.PoseStore.open(folder / "store"), vipe.AffineSignature(), folder / "index")
 
 
-def figures(index, options, kind: str, told: str, numbers: tuple[int, ...]) -> list:
+def people_of(options, kind: str, told: str, numbers: tuple[int, ...], *, known: bool) -> vipe.Keypoints:
     found = [one for one in detections(options.data, kind, options.every) if one[0] in numbers]
     keypoints = np.stack([one for _, _, one in found])
     seen = (keypoints[..., 2] >= LEAST[kind]) & (keypoints[..., :2] != 0).any(axis=-1)
@@ -87,6 +96,13 @@ def figures(index, options, kind: str, told: str, numbers: tuple[int, ...]) -> l
     )
     frame = np.array([frame // options.every for _, frame, _ in found])
     people = replace(people, frame=frame, video=np.array([camera for camera, _, _ in found]))
+    if not known:
+        return people
+    lenses = {int(one.name[-2:]): one.lens for one in read_calibration(options.data / "calibration.qca.txt")}
+    return in_perspective_crops(people, [lenses[camera] for camera, _, _ in found])
+
+
+def figures(index, people: vipe.Keypoints) -> list:
     affine, full = (score for score in evaluate_real(index, "balance", people).scores if score.camera == "all")
     shares = [100 * affine.hit[1], 100 * full.hit[1], [100 * end for end in full.interval], 100 * full.hit[10]]
     return [full.queries, *shares, full.said, full.hit[1], full.presence]

@@ -19,7 +19,7 @@ def store(standing, rng, tmp_path):
 
 
 def test_a_recipe_is_taken_by_name_or_from_a_file(run, store, tmp_path):
-    (tmp_path / "mine.toml").write_text('engine = "faiss_cpu"\ncode = "fp16"\nbeyond = 4\n')
+    (tmp_path / "mine.toml").write_text('engine = "faiss_cpu"\nfactory = "SQfp16"\nbeyond = 4\n')
     for recipe, name in (("int8", "int8"), (tmp_path / "mine.toml", "mine"), ("auto", "flat")):
         code, out, err = run("index", "build", store, "--out", tmp_path / name, "--recipe", recipe, "--json")
         assert code == 0, err
@@ -28,11 +28,13 @@ def test_a_recipe_is_taken_by_name_or_from_a_file(run, store, tmp_path):
 
 
 def test_a_recipe_that_is_wrong_is_one_line_and_builds_nothing(run, store, tmp_path):
-    (tmp_path / "mine.toml").write_text('engine = "faiss_cpu"\ncode = "fp16"\nbeyound = 4\n')
+    (tmp_path / "mine.toml").write_text('engine = "faiss_cpu"\nfactory = "SQfp16"\nbeyound = 4\n')
     code, out, err = run("index", "build", store, "--out", tmp_path / "index", "--recipe", tmp_path / "mine.toml")
     assert (code, out) == (2, "")
     line = err.splitlines()[-1]
-    assert line.endswith("mine.toml: unknown key 'beyound'; expected engine, code, deeper, beyond, lists")
+    assert line.endswith(
+        "mine.toml: unknown key 'beyound'; expected engine, factory, metric, training, deeper, beyond, search, expected"
+    )
     assert not (tmp_path / "index").exists()
 
 
@@ -147,3 +149,34 @@ def test_the_help_reads_like_a_manual(run):
     assert code == 0
     for command in ("build", "add", "remove", "compact", "info", "verify"):
         assert f"vipe index {command} " in out
+
+
+def test_an_index_is_tuned_and_says_what_was_tried(run, store, tmp_path):
+    path = tmp_path / "ivf"
+    told(run, "index", "build", store, "--out", path, "--recipe", "hnsw")
+    result = told(run, "index", "tune", path, "--recall", "0.5", "--k", "3")
+    assert (result["recipe"], result["reached"], result["k"]) == ("hnsw", True, 3)
+    assert result["trials"][-1]["recall"] == result["recall"] >= 0.5
+    assert told(run, "index", "info", path)["effort"] == result["effort"]
+    code, out, err = run("index", "tune", path, "--recall", "0.5", "--k", "3")
+    assert code == 0, err
+    assert "recall@3" in out.splitlines()[0]
+    assert "people that comparing every pose finds: from now on" in out
+
+
+def test_an_index_is_tuned_on_keypoints_of_one_s_own(run, store, tmp_path):
+    told(run, "index", "build", store, "--out", tmp_path / "hnsw", "--recipe", "hnsw")
+    points = np.concatenate([np.random.default_rng(0).uniform(1, 300, (17, 2)), np.ones((17, 1))], axis=1)
+    people = [{"image_id": 1, "category_id": 1, "score": 1, "keypoints": points.ravel().tolist()}]
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    result = told(run, "index", "tune", tmp_path / "hnsw", "--people", tmp_path / "people.json", "--k", "2")
+    assert (result["people"], result["recall"]) == (1, 1.0)
+
+
+def test_what_cannot_be_tuned_is_said_in_one_line(run, store, tmp_path):
+    told(run, "index", "build", store, "--out", tmp_path / "flat")
+    code, out, err = run("index", "tune", tmp_path / "flat")
+    assert (code, out) == (2, "")
+    assert "recipe flat compares every pose: there is nothing to tune; use ivf or hnsw" in err
+    code, _, err = run("index", "tune", tmp_path / "flat", "--recall", "2")
+    assert code == 2

@@ -128,6 +128,40 @@ def test_blocks_broadcast_as_one_call_does(shapes, generator, monkeypatch):
     torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)
 
 
+def test_a_weight_counts_a_joint_so_many_times(generator, people):
+    source, target = people(20), people(20)
+    weight = torch.tensor([1.0, 2.0, 0.0, 3.0] + [1.0] * 13, dtype=torch.float64)
+    repeated = torch.repeat_interleave(torch.arange(17), weight.long())
+    torch.testing.assert_close(
+        procrustes_mpjpe(source, target, weight), procrustes_mpjpe(source[:, repeated], target[:, repeated])
+    )
+    torch.testing.assert_close(procrustes_mpjpe(source, target, 7 * weight), procrustes_mpjpe(source, target, weight))
+    torch.testing.assert_close(procrustes_mpjpe(source, target, torch.ones(17)), procrustes_mpjpe(source, target))
+
+
+def test_weights_hold_in_every_block(people, monkeypatch):
+    source, target = people(5, 1), people(1, 7)
+    weight = torch.rand(17, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    whole = procrustes_mpjpe(source, target, weight)
+    monkeypatch.setattr(module, "BLOCK", 3)
+    torch.testing.assert_close(procrustes_mpjpe(source, target, weight), whole)
+
+
+@pytest.mark.refusal
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (torch.ones(16), r"17 finite numbers.*\(16,\)"),
+        (torch.full((17,), torch.nan), "finite"),
+        (-torch.ones(17), "at least 0"),
+        (torch.zeros(17), "0 for every joint"),
+    ],
+)
+def test_refuses_what_are_no_weights(weight, message):
+    with pytest.raises(ShapeError, match=message):
+        procrustes_mpjpe(torch.ones(1, 17, 3), torch.ones(1, 17, 3), weight)
+
+
 def test_no_pair_has_no_distance():
     assert procrustes_mpjpe(torch.zeros(0, 17, 3), torch.zeros(17, 3)).shape == (0,)
     assert [part.shape for part in align(torch.zeros(0, 17, 3), torch.zeros(17, 3))] == [(0,), (0, 3, 3), (0, 3)]

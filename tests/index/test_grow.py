@@ -387,7 +387,7 @@ def test_an_index_of_format_1_grows_and_shrinks_without_its_files_being_written(
     with pytest.raises(StoreError, match="has another clip named"):
         index.add(old)
     longer = index.add(more)
-    assert (longer.info()["format_version"], longer.info()["parts"]) == (3, 2)
+    assert (longer.info()["format_version"], longer.info()["parts"]) == (4, 2)
     assert {file: file.stat().st_mtime_ns for file in files} == files
     first = index.frames()["clip"][0]
     assert_ids = np.concatenate(

@@ -9,8 +9,10 @@ import torch
 from scipy.special import expit
 
 import vipe
+from vipe.clips import Clip
 from vipe.detections import Keypoints
 from vipe.embed import AffineSignature, Embedder
+from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 from vipe.errors import ArgumentError, ShapeError, VipeError
 from vipe.index import PoseIndex
 from vipe.retrieve import CameraPrior, Search, SearchSettings, affine_camera, fit_cameras
@@ -19,7 +21,9 @@ from vipe.retrieve.query import answer, query
 from vipe.retrieve.ranking.evidence import embedding_distances
 from vipe.retrieve.ranking.model import RankingModel
 from vipe.simulate import CameraRig, simulate_keypoints
+from vipe.skeletons import load
 from vipe.skeletons.working import COCO13_IN_H36M17
+from vipe.store import PoseStore
 
 
 def direct(index, people, row):
@@ -407,3 +411,49 @@ def test_a_page_says_how_many_of_the_hits_it_draws(affine, people, tmp_path):
     for k, told in ((3, False), (5, True)):
         save_query_page(tmp_path / "page.html", affine, people[:1], query(affine, people[:1], k), most=3)
         assert (f"The first 3 of {k} hits are drawn." in (tmp_path / "page.html").read_text()) == told
+
+
+@pytest.mark.parametrize("mode", ["full", "affine", "point", "hypotheses"])
+def test_2048_hits_are_given_in_every_mode(bent, mode, tmp_path):
+    clips = [Clip(name=f"c{n}", skeleton=load("h36m17"), positions=bent(700, n), fps=10.0) for n in range(3)]
+    embedder = Embedder(VVIPE.untrained(VVIPEConfig(dim=8, width=32, blocks=1), seed=0))
+    index = PoseIndex.build(PoseStore.create(tmp_path / "store", clips), embedder, tmp_path / "index")
+    seen = simulate_keypoints(
+        bent(700, 0)[:1], CameraRig.load("mpi_inf_3dhp"), noise=0.0, generator=np.random.default_rng(0)
+    )
+    hits = query(index, seen, 2048, mode, samples=20)
+    assert hits.rows.shape == (1, 2048) and hits.found.all()
+    assert len(set(hits.rows[0].tolist())) == 2048
+    assert hits.table().num_rows == 2048
+    if mode in ("affine", "point"):
+        assert hits.rows[0].tolist() == query(index, seen, 2100, mode).rows[0, :2048].tolist()
+
+
+def test_people_with_many_hits_are_ranked_in_smaller_blocks(affine, people, monkeypatch):
+    """Memory is bounded by people times candidates."""
+    module = sys.modules["vipe.retrieve.query"]
+    asked = []
+    full = module._full
+    monkeypatch.setattr(
+        module, "_full", lambda search, some, k, mode: asked.append(len(some)) or full(search, some, k, mode)
+    )
+    query(affine, people[:5], 20, candidates=10)
+    monkeypatch.setattr(module, "_AT_ONCE", 4)
+    monkeypatch.setattr(module, "CANDIDATES", 10)
+    query(affine, people[:5], 20, candidates=10)
+    assert asked == [5, 2, 2, 1]
+
+
+def test_named_joints_are_searched_with_as_if_no_other_was_seen(affine, people):
+    mask = people.mask.copy()
+    mask[:, 7:] = False  # hips, knees and ankles
+    some, left = (
+        query(affine, one, 5, "full", **more)
+        for one, more in ((people, {"joints": ("upper",)}), (replace(people, mask=mask), {}))
+    )
+    np.testing.assert_array_equal(some.rows, left.rows)
+    np.testing.assert_array_equal(some.probability, left.probability)
+    assert some.skipped == left.skipped
+    with pytest.raises(VipeError, match=r"4 keypoints are named .*, at least 6 are needed"):
+        query(affine, people, joints=("torso",), mode="affine")
+    assert query(affine, people, joints=("torso",)).found.any()  # four are enough for mode full

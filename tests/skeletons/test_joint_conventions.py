@@ -122,3 +122,8 @@ def test_keypoints_know_every_convention():
     xy = np.random.default_rng(0).uniform(1, 400, (1, 13, 2))
     for name in conventions():
         assert Keypoints.of(xy, convention=name).convention == name
+
+
+def test_blazepose_has_offsets_of_its_own_near_openposes():
+    own, other = (load_convention(name).mean for name in ("blazepose", "openpose"))
+    assert 0.01 < np.abs(own - other).max() < 0.03

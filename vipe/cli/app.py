@@ -93,7 +93,7 @@ indexes = App(
     help="Build what queries search in, keep it up to date, and check it.",
     help_epilogue=index.MANUAL,
 )
-for command in (index.build, index.add, index.remove, index.compact, index.verify, index.info):
+for command in (index.build, index.add, index.remove, index.compact, index.tune, index.verify, index.info):
     indexes.command(command)
 app.command(indexes)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vipe.cli.known_camera import CameraOptions
 from vipe.cli.measuring import (
     IndexPath,
     Output,
@@ -21,7 +22,7 @@ from vipe.cli.measuring import (
 from vipe.cli.output import counted
 from vipe.cli.people import Convention, MinConfidence, SkeletonName, read_people, with_convention
 
-_EVERYTHING, _PRINTED = Scope(), Output()
+_EVERYTHING, _PRINTED, _UNKNOWN_CAMERA = Scope(), Output(), CameraOptions()
 
 
 def search(
@@ -169,6 +170,7 @@ def real(
     convention: Convention = None,
     min_confidence: MinConfidence = 0.2,
     skeleton: SkeletonName = None,
+    camera: CameraOptions = _UNKNOWN_CAMERA,
     output: Output = _PRINTED,
 ) -> None:
     """Query a store with real keypoints of a motion that it holds, and measure how often the moment is found.
@@ -181,7 +183,9 @@ def real(
     from vipe.evaluate.protocols.real import REAL_MODES, evaluate_real
 
     output.check()
+    camera.check()
     people = with_convention(read_people(keypoints, min_confidence, skeleton, None, []).people, convention)
+    people = camera.of(people)
     report = measured(
         store,
         index,

@@ -1,6 +1,6 @@
 """Commands that build an index of a store, change it, check it and describe it."""
 
-__all__ = ["MANUAL", "add", "build", "compact", "info", "remove", "verify"]
+__all__ = ["MANUAL", "add", "build", "compact", "info", "remove", "tune", "verify"]
 
 import time
 from collections.abc import Mapping
@@ -33,6 +33,13 @@ what is new in it. Adding a clip takes the same time whatever the size of the in
 Change it while it is used. A search that runs goes on with what it opened. One process changes an index at a time;
 another one waits. A kill, an interrupt or a full disk leaves the index as it was.
 
+Beyond 300,000 poses a search compares the likeliest part of them. How large that part has to be is measured when an
+index is built with recipe `auto`: 99% of the people that comparing every pose finds are found. Ask for more, or for
+less and be faster; no code is written anew.
+
+    vipe index tune index/mocap --recall 0.999           of simulated people
+    vipe index tune index/mocap --people seen.json       of your own keypoints
+
     vipe index info index/mocap                          what it holds and takes
     vipe index verify index/mocap                        is every byte as it was?
 """
@@ -58,9 +65,13 @@ def build(
     recipe: Annotated[
         str,
         Parameter(
-            help="How embeddings are stored: `flat`, `fp16`, `int8`, `ivf`, `auto` by size, or your own .toml file."
+            help="How embeddings are stored: `flat`, `fp16`, `int8`, `ivf`, `ivf-pq`, `hnsw`, `auto` by size, or your "
+            "own .toml file."
         ),
     ] = "auto",
+    recall: Annotated[
+        float, Parameter(help="With recipe `auto`, the share of people found by comparing all that must be found.")
+    ] = 0.99,
     as_json: Json = False,
 ) -> None:
     """Embed every pose of a store and make them searchable; after an interrupt the same command goes on.
@@ -81,6 +92,7 @@ def build(
             find_encoder(encoder),
             out,
             recipe=recipe,
+            recall=recall,
             progress=lambda done, total: advance("poses", done, total),
         )
     result = {**index.info(), "seconds": round(time.perf_counter() - start, 3)}
@@ -196,6 +208,64 @@ def compact(
 
     result, _ = _changed(index, change)
     emit(result, f"{index}: {_now(result)}, in {result['seconds']:.1f} s", as_json=as_json)
+
+
+def tune(
+    index: Path,
+    /,
+    *,
+    recall: Annotated[
+        float, Parameter(help="Share of people found by comparing every pose that must be found.")
+    ] = 0.99,
+    k: Annotated[int, Parameter(help="Among how many of an index's answers.")] = 200,
+    people: Annotated[
+        Path | None,
+        Parameter(help="Keypoints to measure with, as for `vipe query`: then the share of the nearest that are found."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how much of an index has to be searched for a recall, and search so much from now on.
+
+    Parameters
+    ----------
+    index
+        Folder of the index.
+    """
+    from vipe.detections import read_keypoints
+    from vipe.index import PoseIndex
+
+    opened, start = PoseIndex.open(index), time.perf_counter()
+    with progress() as advance:
+        found = opened.tune(
+            recall,
+            k=k,
+            people=None if people is None else read_keypoints(people),
+            progress=lambda done, total: advance("settings", done, total),
+            on_wait=lambda: advance(_waits(index), 0),
+        )
+    field, name = ("lists", "share of lists") if found.recipe.has_lists else ("effort", "effort")
+    trials = [
+        {field: getattr(trial.search, field), "recall": trial.recall, "milliseconds": trial.milliseconds}
+        for trial in found.trials
+    ]
+    result = {
+        "index": str(index),
+        "recipe": found.recipe.name,
+        "reached": found.reached,
+        "wanted": found.wanted,
+        "recall": found.recall,
+        "k": found.k,
+        "people": found.people,
+        field: getattr(found.recipe.search, field),
+        "trials": trials,
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+    rows = [f"{name:>15} {'recall@' + str(k):>12} {'ms a query':>12}"]
+    rows += [f"{trial[field]:>15.4g} {trial['recall']:>12.4f} {trial['milliseconds']:>12.3f}" for trial in trials]
+    of = "people that comparing every pose finds" if people is None else "people's nearest"
+    done = "from now on" if found.reached else f"not reached, so nothing was changed (wanted {recall:g})"
+    last = f"{index}: {name} {result[field]:.4g} finds {100 * found.recall:.1f}% of {found.people} {of}: {done}"
+    emit(result, "\n".join(rows), last, as_json=as_json)
 
 
 def verify(index: Path, /, *, as_json: Json = False) -> None:

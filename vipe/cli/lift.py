@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
+from vipe.cli.known_camera import CameraOptions
 from vipe.cli.output import Json, Page, Seed, counted, emit, listed, table
 from vipe.cli.people import (
     KEYPOINTS,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from vipe import Keypoints
     from vipe.lift.lifted import LiftedPeople, LiftedTrack
 
+_UNKNOWN_CAMERA = CameraOptions()
 _SHARES = 6  # modes of a person that are printed
 _UNCERTAIN = 3  # joints that are named
 _WIDE = 40  # columns of the reason why a person is left out
@@ -60,6 +62,7 @@ def lift(
     min_confidence: MinConfidence = 0.2,
     skeleton: SkeletonName = None,
     image_size: ImageSize = None,
+    camera: CameraOptions = _UNKNOWN_CAMERA,
     detector: DetectorOption = None,
     weights: Weights = None,
     out: Annotated[
@@ -79,6 +82,7 @@ def lift(
         check_page(page)
     if video is None and track != (fps is not None):
         raise VipeError("--track and --fps go together: a video, and its frames a second")
+    camera.check()
     import numpy as np
     import torch
 
@@ -105,7 +109,7 @@ def lift(
         detector=detector,
         weights=weights,
     )
-    people, rate = given.people, fps if given.rate is None else given.rate
+    people, rate = camera.of(given.people), fps if given.rate is None else given.rate
     start = time.perf_counter()
     reasons = skip_reasons(people)
     skipped = _skipped(people, reasons)

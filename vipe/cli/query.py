@@ -3,16 +3,17 @@
 __all__ = ["query"]
 
 import math
-import textwrap
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from vipe.cli.answer_text import answer_table, files_told, lists, nobody, order, read_otherwise
 from vipe.cli.bent import Variations
-from vipe.cli.output import Json, Page, counted, emit, listed, table
+from vipe.cli.hits_file import HitsFile, check_hits_file, write_hits
+from vipe.cli.known_camera import CameraOptions
+from vipe.cli.output import Json, Page, counted, emit
 from vipe.cli.people import (
     KEYPOINTS,
     Convention,
@@ -26,11 +27,10 @@ from vipe.cli.people import (
     read_people,
     with_convention,
 )
+from vipe.cli.query_pose import JointsOption, PoseQuestion, parse_joints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from rich.table import Table
 
     from vipe import Keypoints, PoseIndex
     from vipe.arrays import Array
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 
 _UNVARIED = Variations()
+_UNKNOWN_CAMERA = CameraOptions()
+_NO_POSE = PoseQuestion()
 
 
 def query(
@@ -47,7 +49,7 @@ def query(
     *,
     image: ImageFiles = (),
     video: VideoFile = None,
-    k: Annotated[int, Parameter(help="How many moments a person.")] = 10,
+    k: Annotated[int | None, Parameter(help="How many moments a person, or a pose; 10 if not given.")] = None,
     mode: Annotated[
         Literal["full", "affine", "point", "hypotheses"] | None,
         Parameter(
@@ -62,6 +64,16 @@ def query(
         str | None, Parameter(help="Folder or name of the lifter of mode `hypotheses`; `default` if not given.")
     ] = None,
     samples: Annotated[int | None, Parameter(help="Hypotheses of each person in that mode; 200 if not given.")] = None,
+    question: PoseQuestion = _NO_POSE,
+    mirrored: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Also find moments that show the mirror image, left and right exchanged; each hit says whether it "
+            "was found so.",
+        ),
+    ] = False,
+    joints: JointsOption = None,
     max_per_clip: Annotated[int | None, Parameter(help="At most so many moments of one clip.")] = None,
     min_gap_seconds: Annotated[
         float, Parameter(help="Moments of one clip lie at least so far apart; 0 allows neighbouring frames.")
@@ -96,13 +108,17 @@ def query(
     convention: Convention = None,
     skeleton: SkeletonName = None,
     image_size: ImageSize = None,
+    camera: CameraOptions = _UNKNOWN_CAMERA,
     detector: DetectorOption = None,
     weights: Weights = None,
     variations: Variations = _UNVARIED,
     page: Page = None,
+    hits_file: HitsFile = None,
     as_json: Json = False,
 ) -> None:
     """Find the moments of an index that show the pose of each person in a keypoint file, in photos or in a video.
+
+    With `--pose` it finds those that show the 3D pose of one of its own moments.
 
     Parameters
     ----------
@@ -111,7 +127,9 @@ def query(
     """
     from vipe import PoseIndex
     from vipe.errors import VipeError
+    from vipe.retrieve.candidates.body_parts import only_joints
     from vipe.retrieve.doubts import doubts, doubts_of_size
+    from vipe.retrieve.query import FEWEST_SEEN
     from vipe.retrieve.query import query as search
     from vipe.skeletons.joint_conventions import load_convention
 
@@ -119,6 +137,51 @@ def query(
         from vipe.plots.writing import check_page
 
         check_page(page)
+    if hits_file is not None:
+        check_hits_file(hits_file)
+    question.check(
+        {
+            "a keypoint file": keypoints,
+            "--image": image or None,
+            "--video": video,
+            "--mode": mode,
+            "--lifter": lifter,
+            "--samples": samples,
+            "--explain": explain or None,
+            "--confidence": confidence,
+            "--track": track or None,
+            "--fps": fps,
+            "--every": None if every == 1.0 else every,
+            "--views": views or None,
+            "--min-confidence": None if min_confidence == 0.2 else min_confidence,
+            "--convention": convention,
+            "--skeleton": skeleton,
+            "--image-size": image_size,
+            "--camera": camera.camera or None,
+            "--detector": detector,
+            "--weights": weights,
+            "--vary": variations.vary,
+        }
+    )
+    if question.pose:
+        variations.check(mode, several_images=False)
+        question.answer(
+            index,
+            k,
+            mirrored=mirrored,
+            joints=joints,
+            max_per_clip=max_per_clip,
+            min_gap_seconds=min_gap_seconds,
+            page=page,
+            table=hits_file,
+            as_json=as_json,
+        )
+        return
+    if keypoints is None and not image and video is None:
+        raise VipeError("give --keypoints FILE, --image FILE or --video FILE; or --pose CLIP:FRAME")
+    k = 10 if k is None else k
+    if mirrored:
+        _check_mirrored(confidence, several_images=track or views or video is not None)
     if fps is not None and not track and video is None:
         raise VipeError("--fps is the rate of a video: it goes with --track or --video")
     if views and video is not None:
@@ -134,6 +197,7 @@ def query(
     if mode != "hypotheses" and not (lifter is None and samples is None):
         raise VipeError(f"--lifter and --samples go with --mode hypotheses, got mode {mode or 'full'}")
     variations.check(mode, several_images=track or views)
+    camera.check()
     empty: list[str | int] = []
     opened = PoseIndex.open(index)
     given = read_people(
@@ -148,7 +212,9 @@ def query(
         detector=detector,
         weights=weights,
     )
-    people, time_of = with_convention(given.people, convention), given.time
+    people, time_of = camera.of(with_convention(given.people, convention)), given.time
+    if joints is not None:
+        people = only_joints(people, parse_joints(joints), FEWEST_SEEN[mode or "full"])
     variations.check_files(people)
     remarks = list(people.remarks)
     start = time.perf_counter()
@@ -163,7 +229,7 @@ def query(
     elif views:
         people, images, hits = _of_views(opened, people, k, limits)
     else:
-        hits, images = search(opened, people, k, mode=mode, confidence=confidence, **limits), []
+        hits, images = search(opened, people, k, mode=mode, confidence=confidence, mirrored=mirrored, **limits), []
     if explain and hits.contributions is None:
         raise VipeError(f"--explain needs mode full, got {mode}")
     if not images:
@@ -178,26 +244,38 @@ def query(
     bent, told = variations.save(opened, people, hits)
     answers: list[dict[str, Any]] = hits.to_json(people, explain=explain)["queries"]
     asked = counted(len(answers), "query", "queries") if images else counted(len(answers), "person", "people")
-    last = f"{asked} in {seconds:.2f} s" + (f"; page: {page}" if page else "")
-    # The answers come first: a page that cannot be written must not take them away.
+    last = f"{asked} in {seconds:.2f} s" + files_told(page, hits_file)
+    # The answers come first: a page or a table that cannot be written must not take them away.
     result = {"queries": answers, "without_people": empty, "remarks": remarks, "seconds": round(seconds, 6)}
     result |= {"bent": bent} if variations.vary is not None else {}
     emit(
         result,
-        _table(answers),
-        *_nobody(empty),
-        *_read_otherwise(answers),
-        *_order(answers),
-        *_lists(answers),
+        answer_table(answers),
+        *nobody(empty),
+        *read_otherwise(answers),
+        *order(answers),
+        *lists(answers),
         *told,
         *remarks,
         last,
         as_json=as_json,
     )
+    if hits_file is not None:
+        write_hits(hits_file, hits.table(people))
     if page is not None:
         from vipe.plots.pages.answers import save_query_page
 
         save_query_page(page, opened, people, hits, images=images, pictures=given.pictures)
+
+
+def _check_mirrored(confidence: float | None, *, several_images: bool) -> None:
+    """Refuse what is not known of people and their mirror images together."""
+    from vipe.errors import VipeError
+
+    if several_images:
+        raise VipeError("--mirrored takes people of single images: leave out --track, --video and --views")
+    if confidence is not None:
+        raise VipeError("--confidence is known of people as they are: leave out --mirrored")
 
 
 def _of_tracks(
@@ -259,80 +337,3 @@ def _apart(people: "Keypoints", groups: "Callable[[Array], Array]") -> "Array":
     alone = group < 0  # those of whom a tracker did not say who they are, too
     group[alone] = group.max(initial=-1) + np.arange(1, alone.sum() + 1)
     return group
-
-
-def _nobody(images: list[str | int]) -> list[str]:
-    """A line on the images that show nobody, if there are any."""
-    return [f"nobody in {counted(len(images), 'image')}: {listed(images)}"] if images else []
-
-
-def _read_otherwise(answers: list[dict[str, Any]]) -> list[str]:
-    """A line on people whose keypoints were read otherwise than they are labelled."""
-    read = [f"{one['image_id']} person {one['person']}: {one['relabelled']}" for one in answers if "relabelled" in one]
-    return [f"read otherwise than labelled: {listed(read)}"] if read else []
-
-
-def _lists(answers: list[dict[str, Any]]) -> list[str]:
-    """A line a person on how many of the hits it takes, if that was asked for."""
-    from vipe.retrieve.hits import told_list
-
-    asked = [one for one in answers if "enough" in one]
-    return [f"{one['image_id']} person {one['person']}: {told_list(one['enough'], one['confidence'])}" for one in asked]
-
-
-def _order(answers: list[dict[str, Any]]) -> list[str]:
-    """A line on the order of hits, if a hit stands well below a less probable one."""
-    for answer in answers:
-        probability = [hit.get("probability", 0.0) for hit in answer["hits"]]
-        if any(later > earlier + _RISE for earlier, later in pairwise(probability)):
-            return ["probabilities need not fall: after the likeliest hit come other readings of the keypoints"]
-    return []
-
-
-_RISE = 0.05  # of a probability, that makes a reader ask why
-
-_ADDED = {  # what adds to the log odds, in the words and the order of the table
-    "image": ("likelihood", "residual"),
-    "usual": ("camera", "body", "pose prior"),
-    "agree": ("agreement",),
-    "embed": ("embedding",),
-    "calib": ("person", "calibration"),
-    "others": ("other images",),
-}
-
-
-def _table(answers: list[dict[str, Any]]) -> "Table":
-    some: dict[str, Any] = next((hit for answer in answers for hit in answer["hits"]), {})
-    known = some.get("contributions", {})
-    added = {name: [part for part in parts if part in known] for name, parts in _ADDED.items()}
-    added = {name: parts for name, parts in added.items() if parts}
-    moment = ["clip", "frame"] if added else ["clip", "frame", "seconds", "distance"]
-    likely = ["probable"] if "probability" in some else []
-    head = ["query", *(["there"] if likely else []), "rank", *moment, *likely, *added]
-    # A reason is longer than any clip's name: it goes over several lines, so that the table stays within 120 columns.
-    names = [len(hit["clip"]) for answer in answers for hit in answer["hits"]]
-    wide = max([27 if added else 40, *names])
-    rows = []
-    for answer in answers:
-        who = f"{answer['image_id']} person {answer['person']}"
-        there = f"{100 * answer['presence']:.0f}%" if "presence" in answer else ""
-        if "skipped" in answer:
-            cells = {"query": who, "rank": "-", "clip": textwrap.fill(answer["skipped"], wide)}
-            rows.append([cells.get(name, "") for name in head])
-        for hit in answer["hits"]:
-            first = hit["rank"] == 1
-            cells = {
-                "query": who if first else "",
-                "there": there if first else "",
-                "rank": str(hit["rank"]),
-                "clip": hit["clip"],
-                "frame": str(hit["frame"]),
-                "seconds": f"{hit['time']:.2f}",
-                "distance": f"{hit['distance']:.3f}",
-                "probable": f"{100 * hit['probability']:.0f}%" if likely else "",
-            }
-            for name, parts in added.items():
-                adds = sum(hit["contributions"][part] for part in parts)
-                cells[name] = f"{adds:+.1f}" if abs(adds) >= 0.05 else "0"
-            rows.append([cells[name] for name in head])
-    return table(head, rows, narrow=bool(added))

@@ -14,6 +14,7 @@ from torch import Tensor
 from vipe.arrays import Array, as_array
 from vipe.detections.people.not_found import not_found
 from vipe.detections.people.shares import are_shares
+from vipe.detections.perspective_crop import PerspectiveCrop
 from vipe.errors import ShapeError
 from vipe.skeletons import Skeleton, convert, known, load
 from vipe.skeletons.joint_conventions import ARCHIVE, UNKNOWN, convention_of, conventions
@@ -48,6 +49,7 @@ class Keypoints:
     video: Int[Array, " N"] | None = None  # which video (or camera) an image is a frame of, where there are several
     skeleton: Skeleton = COCO13
     convention: str = ARCHIVE  # where on the body joints are marked; see `vipe.skeletons.joint_conventions`
+    crop: tuple[PerspectiveCrop | None, ...] = ()  # the known camera that `xy` is seen by, turned; () means unknown
     note: tuple[str, ...] = ()  # why a query cannot use this person, "" for the others; () means "" for all
     remarks: tuple[str, ...] = ()  # what was noticed when the file was read
 
@@ -79,6 +81,8 @@ class Keypoints:
             raise ShapeError(f"keypoints: mask must be boolean, got {self.mask.dtype}")
         if len(self.note or self.image_id) != n:
             raise ShapeError(f"keypoints: note must have {n} lines, got {len(self.note)}")
+        if len(self.crop or self.image_id) != n:
+            raise ShapeError(f"keypoints: crop must be of {n} people, got {len(self.crop)}")
         finite = np.isfinite(self.xy).all(axis=2) & np.isfinite(self.confidence)
         if not finite[self.mask].all():
             row = int(np.argmax((~finite & self.mask).any(axis=1)))
@@ -94,6 +98,7 @@ class Keypoints:
         self._set("xy", _zeroed(self.xy, ~self.mask))
         self._set("confidence", _zeroed(self.confidence, ~self.mask))
         object.__setattr__(self, "note", tuple(self.note) or ("",) * n)
+        object.__setattr__(self, "crop", tuple(self.crop) or (None,) * n)
 
     @classmethod
     def of(
@@ -183,8 +188,8 @@ class Keypoints:
             values = [getattr(part, field.name) for part in parts]
             if field.name == "remarks":
                 merged[field.name] = tuple(dict.fromkeys(line for lines in values for line in lines))
-            elif field.name in ("image_id", "note"):
-                merged[field.name] = tuple(text for texts in values for text in texts)
+            elif field.name in ("image_id", "note", "crop"):
+                merged[field.name] = tuple(one for each in values for one in each)
             elif field.name == "convention":
                 merged[field.name] = values[0] if len(set(values)) == 1 else UNKNOWN
             elif field.name != "skeleton":
@@ -208,6 +213,7 @@ class Keypoints:
             self,
             **{name: array[chosen] for name, array in arrays.items()},
             image_id=tuple(self.image_id[i] for i in places),
+            crop=tuple(self.crop[i] for i in places),
             note=tuple(self.note[i] for i in places),
         )
 
@@ -234,6 +240,16 @@ class Keypoints:
             covariance=None if self.covariance is None else np.einsum("ts,nsij->ntij", matrix**2, self.covariance),
             skeleton=target,
         )
+
+    def as_given(self) -> "Keypoints":
+        """The people as the images show them: those of known cameras are taken out of their perspective crops."""
+        if not any(self.crop):
+            return self
+        given = [
+            one if crop is None else np.nan_to_num(crop.to_image(one))
+            for one, crop in zip(self.xy, self.crop, strict=True)
+        ]
+        return replace(self, xy=np.stack(given).astype(np.float32), covariance=None, crop=())
 
     def _set(self, name: str, array: Array) -> None:
         array.flags.writeable = False

@@ -64,7 +64,9 @@ def align(
 
 
 def procrustes_mpjpe(
-    source: Float[Tensor, "*#batch J 3"], target: Float[Tensor, "*#batch J 3"]
+    source: Float[Tensor, "*#batch J 3"],
+    target: Float[Tensor, "*#batch J 3"],
+    weight: Float[Tensor, " J"] | None = None,
 ) -> Float[Tensor, "*batch"]:
     """Mean distance per joint after the source is aligned to the target by rotation, scale and shift (see `align`).
 
@@ -74,13 +76,15 @@ def procrustes_mpjpe(
     Args:
         source: Poses to move, in any unit; broadcasts.
         target: Poses to compare with; their unit is that of the result.
+        weight: How much each joint counts, in the squares that the alignment minimizes and in the mean; at least 0,
+            not all 0. A joint of weight 0 counts as if it were not there. By default all count alike.
 
     Returns:
         Distances, finite for every finite input. They are not symmetric: the scale is the target's. If all joints of
         the target coincide, the best scale and the distance are 0.
 
     Raises:
-        ShapeError: If the joints differ, or the batches do not broadcast.
+        ShapeError: If the joints differ, the batches do not broadcast, or the weights are no such numbers.
 
     Example:
         >>> pose = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]])
@@ -90,37 +94,56 @@ def procrustes_mpjpe(
         [0.0, 0.551]
     """
     batch = _check(source, target)
+    share = None if weight is None else _shares(weight, source)
     a, b = source.expand(*batch, *source.shape[-2:]), target.expand(*batch, *target.shape[-2:])
     differentiated = torch.is_grad_enabled() and (source.requires_grad or target.requires_grad)
     if differentiated or source.device.type != "cpu" or math.prod(batch) <= BLOCK:
-        return _residual(to_planes(a), to_planes(b)).reshape(batch)
+        return _residual(to_planes(a), to_planes(b), share).reshape(batch)
     result = torch.empty(batch, dtype=torch.promote_types(source.dtype, target.dtype))
-    _fill(result, a.detach(), b.detach())
+    _fill(result, a.detach(), b.detach(), share)
     return result
 
 
-def _fill(result: Tensor, a: Tensor, b: Tensor) -> None:
+def _fill(result: Tensor, a: Tensor, b: Tensor, share: Tensor | None) -> None:
     """Walk the leading axes down to slices of a block's size, which are views, and work on those."""
     width = math.prod(result.shape[1:])
     if width > BLOCK:
         for row in range(len(result)):
-            _fill(result[row], a[row], b[row])
+            _fill(result[row], a[row], b[row], share)
         return
 
     def work(rows: slice) -> None:
-        result[rows] = _residual(to_planes(a[rows]), to_planes(b[rows])).reshape(result[rows].shape)
+        result[rows] = _residual(to_planes(a[rows]), to_planes(b[rows]), share).reshape(result[rows].shape)
 
     in_blocks(work, len(result), max(1, BLOCK // width), workers=cores())
 
 
-def _residual(a: Float[Tensor, "J 3 N"], b: Float[Tensor, "J 3 N"]) -> Float[Tensor, " N"]:
-    a, b = a - a.mean(0), b - b.mean(0)
-    scale, rotation = _fit(a, b)
+def _residual(
+    a: Float[Tensor, "J 3 N"], b: Float[Tensor, "J 3 N"], share: Float[Tensor, "J 1"] | None
+) -> Float[Tensor, " N"]:
+    if share is None:
+        a, b = a - a.mean(0), b - b.mean(0)
+        scale, rotation = _fit(a, b)
+    else:
+        a, b = (points - (share[..., None] * points).sum(0) for points in (a, b))
+        root = share[..., None].sqrt()  # so that squares are weighted by the share itself
+        scale, rotation = _fit(root * a, root * b)
     off = b - rotate(scale * rotation, a)
     square = dot(off, off)
     # The root of 0 has no gradient: two wheres keep it from becoming 0 times infinity.
     hit = square == 0
-    return torch.where(hit, 0.0, torch.where(hit, 1.0, square).sqrt()).mean(0)
+    distance = torch.where(hit, 0.0, torch.where(hit, 1.0, square).sqrt())
+    return distance.mean(0) if share is None else (share * distance).sum(0)
+
+
+def _shares(weight: Tensor, points: Tensor) -> Float[Tensor, "J 1"]:
+    """The weights with the sum 1, of the kind of the points."""
+    joints = points.shape[-2]
+    if weight.shape != (joints,) or not bool(torch.isfinite(weight).all()) or bool((weight < 0).any()):
+        raise ShapeError(f"weight must be {joints} finite numbers of at least 0, got shape {tuple(weight.shape)}")
+    if not bool((weight > 0).any()):
+        raise ShapeError("weight is 0 for every joint, expected one above 0 at least")
+    return (weight / weight.sum()).to(points)[:, None]
 
 
 def _fit(a: Float[Tensor, "J 3 N"], b: Float[Tensor, "J 3 N"]) -> tuple[Float[Tensor, " N"], Float[Tensor, "3 3 N"]]:

@@ -4,5 +4,6 @@ from vipe.index.checks import verify
 from vipe.index.grow import Change
 from vipe.index.index import PoseIndex
 from vipe.index.neighbours import Neighbours
+from vipe.index.radius import Within
 
-__all__ = ["Change", "Neighbours", "PoseIndex", "verify"]
+__all__ = ["Change", "Neighbours", "PoseIndex", "Within", "verify"]

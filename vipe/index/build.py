@@ -32,7 +32,7 @@ from vipe.index.clip_table import ClipNote, ClipReader, check_ids, clip_runs, ta
 from vipe.index.frames import frame_table
 from vipe.index.manifest import EncoderNote, Manifest, write_manifest
 from vipe.index.part_writer import PartWriter
-from vipe.index.recipe import automatic, is_shipped, load_recipe
+from vipe.index.recipe import automatic, load_recipe, named
 from vipe.printable import in_short
 from vipe.store import PoseStore
 
@@ -75,14 +75,14 @@ def write_index(
             clips = table_of(going.clips)
             check_ids(clips, path)
             if chosen is None:
-                chosen = automatic(going.kept)
+                chosen = automatic(going.kept, encoder.dim)
             part = writer.finish(chosen, encoder.metric, clips, FIRST_PART)
         finally:
             writer.close()
         manifest = Manifest(
             library=version("vipe-pose"),
             encoder=EncoderNote(encoder.name, encoder.fingerprint, encoder.dim, encoder.metric),
-            recipe=chosen.name if is_shipped(chosen) else chosen,
+            recipe=named(chosen),
             automatic=recipe == "auto",
             fps=store.fps or "all",
             left_out=going.left_out,

@@ -10,7 +10,7 @@ halve from one to the next at least, and a row is copied a few times at most. Wh
 `_MERGED`, whatever the size of the index. Parts of about this size stay as they are until `compact`.
 """
 
-__all__ = ["Change", "add", "compact", "remove"]
+__all__ = ["Change", "add", "compact", "remove", "retune"]
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -36,7 +36,7 @@ from vipe.index.manifest import Manifest, PartNote, RemovedNote, refuse_other_en
 from vipe.index.newcomers import as_store, new_clips, those
 from vipe.index.part import Part, recipe_of
 from vipe.index.part_writer import PartWriter
-from vipe.index.recipe import Recipe, automatic, is_shipped, load_recipe
+from vipe.index.recipe import Recipe, Search, automatic, load_recipe, named
 from vipe.index.writing import Filter, OnWait, new_part, next_folder, opened, replace_parts, writing
 from vipe.store import PassedOver, PoseStore
 
@@ -127,6 +127,19 @@ def remove(path: Path, which: Filter | Int64[Array, " ids"], *, on_wait: OnWait 
         return Change(gone, manifest.clips - sum(note.clips for note in notes))
 
 
+def retune(path: Path, search: Search, *, on_wait: OnWait | None = None) -> None:
+    """Search the parts that are coded by the recipe of the index as given from now on; no file is written but one."""
+    with writing(path, on_wait) as manifest:
+        held = recipe_of(path, manifest.recipe)
+
+        def changed(noted: str | Recipe) -> str | Recipe:
+            own = recipe_of(path, noted)
+            return named(msgspec.structs.replace(own, search=search)) if own.factory == held.factory else noted
+
+        notes = [msgspec.structs.replace(part, recipe=changed(part.recipe)) for part in manifest.parts]
+        replace_parts(path, msgspec.structs.replace(manifest, recipe=changed(manifest.recipe)), notes)
+
+
 def compact(
     path: Path,
     *,
@@ -139,11 +152,11 @@ def compact(
     with writing(path, on_wait) as manifest:
         auto = recipe == "auto" or (recipe is None and manifest.automatic)
         if asked is None:
-            asked = automatic(manifest.poses) if auto else recipe_of(path, manifest.recipe)
-        named = asked.name if is_shipped(asked) else asked
-        manifest = msgspec.structs.replace(manifest, recipe=named, automatic=auto)
+            asked = _automatic(path, manifest, manifest.poses) if auto else recipe_of(path, manifest.recipe)
+        noted = named(asked)
+        manifest = msgspec.structs.replace(manifest, recipe=noted, automatic=auto)
         only = manifest.parts[0]
-        if len(manifest.parts) == 1 and only.removed is None and only.recipe == named and "poses.npy" in only.files:
+        if len(manifest.parts) == 1 and only.removed is None and only.recipe == noted and "poses.npy" in only.files:
             return Change()
         folder = next_folder(path, manifest)
         with opened(path, manifest, manifest.parts, _ALL) as parts, new_part(path, folder, manifest) as writer:
@@ -192,7 +205,13 @@ def _copy(
 def _recipe_of_part(path: Path, manifest: Manifest, rows: int, total: int) -> Recipe:
     if rows < _SMALL:
         return load_recipe("flat")
-    return automatic(total) if manifest.automatic else recipe_of(path, manifest.recipe)
+    return _automatic(path, manifest, total) if manifest.automatic else recipe_of(path, manifest.recipe)
+
+
+def _automatic(path: Path, manifest: Manifest, poses: int) -> Recipe:
+    """What "auto" means for so many poses: the recipe of the index, as it was tuned, if it is that one."""
+    chosen, held = automatic(poses, manifest.encoder.dim), recipe_of(path, manifest.recipe)
+    return held if held.name == chosen.name else chosen
 
 
 def _check_names(path: Path, wanted: object, parts: Sequence[Part]) -> None:

@@ -3,7 +3,8 @@
 __all__ = ["PoseIndex"]
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from contextlib import suppress
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,19 +16,22 @@ from jaxtyping import Float, Float32, Float64, Int64, Integer, Shaped
 
 from vipe.arrays import Array
 from vipe.clips import Clip
+from vipe.detections import Keypoints
 from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
 from vipe.errors import ArgumentError, IndexFormatError, ShapeError, VipeError
 from vipe.index import grow
 from vipe.index.build import RowProgress, write_index
 from vipe.index.checks import compared, verify
-from vipe.index.engines import Engine
+from vipe.index.engines import Engine, gpu_number
 from vipe.index.frames import Where, matching_rows
 from vipe.index.manifest import Manifest, read_manifest, refuse_other_encoder
 from vipe.index.neighbours import Neighbours
-from vipe.index.part import Part
-from vipe.index.recipe import Recipe, is_shipped, load_recipe
+from vipe.index.part import Part, recipe_of
+from vipe.index.radius import Within, check_radius, rows_within
+from vipe.index.recipe import Recipe, Search, load_recipe, name_of, named
 from vipe.index.rows import Rows, Stacked
+from vipe.index.tuning import AT, WANTED, Find, NobodyFound, People, Tuned, check_recall, simulated_people, tune
 from vipe.store import PoseStore
 
 T = TypeVar("T")
@@ -68,6 +72,7 @@ class PoseIndex:
         path: str | Path,
         *,
         recipe: str | Path = "auto",
+        recall: float = WANTED,
         progress: RowProgress | None = None,
         where: Mapping[str, object] | pc.Expression | None = None,
     ) -> "PoseIndex":
@@ -83,8 +88,10 @@ class PoseIndex:
             path: The folder to make; must not exist.
             recipe: Name of a recipe that comes with the library, or path of a .toml file of your own; `indexes/` has
                 the files to copy. "flat" compares a query with every embedding; "fp16" and "int8" with codes of half
-                and a quarter of the size, and then the best of them with the embeddings; "ivf" with the codes of the
-                nearest eighth of its lists only. "auto" chooses by the number of poses. The index holds a copy.
+                and a quarter of the size, and then the best of them with the embeddings; "ivf" and the smaller "ivf-pq"
+                with the codes of their nearest lists only; "hnsw" walks a graph. "auto" chooses by the number of poses,
+                and then tunes what it chose. The index holds a copy.
+            recall: What "auto" is tuned for, as in `tune`.
             progress: Called after each block with the poses done and the poses in all.
             where: Index only these rows of the store, as in `PoseStore.table`.
 
@@ -95,11 +102,17 @@ class PoseIndex:
             ArgumentError: If `store` or `embedder` has the wrong type.
         """
         _check_kinds(store, embedder)
+        check_recall(recall)
         write_index(store, embedder, Path(path), recipe=recipe, progress=progress, where=where)
+        index = cls.open(path, embedder)
+        if not index.manifest.automatic or not index._recipe.has_lists:
+            return index
+        with suppress(NobodyFound):  # of poses so far apart that no measure is possible; it searches as its recipe says
+            index.tune(recall)
         return cls.open(path, embedder)
 
     @classmethod
-    def open(cls, path: str | Path, embedder: Encoder | None = None) -> "PoseIndex":
+    def open(cls, path: str | Path, embedder: Encoder | None = None, *, device: str = "cpu") -> "PoseIndex":
         """Open an index after comparing its files with the manifest's checksums; FAISS reads nothing before.
 
         Codes, embeddings and poses are mapped, so memory does not grow with them. Files that were compared since they
@@ -109,17 +122,22 @@ class PoseIndex:
             path: The folder.
             embedder: The encoder that built the index; another one is refused. By default the
                 index's own copy is used.
+            device: What finds neighbours: "cpu"; or "cuda", "cuda:1", to which codes or embeddings are copied. It needs
+                FAISS for GPUs (extra `cuda12` or `cuda13`, in place of faiss-cpu) and a recipe with a form there: flat,
+                fp16, int8, ivf. Searches with a filter, and of parts from which poses were removed, run on the CPU.
 
         Raises:
             IndexFormatError: If a file is missing, cut or altered, or the format version is another.
             EncoderMismatch: If another encoder built it.
+            VipeError: If there is no such device, FAISS is not built for it, or the recipe has no form there.
         """
-        path = Path(path)
+        path, gpu = Path(path), gpu_number(device)
         for attempt in range(_TRIES):
             manifest = read_manifest(path)
             refuse_other_encoder(path, manifest, embedder)
             try:
-                return cls._of(path, manifest, embedder)
+                index = cls._of(path, manifest, embedder)
+                return index if gpu is None else cls(path, manifest, [p.on_gpu(gpu) for p in index._parts], embedder)
             except IndexFormatError:
                 # A writer may have removed what this manifest names: then there is another one.
                 if attempt == _TRIES - 1 or read_manifest(path).checksum == manifest.checksum:
@@ -220,6 +238,69 @@ class PoseIndex:
         """
         return self._changed(grow.compact(self.path, recipe=recipe, progress=progress, on_wait=on_wait))
 
+    def tune(
+        self,
+        recall: float = WANTED,
+        *,
+        k: int = AT,
+        people: Keypoints | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        on_wait: Callable[[], None] | None = None,
+    ) -> Tuned:
+        """Find the least that has to be searched for a wanted recall, and search so from now on.
+
+        No code is written anew: the manifest notes the share of lists, or the effort, that was found. This object goes
+        on as it is; open the index again. If the recall is not reached, nothing is changed.
+
+        Args:
+            recall: The share that is wanted: of simulated people found by comparing every pose, those still found; of
+                your own, the k nearest that are still found.
+            k: Among how many they are to be found.
+            people: Whom to look for instead of simulated people: keypoints as the index will be asked with.
+            progress: Called with the settings tried and those there may be.
+            on_wait: As in `add`.
+
+        Returns:
+            The setting that was found, and all that were tried.
+
+        Raises:
+            VipeError: If the recipe compares every pose, or `recall` or `k` is out of range.
+            ShapeError: If the encoder cannot encode `people`.
+            IndexFormatError: As in `add`.
+        """
+        asked = simulated_people(self.encoder, len(self), self.poses)
+        if people is not None:
+            asked = People(np.ascontiguousarray(self.encoder.encode_keypoints(people), dtype=np.float32), None)
+        found = tune(self._recipe, self._by(), self._exactly, asked, self.poses, recall=recall, k=k, progress=progress)
+        if found.reached:
+            grow.retune(self.path, found.recipe.search, on_wait=on_wait)
+        return found
+
+    @property
+    def _recipe(self) -> Recipe:
+        return recipe_of(self.path, self.manifest.recipe)
+
+    def _by(self) -> Find:
+        """`nearest` by recipes that differ in what is searched."""
+
+        @lru_cache(maxsize=1)
+        def searching(search: Search) -> PoseIndex:
+            recipe = msgspec.structs.replace(self._recipe, search=search)
+            parts = [part.searching(recipe) for part in self._parts]
+            return type(self)(self.path, self.manifest, parts, self._given)
+
+        return lambda search, queries, k: searching(search).nearest(queries, k)
+
+    def _exactly(self, queries: Float32[Array, "Q D"], k: int) -> Neighbours:
+        """`nearest` by comparing every row."""
+        return self._merged(queries, k, None, lambda engine, *asked: engine.exactly(*asked))
+
+    def _searched(self) -> dict[str, float]:
+        """What a search looks at, of a recipe that can be tuned."""
+        recipe = self._recipe
+        lists = {"lists_searched": round(recipe.search.lists, 5)} if recipe.has_lists else {}
+        return {**lists, **({"effort": recipe.search.effort} if recipe.has_graph else {})}
+
     def verify(self) -> None:
         """Compare every byte of the folder with its manifest's checksums, as it is now.
 
@@ -231,7 +312,7 @@ class PoseIndex:
     def recoded(self, recipe: str | Path) -> "PoseIndex":
         """The same rows searched by another recipe, in memory and not in the folder: to compare recipes."""
         chosen = load_recipe(recipe)
-        manifest = msgspec.structs.replace(self.manifest, recipe=chosen.name if is_shipped(chosen) else chosen)
+        manifest = msgspec.structs.replace(self.manifest, recipe=named(chosen))
         return type(self)(self.path, manifest, [part.recoded(chosen) for part in self._parts], self._given)
 
     @property
@@ -432,13 +513,7 @@ class PoseIndex:
             Distances are Euclidean for an encoder of metric l2; sqrt(1 - inner product) for ip, which for the
             affine signature is the relative residual of the best affine camera.
         """
-        queries = np.atleast_2d(np.ascontiguousarray(z, dtype=np.float32))
-        dim = self.manifest.encoder.dim
-        if queries.ndim != 2 or queries.shape[1] != dim:
-            raise ShapeError(f"z must be (Q, {dim}) for index {self.path}, got shape {np.shape(z)}")
-        finite = np.isfinite(queries).all(axis=1)
-        if not finite.all():
-            raise ShapeError(f"z must be finite; query {int(np.argmin(finite))} is not")
+        queries = self._queries(z)
         if k < 1:
             raise VipeError(f"k must be at least 1, got {k}")
         k = min(k, len(self) if allowed is None else len(allowed))
@@ -446,13 +521,54 @@ class PoseIndex:
             return Neighbours(
                 np.empty((len(queries), k), dtype=np.int64), np.empty((len(queries), k), dtype=np.float32)
             )
+        return self._merged(queries, k, allowed, lambda engine, *asked: engine.search(*asked))
+
+    def _merged(
+        self,
+        queries: Float32[Array, "Q D"],
+        k: int,
+        allowed: Int64[Array, " M"] | None,
+        search: Callable[[Engine, Float32[Array, "Q D"], int, Int64[Array, " m"] | None], Neighbours],
+    ) -> Neighbours:
+        """The k nearest of all parts."""
         found = []
         for number, part in enumerate(self._parts):
             places = self._rows.in_part(number, allowed)
             count = self._rows.count(number) if allowed is None or places is None else len(places)
             if count:
-                found.append((number, part.engine.search(queries, min(k, count), places)))
+                found.append((number, search(part.engine, queries, min(k, count), places)))
         return self._rows.merged(found, k)
+
+    def within(self, z: Float[Array, "*Q D"], radius: float, where: Where | None = None) -> Within:
+        """Find all rows within a distance of embeddings: exactly, for every recipe.
+
+        Every embedding is compared, in blocks: a million of 32 numbers take 0.1 s for one query, 0.4 s if all are
+        within, and memory is that of the result.
+
+        Args:
+            z: Q embeddings by this index's encoder, or one.
+            radius: The largest distance, as `nearest` gives it; a row at just this distance is there.
+            where: Search only rows that match, as in `rows`.
+
+        Raises:
+            ShapeError: If `z` has another length than the index's embeddings, or is not finite.
+            VipeError: If `radius` is negative or not finite; or as in `rows`.
+        """
+        queries = self._queries(z)
+        check_radius(radius)
+        allowed = None if where is None else self.rows(where)
+        return rows_within(self._vectors, queries, radius, self.manifest.encoder.metric, allowed)
+
+    def _queries(self, z: Float[Array, "*Q D"]) -> Float32[Array, "Q D"]:
+        """Embeddings to search with, checked."""
+        queries = np.atleast_2d(np.ascontiguousarray(z, dtype=np.float32))
+        dim = self.manifest.encoder.dim
+        if queries.ndim != 2 or queries.shape[1] != dim:
+            raise ShapeError(f"z must be (Q, {dim}) for index {self.path}, got shape {np.shape(z)}")
+        finite = np.isfinite(queries).all(axis=1)
+        if not finite.all():
+            raise ShapeError(f"z must be finite; query {int(np.argmin(finite))} is not")
+        return queries
 
     def info(self) -> dict[str, Any]:
         """What the index holds, in plain values: encoder, recipe, counts, and bytes on disk and in memory.
@@ -470,7 +586,8 @@ class PoseIndex:
             "removed": sum(part.note.rows for part in self._parts) - len(self),
             "parts": len(self._parts),
             "left_out": manifest.left_out,
-            "recipe": manifest.recipe.name if isinstance(manifest.recipe, Recipe) else manifest.recipe,
+            "recipe": name_of(manifest.recipe),
+            **self._searched(),
             "encoder": manifest.encoder.name,
             "fingerprint": manifest.encoder.fingerprint,
             "dim": manifest.encoder.dim,

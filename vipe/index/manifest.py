@@ -19,19 +19,23 @@ __all__ = [
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from vipe.atomic_write import atomic_write
 from vipe.embed.encoder import Encoder
 from vipe.errors import EncoderMismatch, IndexFormatError
-from vipe.index.recipe import Recipe
+from vipe.index.recipe import Recipe, of_earlier_format
 from vipe.regular_file import read_regular
 
-FORMAT_VERSION = 3
-"""Of what this version writes. 1 and 2 had one part, whose files lay beside the manifest; they are read for ever."""
+FORMAT_VERSION = 4
+"""Of what this version writes; earlier ones are read for ever. 1 and 2 had one part, whose files lay beside the
+manifest; recipes of the user's own had no FAISS factory before 4."""
+
+_FIRST_WITH_PARTS = 3
 
 _NAME = "manifest.json"
 _OF_A_PART = ("index.faiss", "embeddings.npy", "frames.parquet")
@@ -178,7 +182,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
         OSError: If the disk refuses; then the manifest that was there still is.
     """
     manifest = msgspec.structs.replace(manifest, format_version=FORMAT_VERSION)
-    manifest = msgspec.structs.replace(manifest, checksum=_checksum(manifest))
+    manifest = msgspec.structs.replace(manifest, checksum=_checksum(msgspec.to_builtins(manifest)))
     with atomic_write(folder / _NAME, replace=True) as file:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     return manifest
@@ -205,20 +209,16 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{path}: format version {version.format_version}, this version of vipe reads 1 to {FORMAT_VERSION}; "
                 f"{advice}"
             )
-        found: Manifest | _Earlier
-        if version.format_version == FORMAT_VERSION:
-            found = msgspec.json.decode(data, type=Manifest)
-        else:
-            found = msgspec.json.decode(data, type=_Earlier)
+        content = msgspec.json.decode(data, type=dict[str, Any])
+        found = _converted(content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IndexFormatError(f"{path}: not a manifest: {error}; {_ADVICE}") from error
-    if (checksum := _checksum(found)) != found.checksum:
+    if (checksum := _checksum(content)) != found.checksum:
         raise IndexFormatError(
             f"{path}: altered: its SHA-256 is {checksum[:12]}, expected {found.checksum[:12]}; {_ADVICE}"
         )
-    manifest = found.now() if isinstance(found, _Earlier) else found
-    _check_content(path, manifest)
-    return manifest
+    _check_content(path, found)
+    return found
 
 
 def refuse_other_encoder(path: Path, manifest: Manifest, encoder: Encoder | None) -> None:
@@ -272,6 +272,19 @@ def _instead(folder: Path, error: OSError) -> str:
     return f"nothing is there; {advice}{known}"
 
 
-def _checksum(manifest: Manifest | _Earlier) -> str:
-    blank = msgspec.structs.replace(manifest, checksum="")
-    return hashlib.sha256(msgspec.json.encode(blank, order="sorted")).hexdigest()
+def _converted(content: Mapping[str, Any]) -> Manifest:
+    """What a manifest of any format says."""
+    content = {**content, "recipe": of_earlier_format(content.get("recipe"))}
+    if content["format_version"] < _FIRST_WITH_PARTS:
+        return msgspec.convert(content, _Earlier).now()
+    parts = content.get("parts")
+    if isinstance(parts, list):
+        content["parts"] = [
+            {**part, "recipe": of_earlier_format(part.get("recipe"))} if isinstance(part, Mapping) else part
+            for part in parts
+        ]
+    return msgspec.convert(content, Manifest)
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode({**content, "checksum": ""}, order="sorted")).hexdigest()

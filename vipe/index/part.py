@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Int64
@@ -108,6 +109,23 @@ class Part:
         """The same rows coded by another recipe, in memory."""
         part = Part(self._index, self.note, self._encoder, self._comparison)
         part.engine = ENGINES[recipe.engine].build(recipe, self.embeddings, self._encoder.metric)
+        return part
+
+    def searching(self, recipe: Recipe) -> "Part":
+        """The same, searched as a recipe says, if it is coded by that one; else as it is."""
+        mine = self.engine.recipe
+        if msgspec.structs.replace(mine, search=recipe.search, expected={}) != msgspec.structs.replace(
+            recipe, expected={}
+        ):
+            return self
+        part = Part(self._index, self.note, self._encoder, self._comparison)
+        part.engine = self.engine.searching(recipe)
+        return part
+
+    def on_gpu(self, gpu: int) -> "Part":
+        """The same rows searched by a GPU."""
+        part = Part(self._index, self.note, self._encoder, self._comparison)
+        part.engine = self.engine.on_gpu(gpu)
         return part
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from vipe.index.clip_table import write_clips
 from vipe.index.engines import ENGINES
 from vipe.index.frames import open_writer
 from vipe.index.manifest import PartNote
-from vipe.index.recipe import Recipe, is_shipped
+from vipe.index.recipe import Recipe, named
 
 _FILES = ("clips.parquet", "embeddings.npy", "frames.parquet", "index.faiss", "poses.npy")
 _GROUP = 65536  # rows of the frame table that are read and written at a time
@@ -100,7 +100,7 @@ class PartWriter:
             folder=folder,
             rows=self.rows,
             clips=len(clips),
-            recipe=recipe.name if is_shipped(recipe) else recipe,
+            recipe=named(recipe),
             files=files,
         )
 

@@ -24,7 +24,7 @@ from vipe.index.clip_table import write_clips
 from vipe.index.manifest import Manifest, PartNote, read_manifest, write_manifest
 from vipe.index.part import Part, remove_unused
 from vipe.index.part_writer import PartWriter
-from vipe.index.recipe import automatic
+from vipe.index.recipe import automatic, name_of
 
 OnWait: TypeAlias = Callable[[], None]
 Filter: TypeAlias = Mapping[str, object] | pc.Expression
@@ -87,8 +87,8 @@ def replace_parts(path: Path, manifest: Manifest, notes: Sequence[PartNote]) -> 
     """Make other parts those that count."""
     parts = [_with_clips(path, manifest, note) for note in notes]
     changed = msgspec.structs.replace(manifest, parts=parts, library=version("vipe-pose"))
-    if manifest.automatic:
-        changed = msgspec.structs.replace(changed, recipe=automatic(changed.poses).name)
+    if manifest.automatic and (chosen := automatic(changed.poses, changed.encoder.dim)).name != name_of(changed.recipe):
+        changed = msgspec.structs.replace(changed, recipe=chosen.name)
     write_manifest(path, changed)
 
 

@@ -22,6 +22,7 @@ from vipe.index import PoseIndex
 from vipe.index.frames import Where
 from vipe.lift import Hypotheses, Lifter
 from vipe.lift.lifter import of_unit_torso
+from vipe.retrieve.camera.known_focal import depth_priors
 from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
@@ -153,12 +154,13 @@ class ArchiveLifter(Lifter):
             rows = candidates_for(self.index, some, min(self.config.candidates, total), self._rows).rows
             empty = rows < 0
             fits = fit_cameras(self.index.poses(np.where(empty, rows[:, :1], rows)), some, prior)
-            cost = marginal_likelihood(fits, some, prior).cost[places].astype(np.float64)
-            cost[:, empty] = np.inf
-            logs = torch.from_numpy(-cost / (2 * self.config.flattened)).permute(1, 2, 0).flatten(1)
-            for person, weight in enumerate(logs.softmax(1)):
-                one = slice(person, person + 1)
-                yield _Kernels(take_rows(fits, one), some[one], weight, tilts, prior)
+            for alike, own in depth_priors(prior, fits, some):
+                cost = marginal_likelihood(take_rows(fits, alike), some[alike], own).cost[places].astype(np.float64)
+                cost[:, empty[alike]] = np.inf
+                logs = torch.from_numpy(-cost / (2 * self.config.flattened)).permute(1, 2, 0).flatten(1)
+                for person, weight in enumerate(logs.softmax(1), alike.start):
+                    one = slice(person, person + 1)
+                    yield _Kernels(take_rows(fits, one), some[one], weight, tilts, own)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """The types of a search's arguments, checked before anything is computed."""
 
-__all__ = ["check_arguments", "check_count", "check_settings"]
+__all__ = ["check_arguments", "check_count", "check_index", "check_limits", "check_seconds", "check_settings"]
 
+import math
 from numbers import Integral, Real
 from os import PathLike
 
 from vipe.detections import Keypoints
-from vipe.errors import ArgumentError
+from vipe.errors import ArgumentError, VipeError
 from vipe.index import PoseIndex
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.store import PoseStore
@@ -28,8 +29,7 @@ def check_arguments(
     Raises:
         ArgumentError: Names the argument, what came, what was expected and, where that is known, what to do.
     """
-    if not isinstance(index, PoseIndex):
-        raise ArgumentError(f"index must be a PoseIndex, got {_kind(index)}{_open(index)}")
+    check_index(index)
     if not isinstance(keypoints, Keypoints):
         raise ArgumentError(f"keypoints must be vipe.Keypoints, got {_kind(keypoints)}; {_wrap(keypoints)}")
     check_count("k", k)
@@ -40,6 +40,16 @@ def check_arguments(
     )
 
 
+def check_index(index: object) -> None:
+    """Refuse what is no index.
+
+    Raises:
+        ArgumentError: As `check_arguments`.
+    """
+    if not isinstance(index, PoseIndex):
+        raise ArgumentError(f"index must be a PoseIndex, got {_kind(index)}{_open(index)}")
+
+
 def check_settings(*, candidates: object, max_per_clip: object, min_gap_seconds: object, camera_prior: object) -> None:
     """Refuse settings of the wrong type.
 
@@ -47,12 +57,36 @@ def check_settings(*, candidates: object, max_per_clip: object, min_gap_seconds:
         ArgumentError: As `check_arguments`.
     """
     check_count("candidates", candidates)
-    if max_per_clip is not None and not _is(max_per_clip, Integral):
-        raise ArgumentError(f"max_per_clip must be a whole number or None, got {_kind(max_per_clip)}")
-    if not _is(min_gap_seconds, Real):
-        raise ArgumentError(f"min_gap_seconds must be a number, got {_kind(min_gap_seconds)}")
+    _check_kinds(max_per_clip, min_gap_seconds)
     if camera_prior is not None and not isinstance(camera_prior, CameraPrior):
         raise ArgumentError(f"camera_prior must be a CameraPrior or None, got {_kind(camera_prior)}")
+
+
+def check_limits(max_per_clip: object, min_gap_seconds: object) -> None:
+    """Refuse limits on hits that no hits can keep to.
+
+    Raises:
+        ArgumentError: As `check_arguments`.
+        VipeError: If `max_per_clip` is below 1, or `min_gap_seconds` negative or not finite.
+    """
+    _check_kinds(max_per_clip, min_gap_seconds)
+    if isinstance(max_per_clip, Integral) and max_per_clip < 1:
+        raise VipeError(f"max_per_clip must be at least 1, got {max_per_clip}; leave it out for any number")
+    if isinstance(min_gap_seconds, Real) and not 0 <= float(min_gap_seconds) < math.inf:
+        raise VipeError(f"min_gap_seconds must be finite and not negative, got {min_gap_seconds}")
+
+
+def check_seconds(name: str, seconds: object) -> None:
+    """Refuse what is no span of time; it may be negative or infinite.
+
+    Raises:
+        ArgumentError: As `check_arguments`.
+        VipeError: If it is NaN.
+    """
+    if not _is(seconds, Real):
+        raise ArgumentError(f"{name} must be a number of seconds, got {_kind(seconds)}")
+    if seconds != seconds:
+        raise VipeError(f"{name} must be a number of seconds, got nan")
 
 
 def check_count(name: str, count: object) -> None:
@@ -63,6 +97,13 @@ def check_count(name: str, count: object) -> None:
     """
     if not _is(count, Integral):
         raise ArgumentError(f"{name} must be a whole number, got {_kind(count)}")
+
+
+def _check_kinds(max_per_clip: object, min_gap_seconds: object) -> None:
+    if max_per_clip is not None and not _is(max_per_clip, Integral):
+        raise ArgumentError(f"max_per_clip must be a whole number or None, got {_kind(max_per_clip)}")
+    if not _is(min_gap_seconds, Real):
+        raise ArgumentError(f"min_gap_seconds must be a number, got {_kind(min_gap_seconds)}")
 
 
 def _is(value: object, kind: type) -> bool:

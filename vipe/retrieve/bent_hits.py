@@ -21,11 +21,13 @@ from vipe.lift.lifter import of_unit_torso
 from vipe.retrieve.arguments import check_count
 from vipe.retrieve.camera.body import IN_GROUP
 from vipe.retrieve.camera.images import flattened, seen_by
+from vipe.retrieve.camera.known_focal import depth_priors
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.labelling import as_read
+from vipe.retrieve.mirrored import mirrored_poses
 from vipe.retrieve.ranking.bending import BentCandidates
 from vipe.retrieve.ranking.marginal_likelihood import TILTS, marginal_likelihood
 from vipe.retrieve.ranking.model import RankingModel
@@ -153,7 +155,11 @@ def bend_hits(
         if len(places):
             fits = take_rows(every, slice(row, row + 1)).take(places[None])
             poses = index.poses(hits.rows[row, places])
-            body = _Body.of(fits, poses, people[row : row + 1], prior)
+            if hits.mirrored is not None:
+                poses[hits.mirrored[row, places]] = mirrored_poses(poses[hits.mirrored[row, places]])
+            person = people[row : row + 1]
+            ((_, own),) = depth_priors(prior, fits, person)
+            body = _Body.of(fits, poses, person, own)
             bent.bones[row] = body.lengths.numpy() - 1
             for number, place in enumerate(places.tolist()):
                 for name, values in body.bent(number, n, generator).items():

@@ -2,8 +2,9 @@
 
 __all__ = ["Hits", "told_list"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from scipy.special import expit
 
 from vipe.arrays import Array, take_columns
 from vipe.detections import Keypoints
-from vipe.errors import ShapeError
+from vipe.errors import MissingExtra, ShapeError
 from vipe.index import PoseIndex
+from vipe.retrieve.asked import Asked, name_columns, names
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.ranking.evidence import FittedCandidates
 from vipe.retrieve.ranking.model import Probabilities
 
-_OPTIONAL = ("probability", "probability_close", "fit_cost", "affine_residual")
+_OPTIONAL = ("probability", "probability_close", "fit_cost", "affine_residual", "mirrored")
 
 _EMPTY: dict[str, object] = {  # what an empty place holds
     "rows": -1,
@@ -37,6 +39,7 @@ _EMPTY: dict[str, object] = {  # what an empty place holds
     "fit_cost": np.inf,
     "affine_residual": np.inf,
     "image": -1,
+    "mirrored": False,
 }
 
 
@@ -74,6 +77,10 @@ class Hits:
     was ranked does, or there are no hits (`ConfidentLists`)."""
     image: Int64[Array, " Q"] | None = None
     """Of tracks and views: which of the given keypoints each query is named for and its cameras were fitted to."""
+    mirrored: Bool[Array, "Q K"] | None = None
+    """Whether a hit shows the mirror image of what was asked for, where that was searched for too. Cameras and bodies
+    (`fits`) of such hits are those of the mirror image of the archive's pose, which is what the keypoints show."""
+    presence_mirrored: Float32[Array, " Q"] | None = None  # as `presence`, of the mirror image
 
     @classmethod
     def look_up(
@@ -229,11 +236,7 @@ class Hits:
             own[gone] = blank
             return own
 
-        changed: dict[str, Any] = {
-            name: cut(values, blank)
-            for name, blank in _EMPTY.items()
-            if (values := getattr(self, name)) is not None and values.ndim == 2
-        }
+        changed: dict[str, Any] = {name: cut(values, blank) for name, blank, values in self.by_place()}
         if self.contributions is not None:
             changed["contributions"] = {name: cut(values, 0) for name, values in self.contributions.items()}
         if self.fits is not None:
@@ -278,6 +281,13 @@ class Hits:
         """Which places hold a hit."""
         return np.asarray(self.rows >= 0)
 
+    def by_place(self) -> Iterator[tuple[str, object, Shaped[Array, "Q K"]]]:
+        """Each array with one value a place: its field, what an empty place holds, and the array."""
+        for name, blank in _EMPTY.items():
+            values = getattr(self, name)
+            if values is not None and values.ndim == 2:
+                yield name, blank, values
+
     def people(self, keypoints: Keypoints) -> Keypoints:
         """The person that each query is named for, from the keypoints that were searched with."""
         return keypoints if self.image is None else keypoints[self.image]
@@ -288,29 +298,29 @@ class Hits:
         columns = {name: values[number, self.found[number]].tolist() for name, values in self._columns().items()}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
-    def to_json(self, people: Keypoints, *, explain: bool = False) -> dict[str, Any]:
+    def to_json(self, people: Asked, *, explain: bool = False) -> dict[str, Any]:
         """Plain values: {"queries": [{"image_id", "person", "presence", "hits": [...]}]}, one a query, in order.
 
         Args:
-            people: The person that each query is named for; of tracks and views `hits.people(keypoints)`.
+            people: The person that each query is named for; of tracks and views `hits.people(keypoints)`. Of
+                `query_moments` the moments: queries have "clip" and "frame" then.
             explain: Add each hit's contributions, camera and bones, where the hits have them.
 
         Raises:
             ShapeError: If there are not as many people as queries.
         """
-        if len(people) != len(self):
-            advice = "" if self.image is None else "; give hits.people(keypoints)"
-            raise ShapeError(f"people must be one for each of {len(self)} queries, got {len(people)}{advice}")
+        self._check_number(people)
         queries: list[dict[str, Any]] = []
-        for number in range(len(self)):
-            query: dict[str, Any] = {
-                "image_id": _plain(people.image_id[number]),
-                "person": int(people.person[number]),
-            }
+        for number, named in enumerate(names(people)):
+            query: dict[str, Any] = dict(named)
             if self.skipped[number]:
                 query["skipped"] = self.skipped[number]
-            elif self.presence is not None and np.isfinite(self.presence[number]):
-                query["presence"] = round(float(self.presence[number]), 6)
+            else:
+                query |= {
+                    name: round(float(values[number]), 6)
+                    for name in ("presence", "presence_mirrored")
+                    if (values := getattr(self, name)) is not None and np.isfinite(values[number])
+                }
             if self.relabelled is not None and self.relabelled[number]:
                 query["relabelled"] = self.relabelled[number]
             if self.enough is not None and not self.skipped[number]:
@@ -322,17 +332,44 @@ class Hits:
             queries.append(query)
         return {"queries": queries}
 
-    def table(self) -> pa.Table:
+    def table(self, people: Asked | None = None) -> pa.Table:
         """One row a hit: query (from 0), rank (from 1), row, id, clip, frame, time, subject, action, distance.
 
-        Columns `probability`, `probability_close`, `fit_cost` and `affine_residual` follow where the hits have them.
+        Columns `probability`, `probability_close`, `fit_cost`, `affine_residual` and `mirrored` follow where the hits
+        have them.
+
+        Args:
+            people: As in `to_json`: adds what each query is called, as text, in columns `image_id` and `person`, or
+                `query_clip` and `query_frame`.
+
+        Raises:
+            ShapeError: As `to_json`.
         """
         query, place = np.nonzero(self.found)
+        if people is not None:
+            self._check_number(people)
+        called = {} if people is None else name_columns(people, query)
         columns = {
             name: pa.array(values[query, place], type=pa.string() if values.dtype == object else None)
             for name, values in self._columns().items()
         }
-        return pa.table({"query": pa.array(query), **columns})
+        return pa.table({"query": pa.array(query), **called, **columns})
+
+    def to_pandas(self, people: Asked | None = None) -> Any:
+        """The table as a pandas DataFrame.
+
+        Raises:
+            MissingExtra: If pandas is not installed.
+            ShapeError: As `to_json`.
+        """
+        if find_spec("pandas") is None:
+            raise MissingExtra("to_pandas needs pandas: pip install pandas; or take table(), which is an Arrow table")
+        return self.table(people).to_pandas()
+
+    def _check_number(self, people: Asked) -> None:
+        if len(people) != len(self):
+            advice = "" if self.image is None else "; give hits.people(keypoints)"
+            raise ShapeError(f"people must be one for each of {len(self)} queries, got {len(people)}{advice}")
 
     def _columns(self) -> dict[str, Shaped[Array, "Q K"]]:
         rank = np.broadcast_to(np.arange(1, self.rows.shape[1] + 1), self.rows.shape)
@@ -365,11 +402,6 @@ def told_list(enough: int | None, confidence: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g}%"
-
-
-def _plain(image_id: Any) -> Any:
-    """A numpy number as Python's own, which JSON knows."""
-    return image_id.item() if isinstance(image_id, np.generic) else image_id
 
 
 _CAMERA = ("rotation", "scale", "shift", "inverse_depth")

@@ -160,7 +160,7 @@ def read_labels(search: Search, people: Keypoints, count: int, closely: int) -> 
     fitted, features = judged(search, people, count, closely)
     names = [""] * len(people)
     stretch, probability = np.ones((2, len(people)), dtype=np.float32)
-    doubted = np.flatnonzero(doubtful(fitted.fits, people))
+    doubted = np.flatnonzero(doubtful(fitted.fits, people) & search.settings.relabel)
     some = people[doubted]
     rivals = _best_rivals(search, some, take_rows(fitted, doubted)) if len(doubted) else []
     tried = np.array([place for place, rival in enumerate(rivals) if rival is not None], dtype=np.int64)
@@ -254,8 +254,9 @@ def suspected(people: Keypoints, fits: Fits) -> Iterator[tuple[Labelling, Int64[
         people: On coco13.
         fits: Of the same people, labelled as they are.
     """
+    unknown = np.flatnonzero([crop is None for crop in people.crop])  # a known camera's images are as it made them
     for labelling in (*SIDES, MIRRORED, *STRETCHES):
-        yield labelling, np.arange(len(people))
+        yield labelling, np.arange(len(people)) if labelling in SIDES else unknown
     unit, _, radius = normalize_keypoints(people)
     for joints in _LIMBS:
         left, right = ([_JOINTS.index(f"{side}_{joint}") for joint in joints] for side in ("left", "right"))

@@ -1,6 +1,6 @@
 """The question users ask: which moments of an archive show the pose of these keypoints? (numpy; torch inside)."""
 
-__all__ = ["MODES", "NO_ROW", "Mode", "answer", "query"]
+__all__ = ["FEWEST_SEEN", "MODES", "NO_ROW", "Mode", "answer", "query"]
 
 from dataclasses import replace
 from typing import Literal, get_args
@@ -18,10 +18,12 @@ from vipe.lift.condition import skip_reasons as lift_skip_reasons
 from vipe.retrieve.arguments import check_arguments, check_count
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates.affine import FEWEST, MIN_JOINTS, by_affine_camera, skip_reasons
+from vipe.retrieve.candidates.body_parts import Joints, only_joints
 from vipe.retrieve.candidates.candidates import by_embedding
 from vipe.retrieve.candidates.hypotheses import near_hypotheses
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.labelling import read_labels
+from vipe.retrieve.labelling import MIRRORED, SIDES, as_read, read_labels
+from vipe.retrieve.mirrored import mirrored_people, with_mirrored
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS, FittedCandidates
 from vipe.retrieve.ranking.features import CandidateFeatures
@@ -32,8 +34,11 @@ Mode = Literal["full", "affine", "point", "hypotheses"]
 
 MODES: tuple[str, ...] = get_args(Mode)
 
+FEWEST_SEEN = {"full": FEWEST, "hypotheses": FEWEST, "affine": MIN_JOINTS, "point": MIN_JOINTS}
+"""Keypoints that have to be seen of a person, by mode."""
+
 NO_ROW = "no row of the index matches `where`"
-_AT_ONCE = 256  # people whose candidates lie in memory together
+_AT_ONCE = 256  # people whose candidates lie in memory together, if each has no more than usual: 0.4 GB
 
 
 def query(
@@ -53,6 +58,8 @@ def query(
     seed: int = 0,
     model: RankingModel | None = None,
     confidence: float | None = None,
+    mirrored: bool = False,
+    joints: Joints | None = None,
 ) -> Hits:
     """Search an index with people's 2D keypoints.
 
@@ -94,6 +101,11 @@ def query(
         confidence: Give each person the shortest list that holds a right hit with this probability, if the archive
             holds the moment: as many hits as that takes (`Hits.enough`), whatever `k` says. Where no list of up to
             `VOTERS` hits is long enough, `k` hits. Mode "full" alone; see `ConfidentLists` for what it is worth.
+        mirrored: Also search with each person's mirror image, left and right exchanged. A moment is one hit, and
+            `Hits.mirrored` says which were found so (`with_mirrored`). Probabilities are that a hit shows the pose of
+            the person, or of the mirror image.
+        joints: Search with these keypoints alone, by names of joints or of parts of the body (`BODY_PARTS`), such as
+            ("upper",). Probabilities stay those of the whole pose, of which the others may be anywhere.
 
     Returns:
         One query a person, in order. A person who cannot be searched for (all visible joints at one place, or fewer
@@ -105,8 +117,8 @@ def query(
         ShapeError: If the keypoints are on another skeleton.
         VipeError: If there is no such mode, it does not fit the index, a number is out of its range, `where` is wrong,
             or the model was learned under another camera prior; or `confidence` is given with settings that its lists
-            were not learned under; an `ArgumentError`, which is a TypeError too, if an
-            argument has the wrong type.
+            were not learned under, or with `mirrored`; or fewer keypoints are named by `joints` than the mode needs;
+            an `ArgumentError`, which is a TypeError too, if an argument has the wrong type.
     """
     check_arguments(
         index,
@@ -129,7 +141,14 @@ def query(
         seed=seed,
         model=model,
     )
-    return answer(Search(index, settings, where), keypoints, k, mode or "full", confidence)
+    search, mode = Search(index, settings, where), mode or "full"
+    if joints is not None:
+        keypoints = only_joints(keypoints, joints, FEWEST_SEEN.get(mode, MIN_JOINTS))
+    if not mirrored:
+        return answer(search, keypoints, k, mode, confidence)
+    if confidence is not None:
+        raise VipeError("confidence is known of people as they are: leave out mirrored")
+    return _answer_mirrored(search, keypoints, k, mode)
 
 
 def answer(
@@ -156,10 +175,7 @@ def answer(
             f"index {search.index.path} holds affine signatures, no learned embedding; use mode 'affine', "
             "or build an index with a trained embedder"
         )
-    if mode == "hypotheses":
-        skipped = lift_skip_reasons(keypoints)
-    else:
-        skipped = skip_reasons(keypoints, FEWEST if mode == "full" else MIN_JOINTS)
+    skipped = lift_skip_reasons(keypoints) if mode == "hypotheses" else skip_reasons(keypoints, FEWEST_SEEN[mode])
     people = np.array([number for number, reason in enumerate(skipped) if reason is None], dtype=np.int64)
     k = min(k, len(search))
     if not k:
@@ -169,14 +185,32 @@ def answer(
             search.index, len(keypoints), k, skipped, search.model_of(keypoints).groups if mode == "full" else None
         )
     # A scan serves many people at once; cameras need memory for each.
-    stages, at_once = {"full": (_full, _AT_ONCE), "hypotheses": (_by_hypotheses, _AT_ONCE)}.get(
+    several = max(1, _AT_ONCE * CANDIDATES // max(k, search.settings.candidates, CANDIDATES))
+    stages, at_once = {"full": (_full, several), "hypotheses": (_by_hypotheses, _AT_ONCE)}.get(
         mode, (_by_score, len(people))
     )
     few = _few_seen(keypoints[people]) & (mode == "full")
     many, others = people[~few], people[few]
     found = [stages(search, keypoints[many[block]], k, mode) for block in blocks(len(many), at_once)]
-    found += [_full_of_few(search, keypoints[others[block]], k) for block in blocks(len(others), _AT_ONCE)]
+    found += [_full_of_few(search, keypoints[others[block]], k) for block in blocks(len(others), several)]
     return Hits.stacked(found).spread_over(np.concatenate([many, others]), skipped)
+
+
+def _answer_mirrored(search: Search, keypoints: Keypoints, k: int, mode: str) -> Hits:
+    """The hits of people and of their mirror images.
+
+    Labels are read once, and the reading is mirrored. Whoever is best explained by a mirrored image, or by all sides
+    exchanged, is taken as labelled: the search for the mirror image finds what explains them.
+    """
+    hits, plain = answer(search, keypoints, k, mode), search.as_labelled()
+    names = hits.relabelled or ("",) * len(keypoints)
+    whole = np.flatnonzero([name in (MIRRORED.name, SIDES[0].name) for name in names])
+    if len(whole):
+        again = answer(plain, keypoints[whole], k, mode)
+        places = np.concatenate([np.arange(len(hits)), whole])  # of both, the later one stays
+        hits = Hits.stacked([hits, again]).spread_over(places, hits.skipped)
+    read = keypoints if hits.relabelled is None else as_read(keypoints, hits.relabelled)
+    return with_mirrored(search, read, hits, answer(plain, mirrored_people(read), k, mode), min(k, len(search)))
 
 
 def _confident(search: Search, keypoints: Keypoints, k: int, mode: str, confidence: float) -> Hits:

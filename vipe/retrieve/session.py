@@ -4,12 +4,13 @@ __all__ = ["CANDIDATES", "SAMPLES", "Search", "SearchSettings"]
 
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
-from vipe.arrays import Array, take_columns
+from vipe.arrays import Array, take_columns, take_rows
 from vipe.detections import Keypoints
 from vipe.errors import ArgumentError, VipeError
 from vipe.index import PoseIndex
@@ -17,6 +18,7 @@ from vipe.index.frames import Where
 from vipe.lift import Hypotheses, Lifter
 from vipe.retrieve.arguments import check_count, check_settings
 from vipe.retrieve.camera.body import BodyProportions
+from vipe.retrieve.camera.known_focal import depth_priors
 from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.variances import candidate_weights
@@ -27,8 +29,11 @@ from vipe.retrieve.ranking.diversity import diversify
 from vipe.retrieve.ranking.evidence import FittedCandidates, embedding_distances
 from vipe.retrieve.ranking.features import CandidateFeatures, compute_features
 from vipe.retrieve.ranking.few_joints import FewJoints
+from vipe.retrieve.ranking.marginal_likelihood import MarginalLikelihood, marginal_likelihood
 from vipe.retrieve.ranking.model import RankingModel
 from vipe.skeletons.joint_conventions import ARCHIVE, load_convention
+
+_T = TypeVar("_T", CandidateFeatures, MarginalLikelihood)
 
 CANDIDATES = 200
 """Poses of each source that cameras are fitted to, for each person."""
@@ -54,6 +59,7 @@ class SearchSettings:
     samples: int = SAMPLES
     seed: int = 0  # of the hypotheses' draw
     model: RankingModel | None = None  # that of the keypoints' convention (`RankingModel.of`) if None
+    relabel: bool = True  # whether mode "full" tries other readings of the labels of people whom nothing explains
 
     def __post_init__(self) -> None:
         check_settings(
@@ -109,6 +115,10 @@ class Search:
     def __len__(self) -> int:
         """How many rows are searched."""
         return len(self.index) if self.rows is None else len(self.rows)
+
+    def as_labelled(self) -> "Search":
+        """The same search, which takes the labels of keypoints as they are."""
+        return type(self)(self.index, replace(self.settings, relabel=False), self.rows)
 
     def model_of(self, people: Keypoints) -> RankingModel:
         """What turns the features of these people into probabilities."""
@@ -198,7 +208,19 @@ class Search:
         """What is known of each candidate."""
         if self.settings.joint_offsets is not None:
             people = replace(people, convention=ARCHIVE)  # the offsets are all that is left of it
-        return compute_features(candidates, people, self.prior)
+        parts = [
+            compute_features(take_rows(candidates, rows), people[rows], prior)
+            for rows, prior in depth_priors(self.prior, candidates.fits, people)
+        ]
+        return CandidateFeatures(**_joined(parts, CandidateFeatures)) if len(parts) != 1 else parts[0]
+
+    def likelihood(self, fits: Fits, people: Keypoints) -> MarginalLikelihood:
+        """How likely the keypoints are if the true pose is only near a candidate."""
+        parts = [
+            marginal_likelihood(take_rows(fits, rows), people[rows], prior)
+            for rows, prior in depth_priors(self.prior, fits, people)
+        ]
+        return MarginalLikelihood(**_joined(parts, MarginalLikelihood, axis=1)) if len(parts) != 1 else parts[0]
 
     def diversified(self, rows: Int64[Array, "Q C"], k: int) -> Int64[Array, "Q K"]:
         """Places of the first k rows that differ as the settings ask; -1 where fewer do."""
@@ -218,6 +240,11 @@ class Search:
     ) -> Fits:
         offsets = self.settings.joint_offsets
         return fit_cameras(self.index.poses(rows), people, prior, proportions=proportions, joint_offsets=offsets)
+
+
+def _joined(parts: list[_T], kind: type[_T], axis: int = 0) -> dict[str, Array]:
+    """The arrays of several people's, joined."""
+    return {name: np.concatenate([getattr(one, name) for one in parts], axis) for name in kind.__dataclass_fields__}
 
 
 @cache

@@ -17,6 +17,9 @@ from vipe.index.recipe import Recipe
 class Engine(Protocol):
     """Holds N embeddings and finds those nearest to a query."""
 
+    recipe: Recipe
+    """It was built by."""
+
     @classmethod
     def build(cls, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> "Engine":
         """Make one of embeddings, which may be mapped from a file: they are read in blocks."""
@@ -46,6 +49,22 @@ class Engine(Protocol):
         Raises:
             OSError: If the disk refuses.
         """
+        ...
+
+    def on_gpu(self, gpu: int) -> "Engine":
+        """The same, searched by a GPU.
+
+        Raises:
+            VipeError: If it has no form there, or no room.
+        """
+        ...
+
+    def searching(self, recipe: Recipe) -> "Engine":
+        """The same, searched as a recipe says that differs in its `search` alone."""
+        ...
+
+    def exactly(self, queries: Float32[Array, "Q D"], k: int, allowed: Int64[Array, " M"] | None = None) -> Neighbours:
+        """As `search`, comparing every row that may be found with each query."""
         ...
 
     def search(self, queries: Float32[Array, "Q D"], k: int, allowed: Int64[Array, " M"] | None = None) -> Neighbours:

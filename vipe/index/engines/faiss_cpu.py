@@ -1,10 +1,9 @@
 """FAISS on the CPU: searches embeddings, or codes of them and then the best embeddings (numpy, FAISS)."""
 
-__all__ = ["FaissCPU"]
+__all__ = ["FaissCPU", "lists_searched"]
 
-import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,15 @@ from jaxtyping import Float32, Int64
 from vipe.arrays import Array, blocks
 from vipe.cores import cores
 from vipe.embed.encoder import Metric
-from vipe.errors import IndexFormatError
+from vipe.errors import IndexFormatError, VipeError
+from vipe.index.engines.engine import Engine
 from vipe.index.neighbours import Neighbours
 from vipe.index.recipe import Recipe
 
-_CODES = {"fp16": faiss.ScalarQuantizer.QT_fp16, "int8": faiss.ScalarQuantizer.QT_8bit}
-_TRAINED_ON = 100_000  # embeddings, evenly taken
 _BLOCK = 65536  # embeddings added at a time: 20 MB of 78 numbers
-_LEAST_IN_LIST = 40  # poses a list: with fewer FAISS warns that its centres are badly placed
+_FAISS: Any = faiss  # for what its stubs do not know
 _LEAST_LISTS = 8  # that are searched, so that a small index finds its neighbours
-_SHARE_OF_LISTS = 8  # an eighth of the lists is searched
-_LANES = 16  # numbers that FAISS decodes at a time; with another length it falls back to code that is 10 times slower
+_CONSTRUCTION = 100  # poses kept while a graph is built: FAISS's efConstruction
 # Above this many queries times dimensions FAISS would turn to BLAS, which is off by 1e-5 in a squared distance and
 # stalls for a second where another process holds the cores; its SIMD path does neither.
 _NO_BLAS = 2**31 - 1
@@ -35,6 +32,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
 _MAPPED = getattr(faiss, "IO_FLAG_MMAP_IFC", 0)  # FAISS before 1.11 reads the file into memory
 _FEW = 20_000  # allowed rows: so few are compared one by one in less time than their lists are searched
+_SPARSE = 10  # a graph of which less than this part is allowed is not walked: most steps would lead nowhere
 
 
 class FaissCPU:
@@ -42,8 +40,8 @@ class FaissCPU:
 
     def __init__(self, index: faiss.Index, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> None:
         """Use `build` or `open`."""
-        self.index = index
-        self._recipe = recipe
+        self.index: Any = index
+        self.recipe = recipe
         self._vectors = vectors
         self._metric = metric
         self._last: tuple[Int64[Array, " M"], Any] | None = None
@@ -51,18 +49,13 @@ class FaissCPU:
     @classmethod
     def build(cls, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> "FaissCPU":
         """See `Engine`."""
-        kind = faiss.METRIC_INNER_PRODUCT if metric == "ip" else faiss.METRIC_L2
-        index: faiss.Index
-        take: Callable[[Array], Array]
-        if recipe.exact:
-            index, take = faiss.IndexFlat(vectors.shape[1], kind), np.ascontiguousarray
-        else:
-            dim, code, take = _held_dim(recipe, vectors.shape[1]), _CODES[recipe.code], _padded
-            lists = _lists(dim, code, kind, len(vectors)) if recipe.lists else None
-            index = lists or faiss.IndexScalarQuantizer(dim, code, kind)
-            index.train(_padded(vectors[:: -(-len(vectors) // _TRAINED_ON)]))
-        for rows in blocks(len(vectors), _BLOCK):
-            index.add(take(vectors[rows]))
+        vectors = np.ascontiguousarray(vectors)
+        index = _empty(recipe, vectors, metric)
+        with _settings(threads=None):
+            if not index.is_trained:
+                index.train(_held(recipe, vectors[:: -(-len(vectors) // recipe.training)]))
+            for rows in blocks(len(vectors), _BLOCK):
+                index.add(_held(recipe, vectors[rows]))
         return cls(index, recipe, vectors, metric)
 
     @classmethod
@@ -77,13 +70,13 @@ class FaissCPU:
                 f"{file}: this FAISS ({faiss.__version__}) cannot read it; build it again"
             ) from error
         found = (index.ntotal, index.d, "ip" if index.metric_type == faiss.METRIC_INNER_PRODUCT else "l2")
-        expected = (len(vectors), _held_dim(recipe, vectors.shape[1]), metric)
+        expected = (len(vectors), recipe.held_dim(vectors.shape[1]), metric)
         if found != expected:
             raise IndexFormatError(
                 f"{file}: holds (poses, dim, metric) {found}, expected {expected} as its manifest and embeddings have; "
                 "build it again"
             )
-        if not isinstance(index, kind := _kind(recipe)):
+        if not isinstance(index, kind := type(_empty(recipe, vectors, metric))):
             raise IndexFormatError(
                 f"{file}: is a {type(index).__name__}, recipe {recipe.name} makes a {kind.__name__}; build it again"
             )
@@ -98,57 +91,103 @@ class FaissCPU:
         except RuntimeError as error:  # how FAISS reports a full disk
             raise OSError(f"FAISS: {str(error).splitlines()[0]}") from error
 
+    def on_gpu(self, gpu: int) -> "Engine":
+        """See `Engine`."""
+        from vipe.index.engines.faiss_gpu import FaissGPU  # which is made of this class
+
+        return FaissGPU.of(self, gpu)
+
+    def searching(self, recipe: Recipe) -> "FaissCPU":
+        """See `Engine`."""
+        return type(self)(self.index, recipe, self._vectors, self._metric)
+
+    def exactly(self, queries: Float32[Array, "Q D"], k: int, allowed: Int64[Array, " M"] | None = None) -> Neighbours:
+        """See `Engine`."""
+        with _settings(threads=1 if len(queries) == 1 else None):
+            return self._compared(np.ascontiguousarray(queries), k, self._every() if allowed is None else allowed)
+
     def search(self, queries: Float32[Array, "Q D"], k: int, allowed: Int64[Array, " M"] | None = None) -> Neighbours:
         """See `Engine`. One query runs on one core, several on all: threads cost a single one more than they bring."""
-        recipe = self._recipe
+        recipe = self.recipe
+        queries = np.ascontiguousarray(queries)
         count = len(self._vectors) if allowed is None else len(allowed)
-        if recipe.lists and allowed is not None and count <= _FEW:
-            return self._exactly(queries, allowed, k)
-        options = None if allowed is None else self._only(allowed)
-        depth = min(recipe.depth(k), count)
         with _settings(threads=1 if len(queries) == 1 else None):
-            value, rows = self.index.search(queries if recipe.exact else _padded(queries), depth, params=options)
-        if (rows < 0).any():  # the lists that were searched hold fewer
-            return self._exactly(queries, np.arange(len(self._vectors)) if allowed is None else allowed, k)
-        if recipe.exact:
-            return _nearest(rows, 1 - value if self._metric == "ip" else value)
-        squared = self._squared(queries, rows)
-        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-        return _nearest(np.take_along_axis(rows, order, axis=1), np.take_along_axis(squared, order, axis=1))
+            if allowed is not None and self._is_few(count):
+                return self._compared(queries, k, allowed)
+            depth = min(recipe.depth(k), count)
+            value, rows = self.index.search(_held(recipe, queries), depth, params=self._options(allowed, depth))
+            if recipe.exact:
+                return _nearest(rows, 1 - value if self._metric == "ip" else value)
+            return self._best(queries, rows, k, allowed)
 
-    def _only(self, allowed: Int64[Array, " M"]) -> faiss.SearchParameters:
+    def _best(
+        self, queries: Float32[Array, "Q D"], rows: Int64[Array, "Q depth"], k: int, allowed: Int64[Array, " M"] | None
+    ) -> Neighbours:
+        """The k nearest of what was found by code, by the embeddings themselves."""
+        short = (rows < 0).any(axis=1)  # the lists or the graph that were searched hold fewer
+        near = _first(rows, self._squared(queries, rows), k)
+        if short.any():
+            every = self._every() if allowed is None else allowed
+            near.rows[short], near.distance[short] = self._compared(queries[short], k, every)
+        return near
+
+    def _every(self) -> Int64[Array, " N"]:
+        return np.arange(len(self._vectors))
+
+    def _is_few(self, count: int) -> bool:
+        """Whether so many allowed rows are better compared one by one."""
+        recipe = self.recipe
+        if recipe.has_graph:
+            return count <= max(_FEW, len(self._vectors) // _SPARSE)
+        return recipe.has_lists and count <= _FEW
+
+    def _options(self, allowed: Int64[Array, " M"] | None, depth: int) -> Any:
+        """How much of the index is searched, and which rows may be found."""
+        only = {} if allowed is None else {"sel": self._selector(allowed)}
+        recipe = self.recipe
+        if recipe.has_lists:
+            return _FAISS.SearchParametersIVF(nprobe=lists_searched(recipe, self.index.nlist), **only)
+        if recipe.has_graph:
+            share = 1.0 if allowed is None else len(allowed) / len(self._vectors)
+            effort = max(depth, int(recipe.search.effort / share))
+            return _FAISS.SearchParametersHNSW(efSearch=effort, **only)
+        return _FAISS.SearchParameters(**only) if only else None
+
+    def _selector(self, allowed: Int64[Array, " M"]) -> Any:
         if self._last is not None and self._last[0] is allowed:
-            selected = self._last[1]
-        else:
-            selected = self._selected(allowed)
-            if not allowed.flags.writeable:  # those of a part that are left, in every search the same
-                self._last = allowed, selected
-        only = {"sel": selected}
-        if self._recipe.lists:
-            return faiss.SearchParametersIVF(nprobe=self.index.nprobe, **only)  # type: ignore[call-arg, attr-defined]
-        return faiss.SearchParameters(**only)
+            return self._last[1]
+        selector = self._selected(allowed)
+        if not allowed.flags.writeable:  # those of a part that are left, in every search the same
+            self._last = allowed, selector
+        return selector
 
     def _selected(self, allowed: Int64[Array, " M"]) -> faiss.IDSelector:
         bits = np.zeros(len(self._vectors), dtype=bool)
         bits[allowed] = True
-        # FAISS's stubs know the C++ signature only; from an array the selector also keeps the array alive.
+        # From an array the selector also keeps the array alive.
         return faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))  # type: ignore[call-arg, arg-type]
 
-    def _exactly(self, queries: Float32[Array, "Q D"], allowed: Int64[Array, " M"], k: int) -> Neighbours:
-        """The nearest of some rows, each compared."""
-        squared = self._squared(queries, np.broadcast_to(allowed, (len(queries), len(allowed))))
-        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-        return _nearest(allowed[order], np.take_along_axis(squared, order, axis=1))
+    def _compared(self, queries: Float32[Array, "Q D"], k: int, allowed: Int64[Array, " M"]) -> Neighbours:
+        value = np.empty((len(queries), k), dtype=np.float32)
+        rows = np.empty((len(queries), k), dtype=np.int64)
+        allowed = np.ascontiguousarray(allowed, dtype=np.int64)
+        nearest = _FAISS.knn_inner_products_by_idx if self._metric == "ip" else _FAISS.knn_L2sqr_by_idx
+        given, answer = map(_FAISS.swig_ptr, (queries, self._vectors, allowed)), map(_FAISS.swig_ptr, (value, rows))
+        sizes = (queries.shape[1], len(queries), len(self._vectors), len(allowed), k)
+        nearest(*given, *sizes, *answer, 0)  # 0: the same allowed rows for every query
+        squared = 1 - value if self._metric == "ip" else value
+        order = np.lexsort((rows, squared), axis=1)  # of equal ones the first
+        return _nearest(np.take_along_axis(rows, order, axis=1), np.take_along_axis(squared, order, axis=1))
 
     def _squared(self, queries: Float32[Array, "Q D"], rows: Int64[Array, "Q K"]) -> Float32[Array, "Q K"]:
-        """Squared distances by the embeddings themselves."""
+        """Squared distances by the embeddings themselves; infinite where no row is."""
         squared = np.empty(rows.shape, dtype=np.float32)
-        for query, (own, near) in enumerate(zip(queries, rows, strict=True)):
-            vectors = np.asarray(self._vectors[near])
-            if self._metric == "ip":
-                squared[query] = 1 - vectors @ own
-            else:
-                squared[query] = np.square(vectors - own).sum(axis=1)
+        arrays = map(_FAISS.swig_ptr, (squared, queries, self._vectors, np.ascontiguousarray(rows)))
+        if self._metric == "ip":
+            _FAISS.fvec_inner_products_by_idx(*arrays, queries.shape[1], *rows.shape)
+            np.subtract(1, squared, out=squared)
+        else:
+            _FAISS.fvec_L2sqr_by_idx(*arrays, queries.shape[1], *rows.shape)
         return squared
 
 
@@ -159,32 +198,36 @@ def _holds(index: faiss.Index, vectors: Float32[Array, "N D"]) -> bool:
     return all(np.array_equal(held[rows], vectors[rows]) for rows in blocks(len(vectors), _BLOCK))
 
 
-def _kind(recipe: Recipe) -> type[faiss.Index]:
-    if recipe.exact:
-        return faiss.IndexFlat
-    return faiss.IndexIVFScalarQuantizer if recipe.lists else faiss.IndexScalarQuantizer
-
-
-def _lists(dim: int, code: int, kind: int, poses: int) -> faiss.IndexIVFScalarQuantizer:
-    """An empty index of as many lists as the root of the number of poses."""
-    count = max(1, min(math.isqrt(poses), poses // _LEAST_IN_LIST))
-    centres = faiss.IndexFlat(dim, kind)
-    index = faiss.IndexIVFScalarQuantizer(centres, dim, count, code, kind, False)
-    index.own_fields = True
-    centres.this.disown()  # type: ignore[attr-defined]
-    index.nprobe = min(count, max(_LEAST_LISTS, count // _SHARE_OF_LISTS))
+def _empty(recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> Any:
+    """An index of no embedding yet, for as many as there are."""
+    dim, kind = vectors.shape[1], faiss.METRIC_INNER_PRODUCT if metric == "ip" else faiss.METRIC_L2
+    try:
+        index: Any = faiss.index_factory(recipe.held_dim(dim), recipe.factory_for(dim, len(vectors)), kind)
+    except RuntimeError as error:
+        raise VipeError(
+            f"recipe {recipe.name}: FAISS cannot make {recipe.factory!r} of embeddings of {dim} numbers: "
+            f"{str(error).splitlines()[-1].strip()}"
+        ) from error
+    if recipe.has_graph:
+        index.hnsw.efConstruction = _CONSTRUCTION
     return index
 
 
-def _held_dim(recipe: Recipe, dim: int) -> int:
-    """Length of the vectors that FAISS holds, for embeddings of some length."""
-    return dim if recipe.exact else -(-dim // _LANES) * _LANES
+def lists_searched(recipe: Recipe, lists: int) -> int:
+    """Of so many lists those that are searched: the share that the recipe says, and eight at least."""
+    return min(lists, max(_LEAST_LISTS, round(recipe.search.lists * lists)))
 
 
-def _padded(vectors: Float32[Array, "*N D"]) -> Float32[Array, "*N padded"]:
-    """Vectors with zeros behind, so that their length suits FAISS's codes; neither metric changes."""
-    more = -vectors.shape[-1] % _LANES
-    return np.pad(vectors, [(0, 0)] * (vectors.ndim - 1) + [(0, more)])
+def _held(recipe: Recipe, vectors: Float32[Array, "*N D"]) -> Float32[Array, "*N held"]:
+    """Vectors as FAISS holds them: with zeros behind where that suits its codes; neither metric changes."""
+    more = recipe.held_dim(vectors.shape[-1]) - vectors.shape[-1]
+    return np.pad(vectors, [(0, 0)] * (vectors.ndim - 1) + [(0, more)]) if more else np.ascontiguousarray(vectors)
+
+
+def _first(rows: Int64[Array, "Q K"], squared: Float32[Array, "Q K"], k: int) -> Neighbours:
+    """The k nearest of some rows, nearest first; of equal ones the first."""
+    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    return _nearest(np.take_along_axis(rows, order, axis=1), np.take_along_axis(squared, order, axis=1))
 
 
 def _nearest(rows: Int64[Array, "Q K"], squared: Float32[Array, "Q K"]) -> Neighbours:

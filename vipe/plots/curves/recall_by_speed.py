@@ -6,13 +6,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vipe.errors import ShapeError
 from vipe.plots.figures import colours
 from vipe.plots.writing import new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
+# Where a name may stand, in steps of 12 points: the nearest places first.
+_AROUND = (
+    (0, -1),
+    (0, 1),
+    (1, 0),
+    (-1, 0),
+    (1, 1),
+    (-1, 1),
+    (1, -1),
+    (-1, -1),
+    (0, 2),
+    (0, -2),
+    (1, 2),
+    (-1, 2),
+    (1, -2),
+    (-1, -2),
+    (0, 3),
+    (0, -3),
+)
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -66,15 +90,6 @@ def recall_by_speed(rows: Sequence[SpeedRow], *, recall: str = "recall@10") -> "
             linewidths=1.4,
             zorder=2,
         )
-        axes.annotate(
-            f"{row.name}, {_size(row.bytes)}",
-            (row.queries_per_second, 100 * row.recall),
-            xytext=(0, -4 - area**0.5 / 2),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=7,
-        )
     axes.set_xscale("log")
     axes.margins(0.14)
     axes.set_xlabel("queries a second", fontsize=8)
@@ -82,6 +97,7 @@ def recall_by_speed(rows: Sequence[SpeedRow], *, recall: str = "recall@10") -> "
     axes.tick_params(labelsize=8, which="both")
     axes.grid(linewidth=0.4, alpha=0.5)
     axes.set_title("filled: no other one is both faster and better; area: bytes", fontsize=8)
+    _label(page, axes, rows)
     return page
 
 
@@ -100,6 +116,33 @@ def pareto_rows(rows: Sequence[SpeedRow]) -> list[SpeedRow]:
         )
 
     return sorted((row for row in rows if not beaten(row)), key=lambda row: (row.queries_per_second, -row.recall))
+
+
+def _label(page: "Figure", axes: "Axes", rows: Sequence[SpeedRow]) -> None:
+    """Name each dot: below, above or beside it, where its name covers no other one and stays in the picture."""
+    page.draw_without_rendering()
+    places: list[Bbox] = []
+    for row in sorted(rows, key=lambda row: -row.recall):
+        tries: list[tuple[int, int, Annotation, Bbox]] = []
+        for across, down in _AROUND:
+            name = axes.annotate(
+                f"{row.name}, {_size(row.bytes)}" if row.bytes else row.name,
+                (row.queries_per_second, 100 * row.recall),
+                xytext=(12 * across, 12 * down),
+                textcoords="offset points",
+                ha=("right", "center", "left")[int(np.sign(across)) + 1],
+                va=("top", "center", "bottom")[int(np.sign(down)) + 1],
+                fontsize=7,
+            )
+            box = name.get_window_extent()
+            covered = sum(box.overlaps(other) for other in places)
+            outside = box.x0 < axes.bbox.x0 or box.x1 > axes.bbox.x1
+            tries.append((covered + outside, len(tries), name, box))
+        *_, best, box = min(tries, key=lambda one: one[:2])
+        places.append(box)
+        for *_, name, _ in tries:
+            if name is not best:
+                name.remove()
 
 
 def _size(count: int) -> str:

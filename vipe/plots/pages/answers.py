@@ -19,6 +19,7 @@ from vipe.plots.figures import Card, Figure, Photo, colours, figure_2d, figure_3
 from vipe.plots.pages.page import Section, save_page
 from vipe.retrieve.hits import told_list
 from vipe.retrieve.labelling import explained
+from vipe.retrieve.mirrored import mirrored_poses
 from vipe.skeletons import load
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def save_query_page(
         pictures: The images themselves, if they are there: keypoints and hits are drawn over them.
     """
     sections = []
+    asked, people = people, people.as_given()
+    images = [every.as_given() for every in images]
     queries = [(people[row : row + 1], images[row] if images else people[row : row + 1]) for row in range(len(people))]
     photos = {} if pictures is None else _photos([_shown(one, every) for one, every in queries], pictures)
     for row, (one, every) in enumerate(queries):
@@ -143,10 +146,12 @@ def save_query_page(
                     figure=_overlay(people.xy[row], people.mask[row], image, under),
                     beside=body,
                     title=f"{hit['rank']}. {hit['clip']} {hit['time']:.2f}\u00a0s",
-                    note=f"distance {hit['distance']:.3f}" + (f", {hit['action']}" if hit["action"] else ""),
+                    note=f"distance {hit['distance']:.3f}"
+                    + (f", {hit['action']}" if hit["action"] else "")
+                    + ("; its mirror image" if hit.get("mirrored") else ""),
                     probability=hit.get("probability"),
                 )
-                for hit, (image, body) in zip(shown, _drawn(index, one, hits, row), strict=False)
+                for hit, (image, body) in zip(shown, _drawn(index, asked[row : row + 1], hits, row), strict=False)
             ]
         who = f"{_called(every)}, person {int(people.person[row])}"
         note = hits.skipped[row] or _presence(hits, row)
@@ -165,6 +170,11 @@ def save_query_page(
         )
         + "Beside it the same body turns, from that view on; drag to turn all. Blue is the person's left, orange the "
         "right. A bar, where there is one, is the probability that the hit shows the pose."
+        + (
+            " Where a hit shows the mirror image of a person, its own mirror image is drawn."
+            if hits.mirrored is not None
+            else ""
+        )
         + (" Of images that were searched with as one, hits are drawn over the one that is marked." if images else ""),
     )
 
@@ -175,14 +185,26 @@ def _drawn(index: "PoseIndex", one: "Keypoints", hits: "Hits", row: int) -> list
     if hits.fits is not None:
         fits = take_rows(hits.fits, (slice(row, row + 1), found))
         width = 1.0 if hits.stretch is None else float(hits.stretch[row])  # the photo is as it was given
-        images = fits.project()[0] / np.array([width, 1], dtype=np.float32)
+        images = _in_photo(fits.project()[0] / np.array([width, 1], dtype=np.float32), one)
         return [(image, figure_in_camera(body)) for image, body in zip(images, fits.poses[0], strict=True)]
     from vipe.retrieve import affine_camera
 
     poses = index.poses(hits.rows[row : row + 1, found])
+    if hits.mirrored is not None:
+        flipped = hits.mirrored[row : row + 1, found]
+        poses = np.where(flipped[..., None, None], mirrored_poses(poses), poses)
     cameras = affine_camera(poses, one)
-    images, bodies = cameras.project(poses)[0], poses[0]
+    images, bodies = _in_photo(cameras.project(poses)[0], one), poses[0]
     return [(image, figure_3d(body, A)) for image, body, A in zip(images, bodies, cameras.A[0], strict=True)]
+
+
+def _in_photo(images: Float[Array, "K 17 2"], one: "Keypoints") -> Float[Array, "K 17 2"]:
+    """Where the images of hits lie in the photo itself, if its camera is known; off the lens as without it."""
+    crop = one.crop[0]
+    if crop is None:
+        return images
+    there = crop.to_image(images)
+    return np.where(np.isfinite(there), there, images)
 
 
 def _shown(one: "Keypoints", every: "Keypoints") -> "Keypoints":
@@ -271,14 +293,22 @@ def _called(people: "Keypoints") -> str:
 def _presence(hits: "Hits", row: int) -> str:
     if hits.presence is None or not np.isfinite(hits.presence[row]):
         return ""
-    percent = round(100 * float(hits.presence[row]))
-    there = f"The archive holds this pose with a probability of {f'{percent}%' if percent else 'less than 1%'}."
+    there = f"The archive holds this pose with a probability of {_percent(float(hits.presence[row]))}."
     name = hits.relabelled[row] if hits.relabelled is not None else ""
     said = [there, explained(name) if name else ""]
+    if hits.presence_mirrored is not None:
+        said.insert(
+            1, f"It holds its mirror image with a probability of {_percent(float(hits.presence_mirrored[row]))}."
+        )
     if hits.enough is not None and hits.confidence is not None:
         told = told_list(int(hits.enough[row]), hits.confidence)
         said.append(f"{told[0].upper()}{told[1:]}.")
     return " ".join(filter(None, said))
+
+
+def _percent(probability: float) -> str:
+    percent = round(100 * probability)
+    return f"{percent}%" if percent else "less than 1%"
 
 
 def _overlay(

@@ -67,8 +67,12 @@ class _Trial:
             mean, middle = (share * image).sum(0), (share * problem.xy).sum(0)
             centred = image - mean
             weighted = centred * share
-            scale = (weighted * problem.xy).sum((0, 1)) / (weighted * centred).sum((0, 1)).clamp_min(TINY)
-            state[Layout.SCALE] = scale.clamp_min(0)
+            above, below = (weighted * problem.xy).sum((0, 1)), (weighted * centred).sum((0, 1))
+            if problem.known is not None:  # what the inverse depth says of the scale
+                pull = problem.known.tight * problem.known.size / weight.sum(0).clamp_min(TINY)
+                above = above + pull * (inverse_depth - problem.known.usual)
+                below = below + pull * problem.known.size
+            state[Layout.SCALE] = (above / below.clamp_min(TINY)).clamp_min(0)
             state[Layout.SHIFT] = problem.middle + middle - state[Layout.SCALE] * mean
         self.scale = state[Layout.SCALE]
         self.rest = problem.xy - self.scale * image + (problem.middle - state[Layout.SHIFT])
@@ -80,7 +84,11 @@ class _Trial:
             data = (prior.student + 2) * torch.log1p(squared / prior.student).sum(0)
             # A Gaussian of these weights touches the Student distribution here and lies above it elsewhere.
             self.weight = problem.weight * (prior.student + 2) / (prior.student + squared)
-        camera = ((inverse_depth - prior.inverse_depth) / prior.inverse_depth_spread).square()
+        if problem.known is None:
+            camera = ((inverse_depth - prior.inverse_depth) / prior.inverse_depth_spread).square()
+        else:
+            usual, size, tight = problem.known.usual, problem.known.size, problem.known.tight
+            camera = (inverse_depth - usual - size * self.scale).square() * tight
         body = (factors - problem.proportions).square_() * problem.precision
         state[Layout.COST] = data + camera + body.sum(0)
 
@@ -210,10 +218,20 @@ def _step(problem: Problem, trial: _Trial, space: Workspace) -> Float[Tensor, "1
     matrix.addcmul_(first[:, None, 0], share[None, :, 0], value=-1)
     matrix.addcmul_(first[:, None, 1], share[None, :, 1], value=-1)
     diagonal = matrix.diagonal().T
-    tight = prior.inverse_depth_spread**-2
-    diagonal[4] += tight
     diagonal[_CAMERA:_SIZE] += problem.precision
-    matrix[_SIZE, 4] += tight * (prior.inverse_depth - trial.state[Layout.INVERSE_DEPTH])
+    if problem.known is None:
+        tight = prior.inverse_depth_spread**-2
+        diagonal[4] += tight
+        matrix[_SIZE, 4] += tight * (prior.inverse_depth - trial.state[Layout.INVERSE_DEPTH])
+    else:
+        # Of kappa - usual - size * scale the derivatives are -size * scale by log scale, and 1 by kappa.
+        known, of_scale = problem.known, problem.known.size * trial.scale
+        off = known.tight * (known.usual + of_scale - trial.state[Layout.INVERSE_DEPTH])
+        diagonal[3] += known.tight * of_scale.square()
+        matrix[4, 3] -= known.tight * of_scale
+        diagonal[4] += known.tight
+        matrix[_SIZE, 3] -= of_scale * off
+        matrix[_SIZE, 4] += off
     matrix[_SIZE, _CAMERA:_SIZE].addcmul_(problem.proportions - trial.state[Layout.BONES], problem.precision)
     diagonal[:_SIZE] *= 1 + trial.state[Layout.DAMPING]
     diagonal[:_SIZE] += _RIDGE

@@ -15,6 +15,7 @@ from vipe.errors import ShapeError
 from vipe.geometry.planes import in_blocks, rotate
 from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE, BodyProportions
 from vipe.retrieve.camera.gauss_newton import Workspace, solve
+from vipe.retrieve.camera.known_focal import known_focal
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import JOINTS, MIN_DEPTH, Layout, Problem
 from vipe.retrieve.camera.variances import bone_spreads, inverse_variances
@@ -91,6 +92,9 @@ def fit_cameras(
     (nu + 2) log(1 + q / nu), a Student distribution of nu = `prior.student` degrees of freedom, so that a joint far
     off does not decide, or q itself where that is None. Unseen joints take no part.
 
+    Where the camera is known (`Keypoints.crop`), its focal length f ties size and distance: the second term is
+    (kappa - s / f)^2 / 0.02^2 in place of (kappa - 0.12)^2 / 0.05^2.
+
     The second start is left out where the first is so far ahead under scaled orthography that it cannot lose.
 
     The convention of the keypoints (`Keypoints.convention`) says how they differ from the archive's joints: its offsets
@@ -152,10 +156,13 @@ def fit_cameras(
     known = None if proportions is None else tuple(_planes(part) for part in (proportions.mean, proportions.spread))
     usual = torch.from_numpy(bone_spreads(prior, convention).astype(np.float32))[:, None]
 
+    focal = known_focal(keypoints, radius, prior)
+
     def problem_of(rows: slice | Int64[torch.Tensor, " M"]) -> Problem:
         chosen = person[rows]
-        given = (None, usual) if known is None else (known[0][:, chosen], known[1][:, chosen])
-        return Problem.of(points[rows], xy[..., chosen], weights[:, chosen], prior, *given)
+        mean, spread = (None, usual) if known is None else (known[0][:, chosen], known[1][:, chosen])
+        depth = None if focal is None else focal[chosen]
+        return Problem.of(points[rows], xy[..., chosen], weights[:, chosen], prior, mean, spread, depth)
 
     spaces: list[Workspace] = []  # taken and given back by the threads
 

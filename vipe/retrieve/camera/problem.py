@@ -3,7 +3,7 @@
 Candidates lie on the last axis (see `vipe.geometry.planes`).
 """
 
-__all__ = ["GROUP", "JOINTS", "MIN_DEPTH", "TINY", "Layout", "Problem", "cross", "joint_places"]
+__all__ = ["GROUP", "JOINTS", "MIN_DEPTH", "TINY", "KnownFocal", "Layout", "Problem", "cross", "joint_places"]
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -44,6 +44,23 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class KnownFocal:
+    """What is believed of the inverse depth kappa: near `usual + size * scale`, by one over the root of `tight`.
+
+    A torso length at the pelvis measures scale = focal / depth pixels, so that scale and depth are one number where the
+    focal length is known: kappa = scale / focal. There `usual` is 0, and `size` the size of the person's image over the
+    focal length. Of other people `size` is 0 and `usual` the prior's mean.
+    """
+
+    usual: Float[Tensor, " N"]
+    size: Float[Tensor, " N"]  # RMS radii over focal lengths: scales here are in RMS radii
+    tight: Float[Tensor, " N"]
+
+    def __getitem__(self, columns: Int64[Tensor, " M"] | slice) -> "KnownFocal":
+        return KnownFocal(self.usual[columns], self.size[columns], self.tight[columns])
+
+
+@dataclass(frozen=True)
 class Problem:
     """What does not change over the steps."""
 
@@ -55,6 +72,7 @@ class Problem:
     proportions: Float[Tensor, "9 #N"]  # the bone factors believed before looking
     precision: Float[Tensor, "9 #N"]  # one over their variance
     prior: CameraPrior
+    known: "KnownFocal | None" = None  # of cameras whose focal length is known; None if it is of nobody
 
     @classmethod
     def of(
@@ -65,6 +83,7 @@ class Problem:
         prior: CameraPrior,
         proportions: Float[Tensor, "9 #N"] | None = None,
         spread: Float[Tensor, "9 #N"] | None = None,
+        known: KnownFocal | None = None,
     ) -> "Problem":
         """Lay out flattened h36m17 poses, keypoints in RMS radii and weights, both in the order of `JOINTS`.
 
@@ -83,6 +102,7 @@ class Problem:
             proportions=bones.new_zeros(len(BONE_GROUPS), 1) if proportions is None else proportions,
             precision=(bones.new_full((len(BONE_GROUPS), 1), prior.bone_spread) if spread is None else spread).pow(-2),
             prior=prior,
+            known=known,
         )
 
     def __getitem__(self, columns: Int64[Tensor, " M"]) -> "Problem":
@@ -90,7 +110,7 @@ class Problem:
         arrays = {name: getattr(self, name) for name in names}
         # What is the same for all candidates has one column.
         chosen = {name: array if array.shape[-1] == 1 else array[..., columns] for name, array in arrays.items()}
-        return Problem(**chosen, prior=self.prior)
+        return Problem(**chosen, prior=self.prior, known=None if self.known is None else self.known[columns])
 
 
 def joint_places(vectors: Float[Tensor, "15 3 N"]) -> Float[Tensor, "13 3 N"]:

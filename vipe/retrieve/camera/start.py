@@ -52,7 +52,8 @@ def mirrored_starts(problem: Problem) -> tuple[Float[Tensor, "24 N"], Float[Tens
     for sign in (1.0, -1.0):
         state = points.new_zeros(Layout.SIZE, points.shape[-1])
         state[Layout.DAMPING] = _DAMPING
-        state[Layout.INVERSE_DEPTH] = problem.prior.inverse_depth
+        known = problem.known
+        state[Layout.INVERSE_DEPTH] = problem.prior.inverse_depth if known is None else known.usual + known.size * scale
         state[Layout.ROTATION] = _orthonormal(camera + sign * missing).flatten(0, 1)
         state[Layout.SCALE] = scale
         state[Layout.BONES] = problem.proportions

@@ -12,7 +12,7 @@ from vipe.arrays import Array, take_rows
 from vipe.geometry.procrustes import CLOSE_THRESHOLD, HIT_THRESHOLD
 from vipe.retrieve.ranking.evidence import FLATTENED, SAME_WIDTH
 from vipe.retrieve.ranking.features import CandidateFeatures
-from vipe.retrieve.ranking.marginal_likelihood import TILTS, marginal_likelihood
+from vipe.retrieve.ranking.marginal_likelihood import TILTS
 from vipe.retrieve.ranking.model import CALIBRATION, Probabilities, RankingModel, ordered_log_odds
 from vipe.retrieve.sequences.alignment import AlignedMoments, Sequence
 from vipe.retrieve.shipped import ShippedNumbers
@@ -101,7 +101,7 @@ def gather_evidence(sequence: Sequence, moments: AlignedMoments) -> SequenceEvid
     frames = np.zeros(len(moments.rows))
     if not current.all():
         others = ~current
-        loose = marginal_likelihood(take_rows(moments.fits, others), people[others], search.prior).cost[_LOOSE]
+        loose = search.likelihood(take_rows(moments.fits, others), people[others]).cost[_LOOSE]
         frames = sequence.weight[others].astype(np.float64) @ _log_share(loose, moments.held[others])
     own = moments.current.fits.cost
     return SequenceEvidence(

@@ -27,7 +27,7 @@ from vipe.retrieve.labelling import (
 )
 from vipe.retrieve.ranking.evidence import VOTERS, log_sum
 from vipe.retrieve.ranking.features import EVIDENT_TILT
-from vipe.retrieve.ranking.marginal_likelihood import TILTS, marginal_likelihood
+from vipe.retrieve.ranking.marginal_likelihood import TILTS
 from vipe.retrieve.session import Search
 from vipe.skeletons.joint_conventions import ARCHIVE
 
@@ -238,7 +238,7 @@ def _evidence(search: Search, people: Keypoints, fits: Fits) -> Float32[Array, "
     best = np.argsort(fits.cost, axis=1, kind="stable")[:, :VOTERS]
     if search.settings.joint_offsets is not None:
         people = replace(people, convention=ARCHIVE)
-    cost = marginal_likelihood(fits.take(best), people, search.prior).cost[TILTS.index(EVIDENT_TILT)]
+    cost = search.likelihood(fits.take(best), people).cost[TILTS.index(EVIDENT_TILT)]
     return np.asarray(log_sum(-cost / 2)[:, 0])
 
 

@@ -1,0 +1,59 @@
+"""Hits as a file for other programs: a table as CSV or Parquet."""
+
+__all__ = ["HitsFile", "check_hits_file", "write_hits"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HitsFile = Annotated[
+    Path | None,
+    Parameter(name="--table", help="Also write all hits as a table, a row each: a .csv or .parquet file."),
+]
+
+_ENDINGS = (".csv", ".parquet")
+
+
+def check_hits_file(path: Path) -> None:
+    """Refuse a path that `write_hits` could not write, before any work.
+
+    Raises:
+        VipeError: If the name ends otherwise, there is a folder at it, or it cannot be written.
+    """
+    from vipe.atomic_write import check_writable
+    from vipe.errors import VipeError
+
+    if path.suffix.lower() not in _ENDINGS:
+        raise VipeError(f"{path}: ends in {path.suffix or 'nothing'}, expected a name that ends in .csv or .parquet")
+    if path.is_dir():
+        raise VipeError(f"{path}: is a folder, expected a file for the hits; give a name in it")
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise VipeError(f"{path}: the hits cannot be written: {error.strerror or error}") from error
+
+
+def write_hits(path: Path, hits: "pa.Table") -> None:
+    """Write a table of hits; an existing file is replaced, whole or not at all.
+
+    Raises:
+        VipeError: If it cannot be written.
+    """
+    from pyarrow.csv import write_csv
+    from pyarrow.parquet import write_table
+
+    from vipe.atomic_write import atomic_write
+    from vipe.errors import VipeError
+
+    try:
+        with atomic_write(path, replace=True) as beside:
+            if path.suffix.lower() == ".csv":
+                write_csv(hits, beside)
+            else:
+                write_table(hits, beside)
+    except OSError as error:
+        raise VipeError(f"{path}: the hits cannot be written: {error.strerror or error}") from error
