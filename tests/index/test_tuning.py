@@ -100,7 +100,7 @@ def test_what_compares_every_pose_has_nothing_to_tune(name):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"recall": 0}, "recall must be"), ({"recall": 1.1}, "recall must be"), ({"k": 0}, "k must")],
+    [({"recall": 0.0}, "recall must be"), ({"recall": 1.1}, "recall must be"), ({"k": 0}, "k must")],
 )
 def test_a_recall_or_a_number_out_of_range_is_refused(change, message):
     with pytest.raises(VipeError, match=message):
@@ -169,7 +169,7 @@ def test_auto_is_tuned_when_it_is_built_and_stays_so_while_the_index_grows(store
     assert recipe != "ivf"
     assert recipe.search.lists < 1
     with pytest.raises(VipeError, match="recall must be above 0 and at most 1, got 99"):
-        PoseIndex.build(store, AffineSignature(), tmp_path / "other", recall=99)
+        PoseIndex.build(store, AffineSignature(), tmp_path / "other", recall=99.0)
     assert not (tmp_path / "other").exists()
     grown = index.add(store, where={"clip": names[6:7]})
     assert grown.manifest.recipe == recipe

@@ -295,7 +295,7 @@ class PoseIndex:
         """`nearest` by comparing every row."""
         return self._merged(queries, k, None, lambda engine, *asked: engine.exactly(*asked))
 
-    def _searched(self) -> dict[str, float]:
+    def _searched(self) -> dict[str, float | int]:
         """What a search looks at, of a recipe that can be tuned."""
         recipe = self._recipe
         lists = {"lists_searched": round(recipe.search.lists, 5)} if recipe.has_lists else {}
