@@ -14,7 +14,7 @@ from vipe.errors import IndexFormatError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.engines import faiss_cpu
 from vipe.index.engines.faiss_cpu import FaissCPU, _held
-from vipe.index.recipe import Recipe, automatic, load_recipe, shipped_recipes
+from vipe.index.recipe import Recipe, automatic, load_recipe, of_earlier_format, shipped_recipes
 from vipe.skeletons import load
 from vipe.store import PoseStore
 
@@ -242,3 +242,24 @@ def test_a_recipe_that_is_not_there_is_named(tmp_path):
         VipeError, match=r"no recipe 'zip'; known are auto, flat, fp16, hnsw, int8, ivf, ivf-pq, or the path of a"
     ):
         load_recipe("zip")
+
+
+def test_auto_keeps_codes_in_half_of_the_memory():
+    codes = 1_000_000 * (2 * 80 + 8)
+    assert [automatic(1_000_000, 78, memory=2 * codes + more).name for more in (0, -1)] == ["ivf", "ivf-pq"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "factory"),
+    [
+        ({"code": "float32"}, "Flat"),
+        ({"code": "int8", "deeper": 3.0, "beyond": 64, "lists": False}, "SQ8"),
+        ({"code": "fp16", "deeper": 1.1, "beyond": 16, "lists": True}, "IVF{lists},SQfp16"),
+    ],
+)
+def test_a_recipe_of_an_earlier_format_is_the_same_today(noted, factory):
+    today = of_earlier_format({"name": "mine", "engine": "faiss_cpu", **noted})
+    rest = {key: value for key, value in noted.items() if key in ("deeper", "beyond")}
+    assert today == {"name": "mine", "engine": "faiss_cpu", "factory": factory, **rest}
+    assert of_earlier_format("ivf") == "ivf"
+    assert of_earlier_format(today) == today

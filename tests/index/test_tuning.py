@@ -186,3 +186,20 @@ def test_an_archive_of_which_nobody_is_found_is_built_all_the_same(store, tmp_pa
     assert index.manifest.recipe == "ivf"
     with pytest.raises(VipeError, match="comparing every pose finds nobody among 200"):
         index.tune()
+
+
+def test_small_parts_that_are_compared_whole_stay_so(store, tmp_path):
+    names = [f"c{number}" for number in range(8)]
+    index = PoseIndex.build(store, AffineSignature(), tmp_path / "index", recipe="hnsw", where={"clip": names[:7]})
+    grown = index.add(store, where={"clip": names[7:]})
+    assert [part.recipe for part in grown.manifest.parts] == ["hnsw", "flat"]
+    found = grown.tune(0.9, k=5)
+    tuned = PoseIndex.open(grown.path)
+    assert tuned.manifest.parts[0].recipe == found.recipe != load_recipe("hnsw")
+    assert tuned.manifest.parts[1].recipe == "flat"
+
+
+def test_a_pose_farther_than_a_tenth_of_a_torso_is_another_one():
+    find, exactly, poses = line_of_poses(100)
+    found = tune(load_recipe("ivf"), find, exactly, people_at(3, 40.09, 50.11), poses, recall=1.0, k=1)
+    assert found.people == 2

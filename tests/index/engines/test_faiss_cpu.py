@@ -99,3 +99,11 @@ def test_rows_that_never_change_are_selected_once(vectors, monkeypatch):
     answers = [engine.search(vectors[:3], 40, allowed).rows for _ in range(3)]
     np.testing.assert_array_equal(answers[0], answers[2])
     assert len(made) == 1
+
+
+def test_the_fewer_rows_are_allowed_the_farther_a_graph_is_walked(vectors):
+    recipe = load_recipe("hnsw")
+    engine = FaissCPU.build(recipe, vectors, "l2")
+    assert engine._options(None, 10).efSearch == recipe.search.effort
+    assert engine._options(np.arange(0, 2000, 4), 10).efSearch == 4 * recipe.search.effort
+    assert engine._options(None, 5000).efSearch == 5000
