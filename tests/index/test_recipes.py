@@ -1,5 +1,6 @@
 """Recipes: what each kind of index finds, and recipe files of the library's and of one's own."""
 
+import json
 from pathlib import Path
 
 import faiss
@@ -263,3 +264,16 @@ def test_a_recipe_of_an_earlier_format_is_the_same_today(noted, factory):
     assert today == {"name": "mine", "engine": "faiss_cpu", "factory": factory, **rest}
     assert of_earlier_format("ivf") == "ivf"
     assert of_earlier_format(today) == today
+
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+@pytest.mark.parametrize("encoder_name", ["affine", "default"])
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_what_a_recipe_is_expected_to_do_was_measured(name, encoder_name):
+    rows = {row[0]: row for row in json.loads((RESULTS / f"recipes_{encoder_name}.json").read_text())["rows"]}
+    expected = load_recipe(name).expected[encoder_name]
+    assert expected.bytes == round(rows[name][8])
+    shares = [min(1.0, rows[name][place] / rows["flat"][place]) for place in (1, 2)]
+    assert [expected.recall_10, expected.recall_200] == pytest.approx(shares, abs=6e-4)

@@ -129,6 +129,8 @@ def test_an_index_searches_from_now_on_as_it_was_tuned(built, name):
     recipe = tuned.manifest.recipe
     assert isinstance(recipe, Recipe)
     assert (recipe.name, recipe.search) == (name, found.recipe.search)
+    assert load_recipe(name).expected
+    assert not recipe.expected  # nobody measured that
     assert tuned.manifest.parts[0].recipe == recipe
     key = "lists_searched" if name == "ivf" else "effort"
     assert tuned.info()[key] == pytest.approx(

@@ -37,6 +37,7 @@ from vipe.index.newcomers import as_store, new_clips, those
 from vipe.index.part import Part, recipe_of
 from vipe.index.part_writer import PartWriter
 from vipe.index.recipe import Recipe, Search, automatic, load_recipe, named
+from vipe.index.tuning import with_search
 from vipe.index.writing import Filter, OnWait, new_part, next_folder, opened, replace_parts, writing
 from vipe.store import PassedOver, PoseStore
 
@@ -134,7 +135,7 @@ def retune(path: Path, search: Search, *, on_wait: OnWait | None = None) -> None
 
         def changed(noted: str | Recipe) -> str | Recipe:
             own = recipe_of(path, noted)
-            return named(msgspec.structs.replace(own, search=search)) if own.factory == held.factory else noted
+            return named(with_search(own, search)) if own.factory == held.factory else noted
 
         notes = [msgspec.structs.replace(part, recipe=changed(part.recipe)) for part in manifest.parts]
         replace_parts(path, msgspec.structs.replace(manifest, recipe=changed(manifest.recipe)), notes)

@@ -15,6 +15,7 @@ __all__ = [
     "check_recall",
     "simulated_people",
     "tune",
+    "with_search",
 ]
 
 import time
@@ -114,6 +115,11 @@ def check_recall(recall: float) -> None:
         raise VipeError(f"recall must be above 0 and at most 1, got {recall}")
 
 
+def with_search(recipe: Recipe, search: Search) -> Recipe:
+    """The recipe with another search, of which nobody has measured what to expect."""
+    return recipe if search == recipe.search else msgspec.structs.replace(recipe, search=search, expected={})
+
+
 def tune(
     recipe: Recipe,
     find: Find,
@@ -167,7 +173,7 @@ def tune(
             break
     last = trials[-1]
     return Tuned(
-        recipe=msgspec.structs.replace(recipe, search=last.search),
+        recipe=with_search(recipe, last.search),
         wanted=recall,
         k=k,
         people=int(counted.sum()),
