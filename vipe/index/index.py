@@ -542,8 +542,7 @@ class PoseIndex:
     def within(self, z: Float[Array, "*Q D"], radius: float, where: Where | None = None) -> Within:
         """Find all rows within a distance of embeddings: exactly, for every recipe.
 
-        Every embedding is compared, in blocks: a million of 32 numbers take 0.1 s for one query, 0.4 s if all are
-        within, and memory is that of the result.
+        Every embedding is compared, in blocks; memory is that of the result.
 
         Args:
             z: Q embeddings by this index's encoder, or one.
