@@ -121,6 +121,13 @@ def test_people_together_are_read_as_one_by_one(archive, kind):
     assert archive.reading.probability[place] == pytest.approx(probability, rel=0.02)
 
 
+def test_readings_are_found_though_fewer_candidates_were_looked_at_than_a_reading_has(archive):
+    people = archive.people[archive.of("image 0.56 as wide")]
+    few = read_labels(archive.search, people, COUNT, 5)
+    assert few.fitted.rows.shape[1] == 5
+    assert few.names.count("image 0.56 as wide") >= 2
+
+
 def test_the_probability_of_a_reading_is_one_where_nothing_else_was_tried(archive):
     probability = archive.reading.probability
     assert ((probability > 0) & (probability <= 1)).all()

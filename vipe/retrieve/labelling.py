@@ -181,17 +181,24 @@ def read_labels(search: Search, people: Keypoints, count: int, closely: int) -> 
 
 
 def _best_rivals(search: Search, people: Keypoints, fitted: FittedCandidates) -> list[Labelling | None]:
-    """Of each person the other reading under which a few candidates fit best, if one fits better than all as given."""
-    least = fitted.fits.cost.min(axis=1).astype(np.float64) + _SLACK
-    rivals: list[Labelling | None] = [None] * len(people)
+    """Of each person the other reading under which a few candidates fit best, if one fits better than all as given.
+
+    All readings of all people are fitted in one go: a fit of a few candidates costs its calls, not its candidates.
+    """
+    tried: list[tuple[Labelling, Int64[Array, " m"], Keypoints]] = []
     for labelling, rows in suspected(people, fitted.fits):
-        read = as_relabelled(people[rows], labelling)
-        rows, read = rows[kept := can_be_searched(read)], read[kept]
         if not len(rows):
             continue
-        # No affine camera can tell a squeeze, so its candidates are those already found.
-        known = fitted.rows[rows, :_SCREENED] if labelling in STRETCHES else None
-        cost = _least_costs(search, read, known) + labelling.cost + lost_joints(people[rows], read)
+        read = as_relabelled(people[rows], labelling)
+        if (kept := can_be_searched(read)).any():
+            tried.append((labelling, rows[kept], read[kept]))
+    rivals: list[Labelling | None] = [None] * len(people)
+    if not tried:
+        return rivals
+    costs = _least_costs(search, tried, fitted.rows)
+    least = fitted.fits.cost.min(axis=1).astype(np.float64) + _SLACK
+    for (labelling, rows, read), fit in zip(tried, costs, strict=True):
+        cost = fit + labelling.cost + lost_joints(people[rows], read)
         for place in np.flatnonzero(cost < least[rows]).tolist():
             rivals[rows[place]], least[rows[place]] = labelling, cost[place]
     return rivals
@@ -224,11 +231,22 @@ def judged(search: Search, people: Keypoints, count: int, closely: int) -> tuple
     return found
 
 
-def _least_costs(search: Search, people: Keypoints, rows: Int64[Array, "Q C"] | None = None) -> Float32[Array, " Q"]:
-    """The least cost of a fit to a few candidates of each."""
-    if rows is None:
-        rows = quick_candidates(search.index, people, _SCREENED, search.rows)
-    return np.asarray(search.cameras(rows, people).cost.min(axis=1))
+def _least_costs(
+    search: Search, tried: Sequence[tuple[Labelling, Int64[Array, " m"], Keypoints]], found: Int64[Array, "Q C"]
+) -> list[Float32[Array, " m"]]:
+    """Of each reading the least cost of a fit to a few candidates of each of its people.
+
+    No affine camera can tell a squeeze, so its candidates are those already found.
+    """
+    squeezed = np.concatenate([np.full(len(rows), labelling in STRETCHES) for labelling, rows, _ in tried])
+    read, places = Keypoints.concat([one for *_, one in tried]), np.concatenate([rows for _, rows, _ in tried])
+    width = min(_SCREENED, len(search))
+    candidates = np.empty((len(read), width), dtype=np.int64)
+    candidates[squeezed] = found[places[squeezed]][:, np.minimum(np.arange(width), found.shape[1] - 1)]
+    if not squeezed.all():
+        candidates[~squeezed] = quick_candidates(search.index, read[~squeezed], width, search.rows)
+    cost = search.cameras(candidates, read).cost.min(axis=1)
+    return np.split(np.asarray(cost), np.cumsum([len(rows) for _, rows, _ in tried])[:-1])
 
 
 def doubtful(fits: Fits, people: Keypoints) -> Bool[Array, " Q"]:

@@ -1,6 +1,14 @@
 """Candidates by the best affine camera: an index of signatures answers, or every pose is scanned (numpy; torch)."""
 
-__all__ = ["FEWEST", "MIN_JOINTS", "SCANNED", "affine_residuals", "by_affine_camera", "skip_reasons"]
+__all__ = [
+    "FEWEST",
+    "MIN_JOINTS",
+    "SCANNED",
+    "affine_residuals",
+    "by_affine_camera",
+    "quickly_by_affine_camera",
+    "skip_reasons",
+]
 
 from collections.abc import Iterator
 
@@ -14,7 +22,8 @@ from vipe.detections.normalize import normalize_keypoints
 from vipe.embed.affine import AffineSignature
 from vipe.index import Neighbours, PoseIndex
 from vipe.retrieve.candidates.completion import completed_candidates
-from vipe.retrieve.candidates.prepared import PreparedIndex
+from vipe.retrieve.candidates.everywhere import rows_around
+from vipe.retrieve.candidates.prepared import SPREAD, PreparedIndex
 from vipe.retrieve.candidates.scan import affine_residual, scan
 from vipe.skeletons.working import COCO13_IN_H36M17
 
@@ -70,6 +79,31 @@ def by_affine_camera(
         )
         rows[members], distance[members] = (part.numpy() for part in found)
     return Neighbours(rows, distance)
+
+
+def quickly_by_affine_camera(
+    index: PoseIndex, people: Keypoints, k: int, allowed: Int64[Array, " M"] | None = None
+) -> Int64[Array, "Q k"]:
+    """Rows of little affine residual, not always those of least.
+
+    Where neither the index answers nor all poses are soon compared, poses spread evenly over the archive are, and then
+    the rows around the best of them: poses change little from a row to the next.
+    """
+    everyone_whole = index.holds(AffineSignature()) and people.mask.all()
+    if everyone_whole or allowed is not None or len(index) <= SPREAD:
+        return by_affine_camera(index, people, k, allowed).rows
+    spread, gallery = index.cached(PreparedIndex).spread
+    every, found = np.arange(len(index)), np.empty((len(people), k), dtype=np.int64)
+    for members in _by_mask(people):
+        group = people[members]
+        joints = np.flatnonzero(group.mask[0])
+        unit = normalize_keypoints(group)[0]
+        best = scan(gallery, torch.from_numpy(joints), torch.from_numpy(unit[:, joints]), k)[0].numpy()
+        for place, member in enumerate(members):
+            rows = rows_around(every, spread[best[place]], SPREAD)
+            residual = affine_residuals(index, group[place], rows[None])[0]
+            found[member] = rows[np.argsort(residual, kind="stable")[:k]]
+    return found
 
 
 def affine_residuals(index: PoseIndex, people: Keypoints, rows: Int64[Array, "Q C"]) -> Float32[Array, "Q C"]:

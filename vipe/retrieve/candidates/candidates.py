@@ -11,7 +11,7 @@ from vipe.arrays import Array, take_columns
 from vipe.detections import Keypoints
 from vipe.index import Neighbours, PoseIndex
 from vipe.retrieve.candidates import affine
-from vipe.retrieve.candidates.affine import affine_residuals, by_affine_camera
+from vipe.retrieve.candidates.affine import affine_residuals, by_affine_camera, quickly_by_affine_camera
 from vipe.retrieve.candidates.leave_one_out import robust_candidates
 from vipe.retrieve.candidates.rescoring import DEPTH, rescored
 
@@ -77,8 +77,10 @@ def quick_candidates(
 ) -> Int64[Array, "Q C"]:
     """Some rows of the nearest by the one source that answers fastest, nothing doubted and nothing compared again."""
     available = len(index) if allowed is None else len(allowed)
-    learned = index.is_learned and available > affine.SCANNED
-    return (by_embedding if learned else by_affine_camera)(index, people, min(count, available), allowed).rows
+    count = min(count, available)
+    if index.is_learned and available > affine.SCANNED:
+        return by_embedding(index, people, count, allowed).rows
+    return quickly_by_affine_camera(index, people, count, allowed)
 
 
 def by_embedding(index: PoseIndex, people: Keypoints, k: int, allowed: Int64[Array, " M"] | None = None) -> Neighbours:

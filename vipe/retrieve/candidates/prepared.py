@@ -1,19 +1,23 @@
 """An index made ready for candidates: its poses prepared for scans, a sample of them for completions (numpy; torch)."""
 
-__all__ = ["PreparedIndex"]
+__all__ = ["SPREAD", "PreparedIndex"]
 
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from vipe.arrays import Array
 from vipe.index import PoseIndex
+from vipe.retrieve.candidates.everywhere import spread_rows
 from vipe.retrieve.candidates.scan import PreparedGallery
 from vipe.skeletons.working import COCO13_IN_H36M17
 
-_SAMPLE = 32768  # poses that completions are made of: two tiles of a scan, 1 ms
+_SAMPLE = 32768  # poses that completions are made of: a tile of a scan, 1 ms
+SPREAD = 65_536
+"""Poses that a quick look compares: 3 ms; archives that have no more are compared as a whole."""
 
 
 class PreparedIndex:
@@ -34,3 +38,10 @@ class PreparedIndex:
         rows = np.random.default_rng(0).permutation(len(self._poses))[:_SAMPLE]
         poses = torch.from_numpy(self._poses.take(np.sort(rows))[:, COCO13_IN_H36M17])
         return poses, PreparedGallery.prepare(poses)
+
+    @cached_property
+    def spread(self) -> tuple[Int64[Array, " n"], PreparedGallery]:
+        """Rows spread evenly over the index, and their poses, ready to be scanned."""
+        rows = spread_rows(np.arange(len(self._poses)), SPREAD)
+        poses = torch.from_numpy(self._poses.take(rows)[:, COCO13_IN_H36M17])
+        return rows, PreparedGallery.prepare(poses)

@@ -16,7 +16,7 @@ from vipe.embed.affine import column_basis
 from vipe.errors import ShapeError
 from vipe.geometry.planes import in_blocks, to_planes
 
-_TILE = 16384  # poses: a step of a formula must take longer than its call, during which no other thread calls
+_TILE = 32768  # poses: a step of a formula must take longer than its call, during which no other thread calls
 _TILE_GPU = 1 << 17
 _STRIDE = 16  # the best of every 16 rows is looked at first, and that is all that most tiles need
 
