@@ -224,8 +224,8 @@ def _compared(
     stages = f"{options.steps} steps a stage" if options.steps else f"the steps of preset {options.preset}"
     gpu = "no GPU" if options.device == "cpu" else f"trained on {options.device}"
     return {
-        "command": shlex.join(["python", "benchmarks/embedding_comparison.py", *sys.argv[1:]]),
-        "data": f"{options.part} of {options.store}, {clips} clips; view invariance: Hit@1, all camera pairs; "
+        "command": shlex.join(["python", "benchmarks/embedding_comparison.py", "STORE", *_public(sys.argv[1:])]),
+        "data": f"{options.part}, {clips} clips; view invariance: Hit@1, all camera pairs; "
         f"search: Hit@1 of {options.queries} queries at most, embedding alone; 0.1 torso lengths, whole gallery; mean "
         "and range over seeds",
         "seed": " ".join(map(str, options.seeds)),
@@ -296,6 +296,17 @@ def _figures_of(what: str, name: str, seed: int, options: argparse.Namespace) ->
     """Where the figures of a model are: those of another part or of another number of people are others."""
     people = options.queries if what == SEARCH else options.poses or "all"
     return _place(f"results/{options.part}/{what}-{people}", name, seed, options, ".json")
+
+
+def _public(words: list[str]) -> list[str]:
+    """The arguments without this machine's folders."""
+    kept, taken = [], False
+    for word in words:
+        if word.startswith("--"):
+            taken = word not in ("--out", "--json")
+        if taken:
+            kept.append(word)
+    return kept
 
 
 def _plain(config: Any) -> Report:

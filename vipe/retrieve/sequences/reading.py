@@ -119,8 +119,7 @@ def _rivals(
     """
     tried: list[tuple[Labelling, Int64[Array, " m"], Keypoints, Int64[Array, "m C"]]] = []
     some, fits = plain.people[doubted], take_rows(plain.first, doubted)
-    known = np.argsort(fits.cost, axis=1, kind="stable")[:, :_SCREENED]
-    squeezed = np.take_along_axis(plain.near[doubted], known, axis=1)
+    near = plain.near[doubted][:, :_SCREENED]
     for labelling, members in suspected(some, fits):
         if len(labelling.unseen) == 1:  # a joint far off decides nothing in a sequence
             continue
@@ -131,9 +130,9 @@ def _rivals(
             continue
         read, kept = as_relabelled(some[members], labelling), np.ones(len(members), dtype=bool)
         if labelling in STRETCHES:  # no affine camera can tell a squeeze
-            columns = squeezed[members]
+            columns = near[members]
         else:
-            columns, residual = by_affine_camera(search.index, read, known.shape[1], rows)
+            columns, residual = by_affine_camera(search.index, read, near.shape[1], rows)
             kept &= (residual[:, 0] < affine[doubted[members]]) | bool(labelling.unseen)
         if kept.any():
             tried.append((labelling, members[kept], read[kept], columns[kept]))
@@ -145,13 +144,13 @@ def _rivals(
         np.concatenate([columns for *_, columns in tried]), Keypoints.concat([read for _, _, read, _ in tried])
     ).cost.min(axis=1)
     of_all: list[tuple[float, Labelling]] = []
-    for labelling, members, read, _ in tried:
+    for labelling, members, *_ in tried:
         own, cost = cost[: len(members)], cost[len(members) :]
         if one_camera and labelling.stretch != 1:
             if len(members) == len(doubted):
                 of_all.append((float(own.sum()) + labelling.cost, labelling))
             continue
-        own = own + labelling.cost + lost_joints(some[members], read)
+        own = own + labelling.cost + lost_joints(some[members], labelling)
         for place in np.flatnonzero(own < least[members]).tolist():
             rivals[int(doubted[members[place]])], least[members[place]] = labelling, own[place]
     total, likeliest = min(of_all, key=lambda one: one[0], default=(np.inf, _AS_GIVEN))
