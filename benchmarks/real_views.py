@@ -2,13 +2,16 @@
 
     python benchmarks/real_views.py ../shared/mocap [--data ../shared/real-views] [--every 3] [--out benchmarks/results]
     python benchmarks/real_views.py ../shared/mocap --camera known [--out benchmarks/results]
+    python benchmarks/real_views.py ../shared/mocap --lifter default archive [--out benchmarks/results]
 
 Queries are OpenPose's (BODY_25B) and BlazePose's detections of one frame of one camera. The archive is the motion
 capture at 10 frames/s with the person's poses among it: as anatomical joints, which is what archives hold, or as joints
 triangulated from such detections. Each is asked with the file's convention of joints, and as if joints were marked
 where the archive has them. Cameras 1 and 2 were used to choose settings, 3 and 4 for nothing. One person, 1.7 seconds:
 intervals are wide. --out writes real_views.json. With --camera known each is asked with the recording's calibration
-and without, with the file's convention alone; --out then writes real_views_camera.json.
+and without, with the file's convention alone; --out then writes real_views_camera.json. With --lifter the archive of
+anatomical joints is also ranked by the hypotheses of lifters alone (`archive`: of the archive itself); --out then
+writes real_views_hypotheses.json.
 """
 
 import os
@@ -25,6 +28,7 @@ from inputs import arguments
 from lifting_real import LEAST, detections, read_poses
 
 import vipe
+from vipe.cli.measuring import lifters_of
 from vipe.clips import Clip
 from vipe.detections import in_perspective_crops, read_calibration
 from vipe.evaluate.protocols.real import evaluate_real
@@ -40,8 +44,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/real-views"))
     parser.add_argument("--every", type=int, default=3, help="frames of a camera")
     parser.add_argument("--camera", choices=["unknown", "known"], default="unknown")
+    parser.add_argument("--lifter", nargs="+", default=[], help="as of `vipe evaluate real`")
+    parser.add_argument("--samples", type=int, default=200, help="hypotheses of each person, with --lifter")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if options.lifter:
+        hypotheses(options)
+        return
     compared = ("unknown", "known") if options.camera == "known" else ("unknown",)
     rows = []
     for joints in ("marker", "detector"):
@@ -66,7 +75,37 @@ def main() -> None:
         "right": 2,
         "presence": 2,
     }
-    found = {
+    if options.out:
+        name = "real_views.json" if len(compared) == 1 else "real_views_camera.json"
+        results_tables.write(options.out / name, found(columns, rows))
+
+
+def hypotheses(options) -> None:
+    """Modes and lifters, each with a row for the detections of each pair of cameras."""
+    lifters = lifters_of(options.lifter)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        index = archive(options, "marker", Path(folder))
+        for kind in CONVENTION:
+            for cameras, numbers in CAMERAS.items():
+                people = people_of(options, kind, CONVENTION[kind], numbers, known=False)
+                report = evaluate_real(index, "balance", people, lifters=lifters(index), samples=options.samples)
+                for score in report.scores:
+                    if score.camera == "all":
+                        ends = [100 * end for end in score.interval]
+                        shares = [100 * score.hit[1], ends, 100 * score.hit[10], 100 * score.hit[20]]
+                        rows.append([score.mode, kind, cameras, score.queries, *shares, score.said, score.hit[1]])
+                        print(rows[-1], flush=True)
+    columns = {"mode": None, "detections": None, "cameras": None, "queries": 0, "Hit@1": 1, "95%": 1, "Hit@10": 1}
+    columns |= {"Hit@20": 1, "said": 2, "right": 2}
+    rows.sort(key=lambda row: [row[1], row[2]])  # stable: searches stay in their order
+    if options.out:
+        results_tables.write(options.out / "real_views_hypotheses.json", found(columns, rows))
+
+
+def found(columns: dict, rows: list[list]) -> dict:
+    """The content of a results file."""
+    return {
         "command": shlex.join(["python", "benchmarks/real_views.py", *sys.argv[1:]]),
         "data": "one person, 34 frames of four cameras, among 29,700 poses at 10 frames/s; intervals over half seconds",
         "seed": 0,
@@ -74,9 +113,6 @@ def main() -> None:
         "columns": columns,
         "rows": rows,
     }
-    if options.out:
-        name = "real_views.json" if len(compared) == 1 else "real_views_camera.json"
-        results_tables.write(options.out / name, found)
 
 
 def archive(options, joints: str, folder: Path) -> vipe.PoseIndex:

@@ -9,10 +9,14 @@ and, if the page shows a part of it, columns and rows (by the text of a row's fi
 
     <!-- table search_cmu; columns: keypoints | full @1; rows: ground truth | noise 0.03 -->
 
+or by a cell that all of them have: `only: 4 s left out`.
+
 A JSON file has `command`, `data`, `seed`, `machine`, and `training` where something was trained. Its figures are either
 `columns` (each with its number of decimals, none for text) and `rows`, or a `report`: what a command `vipe evaluate`
-prints with `--json`. `--record` runs such a command and writes the file. An interval is a list of two numbers. It is
-left out where both ends are equal: if every clip has the same figure, drawing clips again says nothing about its error.
+prints with `--json`. `--record` runs such a command and writes the file. With `--join` it adds what was searched, or
+under which conditions, to what the file has of the same queries; `command` is then a list. An interval is a list of two
+numbers. It is left out where both ends are equal: if every clip has the same figure, drawing clips again says nothing
+about its error.
 """
 
 import argparse
@@ -38,10 +42,11 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--record", help="name of the JSON file to write")
     parser.add_argument("--data", help="what the command was run on, for --record")
+    parser.add_argument("--join", action="store_true", help="with --record: add to what the file has")
     parser.add_argument("command", nargs="*", help="for --record")
     options = parser.parse_args()
     if options.record:
-        record(options.record, options.data, options.command)
+        record(options.record, options.data, options.command, join=options.join)
     outdated = [page for page in pages() if page.read_text(encoding="utf-8") != rendered(page)]
     if options.check:
         if outdated:
@@ -63,7 +68,7 @@ def rendered(page: Path) -> str:
 
 def table(wanted: str) -> str:
     """A table in Markdown and, below it, what made it: `search_cmu; columns: keypoints | full @1`."""
-    name, *choices = re.split(r"; (?=columns: |rows: )", " ".join(wanted.split()))
+    name, *choices = re.split(r"; (?=columns: |rows: |only: )", " ".join(wanted.split()))
     chosen = {key: text.split(" | ") for key, text in (choice.split(": ", 1) for choice in choices)}
     source = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     columns, rows = from_report(source["report"]) if "report" in source else (source["columns"], source["rows"])
@@ -71,6 +76,8 @@ def table(wanted: str) -> str:
     if unknown := [column for column in shown if column not in columns]:
         raise SystemExit(f"{name}: no column {unknown[0]!r}: expected some of {' | '.join(columns)}")
     places = [list(columns).index(column) for column in shown]
+    if "only" in chosen:
+        rows = with_cells(rows, chosen["only"], name)
     if "rows" in chosen:
         rows = [one for start in chosen["rows"] for one in rows_of(rows, start)]
     cells = [[cell(row[i], columns[c]) for i, c in zip(places, shown, strict=True)] for row in rows]
@@ -79,6 +86,14 @@ def table(wanted: str) -> str:
     lines = [f"| {' | '.join(row)} |" for row in [shown, *cells]]
     lines.insert(1, f"|{'|'.join(rule)}|")
     return "\n".join([*lines, "", provenance(source)])
+
+
+def with_cells(rows: list[list[Any]], cells: list[str], name: str) -> list[list[Any]]:
+    """The rows that have each of the cells."""
+    found = [row for row in rows if all(cell in row for cell in cells)]
+    if not found:
+        raise SystemExit(f"{name}: no row has {' and '.join(map(repr, cells))}")
+    return found
 
 
 def rows_of(rows: list[list[Any]], start: str) -> list[list[Any]]:
@@ -104,7 +119,8 @@ def cell(value: Any, decimals: int | None) -> str:
 def provenance(source: dict[str, Any]) -> str:
     """One paragraph: command, data, seed, training, machine."""
     command, seed = source["command"], source["seed"]
-    told = [command and f"`{command}`", source["data"], None if seed is None else f"seed {seed}"]
+    several = [command] if isinstance(command, str) else command or []
+    told = [", ".join(f"`{one}`" for one in several), source["data"], None if seed is None else f"seed {seed}"]
     told += [source.get("training"), source["machine"]]
     text = "; ".join(part for part in told if part) + "."
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
@@ -186,15 +202,40 @@ def from_lifting(report: dict[str, Any]) -> Table:
     return columns, sorted(rows, key=lambda row: report["protocol"]["conditions"].index(row[0]))
 
 
-def record(name: str, data: str | None, command: list[str]) -> None:
+def record(name: str, data: str | None, command: list[str], *, join: bool = False) -> None:
     """Run a command that prints a report as JSON, and keep what it printed."""
     if not data or "--json" not in command:
         raise SystemExit("--record needs --data and, after --, a command with --json")
+    file = RESULTS / f"{name}.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if join else None
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     report = json.loads(printed)
+    commands: str | list[str] = shlex.join(command)
+    if known is not None:
+        report = joined(known["report"], report)
+        commands = [*([known["command"]] if isinstance(known["command"], str) else known["command"]), commands]
     machine = f"{os.cpu_count()} cores ({platform.machine()})"
-    made = {"command": shlex.join(command), "data": data, "seed": report["protocol"]["seed"], "machine": machine}
-    write(RESULTS / f"{name}.json", made | {"report": report})
+    made = {"command": commands, "data": data, "seed": report["protocol"]["seed"], "machine": machine}
+    write(file, made | {"report": report})
+
+
+def joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Two reports of `vipe evaluate search` or `hypotheses` about the same queries as one; the newer figures count."""
+    several = ("modes", "conditions")
+    for name in (*one["protocol"].keys() - set(several), "queries", "gallery", "clips"):
+        left, right = (report.get(name, report["protocol"].get(name)) for report in (one, other))
+        if left != right:
+            raise SystemExit(f"cannot join: {name} is {left} in the file, and {right} now")
+    results: dict[str, Any] = {}
+    for report in (one, other):
+        for search, cameras in report["results"].items():
+            for camera, conditions in cameras.items():
+                results.setdefault(search, {}).setdefault(camera, {}).update(conditions)
+    protocol = dict(one["protocol"])
+    for name in several:
+        protocol[name] = list(dict.fromkeys([*one["protocol"][name], *other["protocol"][name]]))
+    seconds = round(one["seconds"] + other["seconds"], 3)
+    return one | {"primary": None, "protocol": protocol, "seconds": seconds, "results": results}
 
 
 def write(path: Path, source: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ Queries are frames of clips of a part with 15 more at 10 frames/s on either side
 of the query's clip within 4 s. For presence every third query is also asked of a gallery without its pose. Hits are
 counted over queries that have one in what remains, probabilities over all. What the images say is worked out once and
 joined by each --fusion, the library's own if none is given. Takes five minutes a part.
---out writes views_and_frames.json and .png there; --picture draws the picture anew from the .json.
+--out writes views_and_frames.json and .png there; --picture draws the picture anew from the .json. Real photos
+(views_and_frames_real.py) are drawn beside them where their .json is in the folder, too.
 """
 
 import argparse
@@ -46,6 +47,7 @@ VIEWS = (1, 2, 3, 4)
 FRAMES = (1, 3, 5, 9, 15, 30)
 AROUND = 30  # frames about each query that its clip has
 CARRIED = 0.8
+REAL = {"openpose": "OpenPose", "blazepose": "BlazePose"}
 K = 10
 
 
@@ -249,7 +251,7 @@ def figures(asked: list[Asked], fusion: Fusion, seed: int) -> list[list]:
 
 
 def draw(folder: Path) -> None:
-    """Hit@1 against cameras and against frames, a line for each part and condition."""
+    """Hit@1 against cameras and against frames, a line for each part and condition, and for each real detector."""
     source = json.loads((folder / "views_and_frames.json").read_text(encoding="utf-8"))
     column = {name: place for place, name in enumerate(source["columns"])}
     canvas = Figure(figsize=(8, 3.4), layout="constrained")
@@ -258,6 +260,7 @@ def draw(folder: Path) -> None:
     colours = {"val": "#2b6cb0", "cross": "#c05621"}
     told = {"val": "Bandai Namco val", "cross": "CMU"}
     drawn = {}
+    photos = real_lines(folder / "views_and_frames_real.json")
     for axis, word in zip(axes, ("view", "frame"), strict=True):
         ticks = sorted({int(row[3].split()[0]) for row in source["rows"] if word in row[3]})
         for part in dict.fromkeys(row[0] for row in source["rows"]):
@@ -272,15 +275,32 @@ def draw(folder: Path) -> None:
                 label = f"{told[part]}, {condition}"
                 (drawn[label],) = axis.plot(at, line, style, color=colours[part], ms=4)
                 axis.fill_between(at, low, high, color=colours[part], alpha=0.08, lw=0)
+        for label, style, at, line in (own[1:] for own in photos if own[0] == word):
+            (drawn[label],) = axis.plot(at, line, style, color="#555555", ms=4)
         axis.set_xscale("log")
         axis.set_xticks(ticks, [str(tick) for tick in ticks])
         axis.minorticks_off()
         axis.set_xlabel({"view": "cameras of one moment", "frame": "frames of one camera, 10 a second"}[word])
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("Hit@1, percent; 4 s left out")
+    axes[0].set_ylabel("Hit@1, percent; simulated: 4 s left out")
     axes[0].set_ylim(40, 102)
-    canvas.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=len(drawn), fontsize=8)
+    canvas.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=min(len(drawn), 4), fontsize=8)
     canvas.savefig(folder / "views_and_frames.png", dpi=110)
+
+
+def real_lines(path: Path) -> list[tuple[str, str, str, list[int], list[float]]]:
+    """Views or frames, label, style, numbers of images, and Hit@1 of real photos; none without their file."""
+    if not path.exists():
+        return []
+    source = json.loads(path.read_text(encoding="utf-8"))
+    rows = [dict(zip(source["columns"], row, strict=True)) for row in source["rows"]]
+    lines = []
+    for word in ("view", "frame"):
+        for (kind, name), style in zip(REAL.items(), ("-o", "--s"), strict=True):
+            own = [row for row in rows if row["detections"] == kind and word in row["images"]]
+            at = [int(row["images"].split()[0]) for row in own]
+            lines.append((word, f"real photos, {name}", style, at, [row["Hit@1"] for row in own]))
+    return lines
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import shlex
 import shutil
 from itertools import takewhile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -112,6 +113,16 @@ def test_a_report_of_vipe_evaluate_becomes_a_table(tables):
     assert rows[1][3:] == ["4 s left out", 0, None, None, None, None]
 
 
+def test_only_rows_with_a_cell_are_shown(tables):
+    every, some = (tables.table(f"few_joints; columns: mode | gallery{only}") for only in ("", "; only: 4 s left out"))
+    rows = [line for line in every.splitlines() if "| 4 s left out |" in line]
+    assert [line for line in some.splitlines() if line.startswith("|")][2:] == rows != []
+    whole = tables.table("few_joints; columns: gallery; only: full | all three").splitlines()
+    assert whole.count("| 4 s left out |") == 1
+    with pytest.raises(SystemExit, match="few_joints: no row has 'full' and 'nowhere'"):
+        tables.table("few_joints; only: full | nowhere")
+
+
 def test_unknown_columns_and_rows_are_refused_by_name(tables):
     with pytest.raises(SystemExit, match="no column 'Hit@3'"):
         tables.table("calibration; columns: part | Hit@3")
@@ -128,6 +139,31 @@ def test_record_keeps_what_a_command_printed(tables, copied, monkeypatch):
     assert source["seed"] == 5
     assert source["report"] == json.loads(report)
     assert source["command"].startswith("echo ")
+
+
+def test_what_was_measured_later_joins_what_a_file_has_of_the_same_queries(tables, copied, monkeypatch):
+    def report(search, condition, rate, **changed):
+        score = {"queries": {"0.1": 8}, "hit": {"0.1": {"1": rate, "10": rate, "20": rate}}}
+        protocol = {"modes": [search], "conditions": [condition], "seed": 0} | changed
+        results = {search: {"4 m": {condition: {"4 s left out": score}}}}
+        return {"protocol": protocol, "queries": 8, "gallery": 9, "clips": 2, "seconds": 1.5, "results": results}
+
+    def kept(printed, *options):
+        monkeypatch.setattr(tables.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=json.dumps(printed)))
+        command = ("vipe", "evaluate", "search", printed["protocol"]["modes"][0], "--json")
+        run(tables, monkeypatch, "--record", "some", "--data", "toys", *options, "--", *command)
+        return json.loads((copied / "results" / "some.json").read_text("utf-8"))
+
+    assert kept(report("full", "noise 0.03", 0.5))["command"] == "vipe evaluate search full --json"
+    kept(report("full", "legs out", 0.25), "--join")
+    made = kept(report("affine", "legs out", 0.75), "--join")
+    assert made["command"] == [f"vipe evaluate search {mode} --json" for mode in ("full", "full", "affine")]
+    assert made["report"]["protocol"]["modes"] == ["full", "affine"]
+    rows = tables.table("some; columns: mode | keypoints | Hit@1").splitlines()
+    assert rows[2:5] == ["| full | noise 0.03 | 50.0 |", "| full | legs out | 25.0 |", "| affine | legs out | 75.0 |"]
+    assert rows[6].startswith("`vipe evaluate search full --json`, `vipe evaluate search full --json`, `vipe")
+    with pytest.raises(SystemExit, match="cannot join: seed is 0 in the file, and 1 now"):
+        kept(report("point", "legs out", 0.75, seed=1), "--join")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

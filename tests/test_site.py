@@ -149,3 +149,11 @@ def test_each_name_is_documented_once(site):
     assert ".. autofunction:: vipe.query" in pages["vipe"]
     assert ".. autodata:: vipe.evaluate.metrics.HIT_DEPTHS" in pages["vipe.evaluate.metrics"]  # which writes it
     assert "``Lifter`` is :py:obj:`vipe.Lifter`." in pages["vipe.lift"]
+
+
+def test_a_class_is_shown_with_what_it_has_from_bases_of_the_library_alone(site):
+    pages = site.reference._modules()
+    assert ".. autoclass:: vipe.PoseIndex\n   :members:\n   :inherited-members: object\n" in pages["vipe"]
+    assert ".. autoclass:: vipe.Embedder\n   :members:\n   :inherited-members: ABC, Generic, object\n" in pages["vipe"]
+    members = site.reference._members(type("Counts", (tuple,), {"__module__": "vipe"}))
+    assert members == ["   :members:", "   :inherited-members: tuple, object"]

@@ -119,10 +119,16 @@ def _names(module: ModuleType, homes: dict[object, str], *, titled: bool) -> str
             continue
         homes[key] = place
         lines += [f".. auto{kind}:: {place}"]
-        lines += ["   :members:"] * (kind == "class")
+        lines += _members(value) if kind == "class" else []
         lines += ["   :no-value:"] * (kind == "data" and len(repr(value)) > LONG)
         lines += [""]
     return "\n".join([*lines, "```", ""])
+
+
+def _members(value: type) -> list[str]:
+    """What is shown of a class: its members, and those it has from bases of this library, which have no page."""
+    others = [base.__name__ for base in value.__mro__ if not base.__module__.startswith("vipe")]
+    return ["   :members:", f"   :inherited-members: {', '.join(others)}"]
 
 
 def _writer(module: ModuleType, name: str) -> str:

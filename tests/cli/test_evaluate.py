@@ -182,3 +182,33 @@ def test_calibration_refuses_what_it_does_not_know(folder, run):
         assert code == 2
         assert reason in err
         assert err.count("\n") == 1
+
+
+FEW_PHOTOS = ("--queries", "4", "--condition", "noise 0.03", "--mode", "affine", "--samples", "2")
+
+
+def test_the_archive_itself_and_another_index_lift(folder, run, tmp_path):
+    part = ("--split", folder / "clips.csv", "--part")
+    run("index", "build", folder / "store", "--out", tmp_path / "all")
+    code, out, _ = run(
+        "evaluate", "hypotheses", folder / "store", *FEW_PHOTOS, *part, "val", "--lifter", "archive", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["protocol"]["modes"] == ["archive x 2", "affine"]
+    code, _, err = run("evaluate", "hypotheses", folder / "store", *FEW_PHOTOS, "--lifter", tmp_path / "all")
+    assert code == 2
+    assert re.search(r"lifter 'archive of all': its index .* holds [\d,]+ frames of the archive", err)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--lifter", "default", "--lifter", "default"), "--lifter default: another one is called 'default' already"),
+        (("--lifter", "nobody"), "nobody"),
+    ],
+)
+def test_wrong_lifters_are_one_line_and_exit_code_2(folder, run, options, message):
+    code, _, err = run("evaluate", "hypotheses", folder / "store", *FEW_PHOTOS, *options)
+    assert code == 2
+    assert message in err
+    assert "near-duplicates" not in err  # before any work

@@ -1,6 +1,7 @@
 """`vipe index`: recipes by name or as files of one's own; indexes that are changed and say what they are."""
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -180,3 +181,29 @@ def test_what_cannot_be_tuned_is_said_in_one_line(run, store, tmp_path):
     assert "recipe flat compares every pose: there is nothing to tune; use ivf or hnsw" in err
     code, _, err = run("index", "tune", tmp_path / "flat", "--recall", "2")
     assert code == 2
+
+
+def test_a_change_shows_how_far_it_is_and_that_it_waits_for_another(run, index, more, monkeypatch):
+    told = []
+
+    @contextmanager
+    def shown():
+        yield lambda task, done, total=None, note="": told.append((task, done, total))
+
+    @contextmanager
+    def taken(folder, on_wait):
+        on_wait()
+        yield
+
+    monkeypatch.setattr("vipe.cli.index.progress", shown)
+    monkeypatch.setattr("vipe.index.writing.locked", taken)
+    waits = (f"waits for another process that changes {index}", 0, None)
+    for command, steps in (
+        (("add", index, more), [("poses", 40, 40)]),  # clips b and c
+        (("remove", index, "--clip", "b"), []),
+        (("compact", index, "--recipe", "fp16"), [("poses", 50, 50)]),
+    ):
+        told.clear()
+        code, _, err = run("index", *command)
+        assert code == 0, err
+        assert told == [waits, *steps]

@@ -1,5 +1,6 @@
-"""A small archive, and an encoder of each metric."""
+"""A small archive, an encoder of each metric, and an index of it."""
 
+import faiss
 import numpy as np
 import pytest
 
@@ -41,3 +42,19 @@ def encoder(request, learned):
 @pytest.fixture
 def index(store, encoder, tmp_path):
     return PoseIndex.build(store, encoder, tmp_path / "index")
+
+
+@pytest.fixture
+def folder(store, learned, tmp_path):
+    PoseIndex.build(store, learned, tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def no_faiss(monkeypatch):
+    """FAISS must not see a byte of a file that is not as it was written."""
+
+    def read_index(*_):
+        raise AssertionError("FAISS was asked to read")
+
+    monkeypatch.setattr(faiss, "read_index", read_index)

@@ -13,12 +13,6 @@ PART = "parts/00001"
 
 
 @pytest.fixture
-def folder(store, learned, tmp_path):
-    PoseIndex.build(store, learned, tmp_path / "index")
-    return tmp_path / "index"
-
-
-@pytest.fixture
 def settled(monkeypatch):
     """As if all files were older than the tick of the file system's clock, and large."""
     monkeypatch.setattr(checks, "_SETTLED", 0)

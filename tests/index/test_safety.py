@@ -268,14 +268,6 @@ def grown(folder, store, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def no_faiss(monkeypatch):
-    def read_index(*_):
-        raise AssertionError("FAISS was asked to read")
-
-    monkeypatch.setattr("faiss.read_index", read_index)
-
-
 FILES = [
     f"parts/00002/{name}" for name in ("index.faiss", "embeddings.npy", "poses.npy", "frames.parquet", "clips.parquet")
 ]

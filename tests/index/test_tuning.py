@@ -12,6 +12,7 @@ from vipe.index import PoseIndex, grow, tuning
 from vipe.index import build as build_module
 from vipe.index import recipe as recipe_module
 from vipe.index.neighbours import Neighbours
+from vipe.index.parts import Parts
 from vipe.index.recipe import Recipe, Search, load_recipe
 from vipe.index.tuning import People, simulated_people, tune
 from vipe.skeletons import load
@@ -140,14 +141,15 @@ def test_an_index_searches_from_now_on_as_it_was_tuned(built, name):
     assert before == {file: file.stat().st_mtime_ns for file in before}
     people = simulated_people(index.encoder, len(index), index.poses)
     all_of_it = msgspec.structs.replace(recipe, search=Search(lists=1.0, effort=16_384))
-    everything = tuned._by()(all_of_it.search, people.queries, 50).rows
-    assert np.mean(everything == tuned._exactly(people.queries, 50).rows) > 0.99  # equal ones change places
+    parts = tuned._parts
+    everything = parts.by_search(recipe)(all_of_it.search, people.queries, 50).rows
+    assert np.mean(everything == parts.exactly(people.queries, 50).rows) > 0.99  # equal ones change places
 
 
 def test_an_index_that_misses_the_recall_stays_as_it_is(built, monkeypatch):
     index = built["hnsw"]
     nobody = Neighbours(np.zeros((1, 1), dtype=np.int64), np.zeros((1, 1), dtype=np.float32))
-    monkeypatch.setattr(PoseIndex, "_by", lambda self: lambda search, queries, k: nobody)
+    monkeypatch.setattr(Parts, "by_search", lambda self, recipe: lambda search, queries, k: nobody)
     manifest = (index.path / "manifest.json").read_bytes()
     found = index.tune(1.0, k=200)
     assert not found.reached

@@ -202,6 +202,18 @@ def test_only_rows_that_match_are_lifted_with(affine, people):
         ArchiveLifter(affine, where={"clip": "third"})
 
 
+def test_among_rows_it_is_the_lifter_of_these_and_of_no_others(affine, people):
+    few = np.arange(3, 9)
+    whole, part = ArchiveLifter(affine, SMALL), ArchiveLifter(affine, SMALL, where=np.arange(6))
+    np.testing.assert_array_equal(whole.rows, np.arange(len(affine)))
+    np.testing.assert_array_equal(whole.among(few).rows, few)
+    np.testing.assert_array_equal(part.among(few).rows, np.arange(3, 6))
+    expected = ArchiveLifter(affine, SMALL, where=few).predict(people)
+    np.testing.assert_array_equal(whole.among(few).predict(people), expected)
+    with pytest.raises(VipeError, match="needs one"):
+        part.among(np.arange(6, 9))
+
+
 def test_keypoints_of_a_skeleton_that_converts_are_lifted(lifter, people):
     coco17 = load("coco17")
     places = [coco17.index(joint) for joint in people.skeleton.joints]

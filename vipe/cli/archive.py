@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
+from vipe.cli.options.folders import StoreFolder
 from vipe.cli.output import Json, Seed, counted, emit, progress, table
 
 if TYPE_CHECKING:
@@ -65,14 +66,8 @@ def synth(
     )
 
 
-def info(store: Path, /, *, as_json: Json = False) -> None:
-    """Show counts, rate and licence of a store.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
+def info(store: StoreFolder, /, *, as_json: Json = False) -> None:
+    """Show counts, rate and licence of a store."""
     from vipe.store import PoseStore
 
     opened = PoseStore.open(store)
@@ -85,7 +80,7 @@ def info(store: Path, /, *, as_json: Json = False) -> None:
 
 
 def outliers(
-    store: Path,
+    store: StoreFolder,
     /,
     *,
     prior: Annotated[
@@ -96,13 +91,7 @@ def outliers(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """List the frames of a store that cannot be: limbs exchanged left for right, a joint that slipped.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
+    """List the frames of a store that cannot be: limbs exchanged left for right, a joint that slipped."""
     from vipe.lift.ppca.lifter import PPCALifter
     from vipe.lift.ppca.prior.outliers import OutlierConfig, find_outliers, prior_of_store
     from vipe.plots.bodies.outliers import save_outliers

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vipe.cli.options.people import DetectorOption, ImageFiles, MinConfidence, VideoFile, Weights, read_people
 from vipe.cli.output import Json, counted, emit, listed
-from vipe.cli.people import DetectorOption, ImageFiles, MinConfidence, VideoFile, Weights, read_people
 
 
 def detect(
@@ -26,17 +26,15 @@ def detect(
     as_json: Json = False,
 ) -> None:
     """Find the people in photos or in a video, and write their keypoints."""
-    from vipe.atomic_write import check_writable
     from vipe.detections import write_coco_results
     from vipe.errors import VipeError
+    from vipe.output_file import check_output_file
 
     if not image and video is None:
         raise VipeError("give --image FILE or --video FILE")
     if fps is not None and video is None:
         raise VipeError("--fps goes with --video")
-    if out.is_dir():
-        raise VipeError(f"{out}: is a folder, expected a file for the keypoints; give a name in it")
-    check_writable(out)
+    check_output_file(out, "keypoints")
     start = time.perf_counter()
     empty: list[str | int] = []
     given = read_people(

@@ -5,28 +5,31 @@ __all__ = ["calibration", "hypotheses", "real", "search"]
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
-from vipe.cli.known_camera import CameraOptions
 from vipe.cli.measuring import (
     IndexPath,
+    LifterSources,
     Output,
     Picture,
     Queries,
     Scope,
     conditions_of,
+    lifters_of,
     measured,
     primary_figure,
     show,
 )
+from vipe.cli.options.folders import StoreFolder
+from vipe.cli.options.known_camera import CameraOptions
+from vipe.cli.options.people import Convention, MinConfidence, SkeletonName, read_people, with_convention
 from vipe.cli.output import counted
-from vipe.cli.people import Convention, MinConfidence, SkeletonName, read_people, with_convention
 
 _EVERYTHING, _PRINTED, _UNKNOWN_CAMERA = Scope(), Output(), CameraOptions()
 
 
 def search(
-    store: Path,
+    store: StoreFolder,
     /,
     *,
     index: IndexPath = None,
@@ -45,13 +48,7 @@ def search(
     picture: Picture = None,
     output: Output = _PRINTED,
 ) -> None:
-    """Query a store with simulated photos of its own poses, and measure how often they are found.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
+    """Query a store with simulated photos of its own poses, and measure how often they are found."""
     from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_search
     from vipe.evaluate.protocols.search import fitting_modes
     from vipe.plots.curves.search import search_picture
@@ -96,9 +93,7 @@ def hypotheses(
     store: Path,
     /,
     *,
-    lifter: Annotated[
-        tuple[str, ...], Parameter(help="Folder or name of a lifter; several may be given. Default: `default`.")
-    ] = (),
+    lifter: LifterSources = ("default",),
     index: IndexPath = None,
     mode: Annotated[tuple[str, ...], Parameter(help="Modes of `vipe query` to stand beside them.")] = (
         "affine",
@@ -124,14 +119,13 @@ def hypotheses(
         Folder of the store.
     """
     from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_hypotheses
-    from vipe.lift import Lifter
     from vipe.plots.curves.search import search_picture
 
     output.check(picture)
     protocol = SearchProtocol(
         rig=scope.rig, queries=queries, conditions=conditions_of(scope, CONDITIONS), seed=scope.seed
     )
-    lifters = {Path(source).name: Lifter.from_pretrained(source) for source in lifter or ("default",)}
+    lifters = lifters_of(lifter)
     report = measured(
         store,
         index,
@@ -139,7 +133,7 @@ def hypotheses(
         lambda poses, opened, where, advance: evaluate_hypotheses(
             poses,
             opened,
-            lifters,
+            lifters(opened),
             counts=samples,
             modes=tuple(one for one in mode if one),
             protocol=protocol,
@@ -167,6 +161,10 @@ def real(
     keypoints: Annotated[Path, Parameter(help="Keypoints of one camera or several: a file, or a folder of files.")],
     index: IndexPath = None,
     mode: Annotated[tuple[str, ...], Parameter(help="Modes of `vipe query`; `affine` and `full` if not given.")] = (),
+    lifter: LifterSources = (),
+    samples: Annotated[
+        int, Parameter(help="Hypotheses of each person, with --lifter.", validator=validators.Number(gte=1))
+    ] = 200,
     convention: Convention = None,
     min_confidence: MinConfidence = 0.2,
     skeleton: SkeletonName = None,
@@ -183,6 +181,7 @@ def real(
     from vipe.evaluate.protocols.real import REAL_MODES, evaluate_real
 
     output.check()
+    lifters = lifters_of(lifter)
     camera.check()
     people = with_convention(read_people(keypoints, min_confidence, skeleton, None, []).people, convention)
     people = camera.of(people)
@@ -190,7 +189,15 @@ def real(
         store,
         index,
         Scope(),
-        lambda _, opened, __, advance: evaluate_real(opened, clip, people, modes=mode or REAL_MODES, progress=advance),
+        lambda _, opened, __, advance: evaluate_real(
+            opened,
+            clip,
+            people,
+            modes=mode or REAL_MODES,
+            lifters=lifters(opened),
+            samples=samples,
+            progress=advance,
+        ),
     )
     show(
         report,
@@ -203,7 +210,7 @@ def real(
 
 
 def calibration(
-    store: Path,
+    store: StoreFolder,
     /,
     *,
     index: IndexPath = None,
@@ -212,13 +219,7 @@ def calibration(
     picture: Picture = None,
     output: Output = _PRINTED,
 ) -> None:
-    """Query a store with simulated photos of its own poses, and measure whether the probabilities are right.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
+    """Query a store with simulated photos of its own poses, and measure whether the probabilities are right."""
     from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_calibration
     from vipe.evaluate.metrics import CLOSE_THRESHOLD, HIT_THRESHOLD
     from vipe.plots.curves.reliability import reliability, reliability_by_gallery

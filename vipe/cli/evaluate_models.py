@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from vipe.cli.measuring import Output, Picture, Scope, conditions_of, primary_figure, show
+from vipe.cli.options.folders import StoreFolder
 from vipe.cli.output import counted, progress
 
 _EVERYTHING, _PRINTED = Scope(), Output()
@@ -29,7 +30,7 @@ _ALL_AROUND = LiftingScope()
 
 
 def retrieval(
-    store: Path,
+    store: StoreFolder,
     /,
     *,
     embedder: Annotated[
@@ -44,13 +45,7 @@ def retrieval(
     distance: Annotated[float, Parameter(help="Metres from camera to person.")] = 4.0,
     output: Output = _PRINTED,
 ) -> None:
-    """View every pose of a store with every camera of a rig, and measure how often it is found from another side.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
+    """View every pose of a store with every camera of a rig, and measure how often it is found from another side."""
     from vipe import Embedder, PoseStore
     from vipe.evaluate import RetrievalProtocol, evaluate_retrieval
     from vipe.evaluate.baselines.lift_then_align import LiftedPoses

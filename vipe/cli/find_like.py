@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
+from vipe.cli.options.folders import IndexFolder
 from vipe.cli.output import Json, counted, emit, progress, table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Limit = Annotated[
 
 
 def find_like(
-    index: Path,
+    index: IndexFolder,
     clip: str,
     /,
     *,
@@ -62,8 +63,6 @@ def find_like(
 
     Parameters
     ----------
-    index
-        Folder of the index.
     clip
         Name of a clip in the index, or a motion file with one clip.
     """
@@ -114,7 +113,7 @@ def find_like(
 
 
 def cycles(
-    index: Path,
+    index: IndexFolder,
     clip: str,
     /,
     *,
@@ -127,8 +126,6 @@ def cycles(
 
     Parameters
     ----------
-    index
-        Folder of the index.
     clip
         Name of a clip in the index, or a motion file with one clip.
     """
@@ -159,7 +156,7 @@ def cycles(
 
 
 def duplicates(
-    index: Path,
+    index: IndexFolder,
     /,
     *,
     k: Annotated[int, Parameter(name="--k", help="How many pairs at most.", validator=validators.Number(gte=1))] = 100,
@@ -172,11 +169,6 @@ def duplicates(
     """Find stretches that two clips share: takes stored twice, and cuts of one recording.
 
     Time grows with the square of the archive.
-
-    Parameters
-    ----------
-    index
-        Folder of the index.
     """
     from vipe.index import PoseIndex
     from vipe.retrieve.segments.find_like import find_duplicates

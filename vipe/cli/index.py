@@ -3,16 +3,19 @@
 __all__ = ["MANUAL", "add", "build", "compact", "info", "remove", "tune", "verify"]
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from vipe.cli.options.folders import IndexFolder, StoreFolder
 from vipe.cli.output import Json, counted, emit, listed, progress
 
 if TYPE_CHECKING:
-    from vipe.index import PoseIndex
+    from vipe.index import Change, PoseIndex
+    from vipe.index.build import RowProgress
 
 MANUAL = """
 An index is a folder that holds the poses of clips, made searchable by an encoder. It needs neither the store it was
@@ -44,17 +47,20 @@ less and be faster; no code is written anew.
     vipe index verify index/mocap                        is every byte as it was?
 """
 
-IndexPath = Annotated[Path, Parameter(help="Folder of the index.")]
 _MANY = 16  # parts: with short codes each takes a search about 0.15 ms
-WHERE = "Such as `subject=s1`; several must all hold, several of one column are alternatives. May be repeated."
-_Where = Annotated[tuple[str, ...], Parameter(help=WHERE)]
+_Where = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Such as `subject=s1`; several must all hold, several of one column are alternatives. May be repeated."
+    ),
+]
 
 
 def build(
-    store: Path,
+    store: StoreFolder,
     /,
     *,
-    out: IndexPath,
+    out: IndexFolder,
     encoder: Annotated[
         str,
         Parameter(
@@ -74,13 +80,7 @@ def build(
     ] = 0.99,
     as_json: Json = False,
 ) -> None:
-    """Embed every pose of a store and make them searchable; after an interrupt the same command goes on.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
+    """Embed every pose of a store and make them searchable; after an interrupt the same command goes on."""
     from vipe.embed import find_encoder
     from vipe.index import PoseIndex
     from vipe.store import PoseStore
@@ -93,7 +93,7 @@ def build(
             out,
             recipe=recipe,
             recall=recall,
-            progress=lambda done, total: advance("poses", done, total),
+            progress=partial(advance, "poses"),
         )
     result = {**index.info(), "seconds": round(time.perf_counter() - start, 3)}
     poses = counted(len(index), "pose")
@@ -101,7 +101,7 @@ def build(
 
 
 def add(
-    index: Path,
+    index: IndexFolder,
     source: Path,
     /,
     *,
@@ -116,8 +116,6 @@ def add(
 
     Parameters
     ----------
-    index
-        Folder of the index.
     source
         Folder of a store, or what `vipe ingest` reads: a file, a folder or an archive.
     """
@@ -130,19 +128,16 @@ def add(
     if is_store and fps is not None:
         raise VipeError("--fps is for motion files; a store has its rate")
 
-    def change(opened: "PoseIndex", advance: Any) -> "PoseIndex":
-        return opened.add(
+    result, done = _changed(
+        index,
+        lambda opened, poses, waits: opened.add(
             PoseStore.open(source) if is_store else read(source),
             where=_filter(where) if where else None,
             fps=fps,
-            progress=lambda done, total: advance("poses", done, total),
-            on_wait=lambda: advance(_waits(index), 0),
-        )
-
-    result, changed = _changed(index, change)
-    done = changed.change
-    if done is None:
-        raise AssertionError
+            progress=poses,
+            on_wait=waits,
+        ),
+    )
     result |= {"passed_over": [clip._asdict() for clip in done.passed_over], "left_out": done.left_out}
     lines = []
     if done.passed_over:
@@ -153,37 +148,26 @@ def add(
 
 
 def remove(
-    index: Path,
+    index: IndexFolder,
     /,
     *,
     clip: Annotated[tuple[str, ...], Parameter(help="Name of a clip. May be repeated.")] = (),
     where: _Where = (),
     as_json: Json = False,
 ) -> None:
-    """Remove clips, or all poses that match; no search finds them any more.
-
-    Parameters
-    ----------
-    index
-        Folder of the index.
-    """
+    """Remove clips, or all poses that match; no search finds them any more."""
     from vipe.errors import VipeError
 
     if bool(clip) == bool(where):
         raise VipeError("give --clip or --where: what is to be removed?")
     which: Mapping[str, Any] = {"clip": list(clip)} if clip else _filter(where)
-    result, changed = _changed(
-        index, lambda opened, advance: opened.remove(which, on_wait=lambda: advance(_waits(index), 0))
-    )
-    done = changed.change
-    if done is None:
-        raise AssertionError
+    result, done = _changed(index, lambda opened, _, waits: opened.remove(which, on_wait=waits))
     gone = f"{counted(done.clips, 'clip')}, {counted(done.poses, 'pose')} removed"
     emit(result, f"{index}: {gone} in {result['seconds']:.1f} s; {_now(result)}", as_json=as_json)
 
 
 def compact(
-    index: Path,
+    index: IndexFolder,
     /,
     *,
     recipe: Annotated[
@@ -191,27 +175,15 @@ def compact(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make one part of all, without what was removed: quicker to search, smaller on disk; nothing is embedded again.
-
-    Parameters
-    ----------
-    index
-        Folder of the index.
-    """
-
-    def change(opened: "PoseIndex", advance: Any) -> "PoseIndex":
-        return opened.compact(
-            recipe=recipe,
-            progress=lambda done, total: advance("poses", done, total),
-            on_wait=lambda: advance(_waits(index), 0),
-        )
-
-    result, _ = _changed(index, change)
+    """Make one part of all, without what was removed: quicker to search, smaller on disk; nothing is embedded again."""
+    result, _ = _changed(
+        index, lambda opened, poses, waits: opened.compact(recipe=recipe, progress=poses, on_wait=waits)
+    )
     emit(result, f"{index}: {_now(result)}, in {result['seconds']:.1f} s", as_json=as_json)
 
 
 def tune(
-    index: Path,
+    index: IndexFolder,
     /,
     *,
     recall: Annotated[
@@ -224,13 +196,7 @@ def tune(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how much of an index has to be searched for a recall, and search so much from now on.
-
-    Parameters
-    ----------
-    index
-        Folder of the index.
-    """
+    """Measure how much of an index has to be searched for a recall, and search so much from now on."""
     from vipe.detections import read_keypoints
     from vipe.index import PoseIndex
 
@@ -240,8 +206,8 @@ def tune(
             recall,
             k=k,
             people=None if people is None else read_keypoints(people),
-            progress=lambda done, total: advance("settings", done, total),
-            on_wait=lambda: advance(_waits(index), 0),
+            progress=partial(advance, "settings"),
+            on_wait=partial(advance, _waits(index), 0),
         )
     field, name = ("lists", "share of lists") if found.recipe.has_lists else ("effort", "effort")
     trials = [
@@ -268,14 +234,8 @@ def tune(
     emit(result, "\n".join(rows), last, as_json=as_json)
 
 
-def verify(index: Path, /, *, as_json: Json = False) -> None:
-    """Read every byte of an index and compare it with the checksums.
-
-    Parameters
-    ----------
-    index
-        Folder of the index.
-    """
+def verify(index: IndexFolder, /, *, as_json: Json = False) -> None:
+    """Read every byte of an index and compare it with the checksums."""
     from vipe.index import verify as compare
 
     manifest = compare(index)
@@ -286,14 +246,8 @@ def verify(index: Path, /, *, as_json: Json = False) -> None:
     )
 
 
-def info(index: Path, /, *, as_json: Json = False) -> None:
-    """Show encoder, recipe, parts and counts of an index, and what it takes on disk and in memory.
-
-    Parameters
-    ----------
-    index
-        Folder of the index.
-    """
+def info(index: IndexFolder, /, *, as_json: Json = False) -> None:
+    """Show encoder, recipe, parts and counts of an index, and what it takes on disk and in memory."""
     from vipe.index import PoseIndex
 
     found = PoseIndex.open(index).info()
@@ -301,16 +255,24 @@ def info(index: Path, /, *, as_json: Json = False) -> None:
     emit(found, "\n".join(f"{name:<{width}} {_told(value)}" for name, value in found.items()), as_json=as_json)
 
 
-def _changed(index: Path, change: Any) -> "tuple[dict[str, Any], PoseIndex]":
-    """What an index became by a change: its description, what was changed and how long that took."""
+def _changed(
+    index: Path, change: "Callable[[PoseIndex, RowProgress, Callable[[], None]], PoseIndex]"
+) -> "tuple[dict[str, Any], Change]":
+    """Change an index, which is handed over with what to call after each block and before waiting for others.
+
+    Returns:
+        What it is now, with how long that took; and what was changed.
+    """
     from vipe.index import PoseIndex
 
     start = time.perf_counter()
     with progress() as advance:
-        changed = change(PoseIndex.open(index), advance)
+        changed = change(PoseIndex.open(index), partial(advance, "poses"), partial(advance, _waits(index), 0))
     done = changed.change
+    if done is None:
+        raise AssertionError
     result = {**changed.info(), "changed": {"poses": done.poses, "clips": done.clips}}
-    return {**result, "seconds": round(time.perf_counter() - start, 3)}, changed
+    return {**result, "seconds": round(time.perf_counter() - start, 3)}, done
 
 
 def _filter(where: tuple[str, ...]) -> dict[str, list[Any]]:

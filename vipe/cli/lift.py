@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from vipe.cli.known_camera import CameraOptions
-from vipe.cli.output import Json, Page, Seed, counted, emit, listed, table
-from vipe.cli.people import (
+from vipe.cli.options.known_camera import CameraOptions
+from vipe.cli.options.people import (
     KEYPOINTS,
     DetectorOption,
     ImageFiles,
@@ -22,6 +21,7 @@ from vipe.cli.people import (
     Weights,
     read_people,
 )
+from vipe.cli.output import Json, Page, Seed, counted, emit, listed, table
 
 if TYPE_CHECKING:
     from rich.table import Table

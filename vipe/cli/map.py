@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
+from vipe.cli.options.folders import IndexFolder
+from vipe.cli.options.people import KEYPOINTS, ImageSize, MinConfidence, SkeletonName, read_people
 from vipe.cli.output import Json, Seed, counted, emit, listed, progress
-from vipe.cli.people import KEYPOINTS, ImageSize, MinConfidence, SkeletonName, read_people
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ _CALLED = {"umap": "UMAP", "tsne": "t-SNE"}
 
 
 def map_(
-    index: Path,
+    index: IndexFolder,
     /,
     *,
     out: Annotated[Path | None, Parameter(help="HTML file to write: the map as a page.")] = None,
@@ -60,13 +61,7 @@ def map_(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Draw the poses of an index as a map, on which similar poses lie near each other.
-
-    Parameters
-    ----------
-    index
-        Folder of the index.
-    """
+    """Draw the poses of an index as a map, on which similar poses lie near each other."""
     import numpy as np
 
     from vipe import PoseIndex

@@ -2,11 +2,13 @@
 
 __all__ = [
     "IndexPath",
+    "LifterSources",
     "Output",
     "Picture",
     "Queries",
     "Scope",
     "conditions_of",
+    "lifters_of",
     "measured",
     "primary_figure",
     "show",
@@ -30,10 +32,18 @@ if TYPE_CHECKING:
     from vipe.cli.output import Advance
     from vipe.evaluate import Condition
     from vipe.index import PoseIndex
+    from vipe.lift import Lifter
     from vipe.store import PoseStore
 
 IndexPath = Annotated[
     Path | None, Parameter(help="Index of the store; one of affine signatures is made for the run if not given.")
+]
+LifterSources = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Folder or name of a lifter; `archive` for the poses that are searched, or the folder of another index; "
+        "several may be given."
+    ),
 ]
 Picture = Annotated[Path | None, Parameter(help="Also draw the figures as a .png.")]
 Queries = Annotated[int, Parameter(help="At most so many, drawn from the gallery.")]
@@ -124,6 +134,34 @@ def conditions_of(scope: Scope, own: "tuple[Condition, ...]") -> "tuple[Conditio
         raise VipeError(f"no condition {unknown[0]!r}; expected one of {', '.join(known)}, or hard")
     named = (HARD_CONDITIONS if name == "hard" else (known[name],) for name in scope.condition)
     return tuple({condition.name: condition for some in named for condition in some}.values()) or own
+
+
+def lifters_of(sources: Sequence[str]) -> "Callable[[PoseIndex], dict[str, Lifter]]":
+    """Lifters by the names that tables give them, once the index that is searched is there.
+
+    `archive` is the archive lifter of that index; the folder of an index NAME is the archive lifter of that one,
+    "archive of NAME"; any other is a trained lifter, by the last part of its path. They are opened at once.
+
+    Raises:
+        VipeError: If one cannot be opened, or two have one name.
+    """
+    from vipe import PoseIndex
+    from vipe.errors import VipeError
+    from vipe.lift import Lifter
+    from vipe.retrieve.archive_lifter import ArchiveLifter
+
+    found: dict[str, Lifter | None] = {}
+    for source in sources:
+        path = Path(source)
+        of_index = (path / "manifest.json").is_file()
+        name = f"archive of {path.name}" if of_index else path.name
+        if name in found:
+            raise VipeError(f"--lifter {source}: another one is called {name!r} already; rename one of the folders")
+        if source == "archive":
+            found[name] = None
+        else:
+            found[name] = ArchiveLifter(PoseIndex.open(path)) if of_index else Lifter.from_pretrained(source)
+    return lambda index: {name: lifter or ArchiveLifter(index) for name, lifter in found.items()}
 
 
 def measured(store: Path, index: Path | None, scope: Scope, measure: Measure[_R]) -> _R:

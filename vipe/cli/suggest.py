@@ -32,8 +32,8 @@ def suggest(
     file
         A .bvh file.
     """
-    from vipe.atomic_write import atomic_write
     from vipe.errors import VipeError
+    from vipe.output_file import output_file
     from vipe.plots.bodies.rig import save_rig
     from vipe.plots.writing import check_picture
     from vipe.readers.rigs.suggestion import suggest as propose
@@ -43,12 +43,9 @@ def suggest(
     if picture is not None:
         check_picture(picture)
     found = propose(file, unit=unit, up=up)
-    try:
-        if out is not None:
-            with atomic_write(out, replace=True) as path:
-                path.write_text(found.text, encoding="utf-8")
-    except OSError as error:
-        raise VipeError(f"{out}: the table cannot be written: {error.strerror or error}") from error
+    if out is not None:
+        with output_file(out, "table") as path:
+            path.write_text(found.text, encoding="utf-8")
     if picture is not None:
         save_rig(picture, found)
     result = {

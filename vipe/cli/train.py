@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
+from vipe.cli.options.folders import StoreFolder
 from vipe.cli.output import Json, Seed, emit, progress
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _LIFTER_CHECKS = {
 
 
 def embedding(
-    store: Path,
+    store: StoreFolder,
     /,
     *,
     out: Annotated[Path, Parameter(help="Folder of the trained embedder; an unfinished training there continues.")],
@@ -87,13 +88,7 @@ def embedding(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Train an embedder on a store. V-VIPE: the 3D pose VAE, then the 2D encoder with the decoder frozen.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
+    """Train an embedder on a store. V-VIPE: the 3D pose VAE, then the 2D encoder with the decoder frozen."""
     from dataclasses import replace
 
     from vipe.embed.presets import TRAIN, configurations
@@ -129,7 +124,7 @@ def embedding(
 
 
 def lifter(
-    store: Path,
+    store: StoreFolder,
     /,
     *,
     kind: Annotated[
@@ -158,13 +153,7 @@ def lifter(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Train a lifter, which gives 3D poses for keypoints, on simulated views of a store's poses.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
+    """Train a lifter, which gives 3D poses for keypoints, on simulated views of a store's poses."""
     from vipe.lift.presets import configurations, train
 
     start = time.perf_counter()

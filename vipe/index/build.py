@@ -25,7 +25,7 @@ from jaxtyping import Float32
 from vipe.arrays import Array
 from vipe.atomic_write import atomic_write, locked
 from vipe.embed.encoder import Encoder
-from vipe.errors import IndexFormatError, ShapeError, StoreError, VipeError
+from vipe.errors import ArgumentError, IndexFormatError, ShapeError, StoreError, VipeError
 from vipe.geometry.canonical import canonicalize_array
 from vipe.index.checks import note_of
 from vipe.index.clip_table import ClipNote, ClipReader, check_ids, clip_runs, table_of
@@ -55,6 +55,7 @@ def write_index(
     where: Mapping[str, object] | pc.Expression | None,
 ) -> None:
     """Embed a store's poses and write the index folder; `PoseIndex.build` documents it."""
+    _check_kinds(store, encoder)
     chosen = None if recipe == "auto" else load_recipe(recipe)  # before anything is read, because it may be wrong
     if path.exists():
         raise IndexFormatError(f"{path}: is there already; give another path or remove it")
@@ -122,6 +123,17 @@ class Encoding:
         """The clips of what was taken so far, of which no more will come."""
         self._clips.end_clip()
         return self._clips.take()
+
+
+def _check_kinds(store: object, embedder: object) -> None:
+    if not isinstance(store, PoseStore):
+        known = f"; open it: vipe.PoseStore.open({str(store)!r})" if isinstance(store, str | Path) else ""
+        raise ArgumentError(f"store must be a PoseStore, got {type(store).__name__}{known}")
+    if isinstance(embedder, type):
+        raise ArgumentError(f"embedder must be an encoder, got the class {embedder.__name__}; call it")
+    if not isinstance(embedder, Encoder):
+        known = f"; load it: vipe.Embedder.from_pretrained({embedder!r})" if isinstance(embedder, str) else ""
+        raise ArgumentError(f"embedder must be an encoder, got {type(embedder).__name__}{known}")
 
 
 class _Going(msgspec.Struct, frozen=True):

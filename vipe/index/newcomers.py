@@ -1,6 +1,6 @@
 """Clips on their way into an index that has clips already: at its rate, as a store, and only those that are new."""
 
-__all__ = ["as_store", "new_clips", "those"]
+__all__ = ["as_store", "check_source", "new_clips", "those"]
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vipe.clips import Clip
-from vipe.errors import StoreError
+from vipe.errors import ArgumentError, StoreError
 from vipe.geometry.canonical import canonicalize_array
 from vipe.index.clip_table import ClipNote, ClipReader
 from vipe.index.frames import matching_rows
@@ -22,6 +22,23 @@ from vipe.store import PassedOver, PoseStore
 
 _ROWS = 16384  # at a time
 _SAME_POSE = 1e-3  # torso lengths by which two canonical poses of one recorded pose may differ
+
+
+def check_source(source: object, where: object) -> None:
+    """Refuse what clips cannot be added from.
+
+    Raises:
+        ArgumentError: If it is neither a store nor clips, or a filter is given for clips.
+    """
+    if isinstance(source, PoseStore):
+        return
+    if where is not None:
+        raise ArgumentError("where chooses rows of a store; leave clips out yourself")
+    if isinstance(source, str | Path | Clip):
+        raise ArgumentError(
+            f"source must be a PoseStore or clips, got {type(source).__name__}; open it (`vipe.PoseStore.open`), "
+            "read it (`vipe.read`), or give a list of clips"
+        )
 
 
 @contextmanager

@@ -5,8 +5,8 @@ __all__ = ["check_page", "check_picture", "new_figure", "save_html", "save_pictu
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipe.atomic_write import atomic_write, check_writable
 from vipe.errors import MissingExtra, VipeError
+from vipe.output_file import check_output_file, output_file
 from vipe.plots.paint import DARK_GROUND, DARK_INK, repaint
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def check_page(path: Path) -> None:
         raise MissingExtra('pages need jinja2: pip install "vipe-pose[report]"') from error
     if path.suffix.lower() not in ("", ".html", ".htm"):
         raise VipeError(f"{path}: ends in {path.suffix}, expected the name of a page that ends in .html")
-    _try_to_write(path, "page")
+    check_output_file(path, "page")
 
 
 def check_picture(path: Path) -> None:
@@ -46,7 +46,7 @@ def check_picture(path: Path) -> None:
         raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
     if path.suffix.removeprefix(".").lower() not in FigureCanvasAgg.get_supported_filetypes():
         raise VipeError(f"{path}: ends in {path.suffix or 'nothing'}, expected the name of a picture that ends in .png")
-    _try_to_write(path, "picture")
+    check_output_file(path, "picture")
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -83,11 +83,8 @@ def save_picture(path: Path, drawn: "Figure", *, dark: bool = False) -> None:
     take_dollars_as_they_are(drawn)
     if dark:
         repaint(drawn, DARK_INK, DARK_GROUND)
-    try:
-        with atomic_write(path, replace=True) as file:
-            drawn.savefig(file, format=path.suffix.removeprefix(".") or "png")
-    except OSError as error:
-        raise VipeError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
+    with output_file(path, "picture") as file:
+        drawn.savefig(file, format=path.suffix.removeprefix(".") or "png")
 
 
 def save_html(path: Path, html: str) -> None:
@@ -100,11 +97,8 @@ def save_html(path: Path, html: str) -> None:
     Raises:
         VipeError: If it cannot be written; an existing file stays as it is.
     """
-    try:
-        with atomic_write(path, replace=True) as file:
-            file.write_text(html, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise VipeError(f"{path}: the page cannot be written: {error.strerror or error}") from error
+    with output_file(path, "page") as file:
+        file.write_text(html, encoding="utf-8", errors="backslashreplace")
 
 
 def take_dollars_as_they_are(drawn: "Figure") -> None:
@@ -118,12 +112,3 @@ def take_dollars_as_they_are(drawn: "Figure") -> None:
     for axes in drawn.axes:
         for axis in (axes.xaxis, axes.yaxis):
             axis.label.set_parse_math(False)
-
-
-def _try_to_write(path: Path, what: str) -> None:
-    if path.is_dir():
-        raise VipeError(f"{path}: is a folder, expected a file for the {what}; give a name in it")
-    try:
-        check_writable(path)
-    except OSError as error:
-        raise VipeError(f"{path}: the {what} cannot be written: {error.strerror or error}") from error

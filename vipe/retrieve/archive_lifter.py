@@ -93,6 +93,22 @@ class ArchiveLifter(Lifter):
         if self._rows is not None and not len(self._rows):
             raise VipeError("no row of the index matches `where`; an archive lifter needs one")
 
+    @property
+    def rows(self) -> Int64[Array, " M"]:
+        """Rows of the index that it lifts with, ascending."""
+        return np.arange(len(self.index)) if self._rows is None else self._rows
+
+    def among(self, rows: Int64[Array, " M"]) -> "ArchiveLifter":
+        """The same lifter with no other rows than these, such as all but the moment that is asked for.
+
+        Raises:
+            VipeError: If it lifts with none of them, or the index has no such row.
+        """
+        own = self.index.rows(rows)
+        return ArchiveLifter(
+            self.index, self.config, where=own if self._rows is None else np.intersect1d(own, self._rows)
+        )
+
     def sample(self, keypoints: Keypoints, n: int, generator: torch.Generator) -> Hypotheses:
         """Draw `n` poses for each person, all of equal weight; see `Lifter.sample`.
 

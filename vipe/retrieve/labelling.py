@@ -190,7 +190,7 @@ def _best_rivals(search: Search, people: Keypoints, fitted: FittedCandidates) ->
 
     All readings of all people are fitted in one go: a fit of a few candidates costs its calls, not its candidates.
     """
-    tried: list[tuple[Labelling, Int64[Array, " m"], Keypoints]] = []
+    tried: list[tuple[Labelling, Int64[Array, " _"], Keypoints]] = []
     for labelling, rows in suspected(people, fitted.fits):
         if not len(rows):
             continue
@@ -237,8 +237,8 @@ def judged(search: Search, people: Keypoints, count: int, closely: int) -> tuple
 
 
 def _least_costs(
-    search: Search, people: Keypoints, tried: Sequence[tuple[Labelling, Int64[Array, " m"], Keypoints]]
-) -> list[Float32[Array, " m"]]:
+    search: Search, people: Keypoints, tried: Sequence[tuple[Labelling, Int64[Array, " _"], Keypoints]]
+) -> list[Float32[Array, " _"]]:
     """Of each reading the least cost of a fit to a few candidates of each of its people.
 
     No affine camera can tell a squeeze, so its candidates are those of the person as given.

@@ -31,8 +31,8 @@ FEWEST = 4
 """Joints that have to count. Three are a triangle, which tells two angles and not where a limb points."""
 
 _DEEPER, _LEAST = 20, 500
-"""Candidates by the embedding: so many times k, and at least so many. Of 20,700 poses, 200 hold 99.9 of 100 of the ten
-nearest, and 2,000 hold 99.8 of 100 of the hundred nearest (queries of `val` clips)."""
+"""Candidates by the embedding: so many times k, and at least so many. Its order is not that of the distance after
+alignment, so a few of the nearest are not among them; `exact` finds all."""
 
 _ROUNDING = 1e-6  # seconds: times are frames over a rate, and 0.5 s apart must not count as nearer
 

@@ -4,9 +4,9 @@ __all__ = ["FORMATS", "RIG_FORMATS", "check_place", "encode", "write"]
 
 from pathlib import Path
 
-from vipe.atomic_write import atomic_write, check_writable
 from vipe.clips import Clip
 from vipe.errors import SkeletonError, VipeError
+from vipe.output_file import check_output_file, output_file
 from vipe.skeletons.working import H36M17
 from vipe.store.moments import Moment
 from vipe.writers import bvh, coco, gltf, npz, parquet
@@ -60,11 +60,8 @@ def write(path: str | Path, motion: Clip | Moment, *, names: str = "h36m17", azi
     path = Path(path)
     check_place(path)
     data, error = encode(path.suffix, motion, names=names, azimuth=azimuth)
-    try:
-        with atomic_write(path, replace=True) as file:
-            file.write_bytes(data)
-    except OSError as failure:
-        raise VipeError(f"{path}: the motion cannot be written: {failure.strerror or failure}") from failure
+    with output_file(path, "motion") as file:
+        file.write_bytes(data)
     return error
 
 
@@ -76,12 +73,7 @@ def check_place(path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise VipeError(f"{path}: ends in {path.suffix or 'nothing'}, expected a file in {', '.join(FORMATS)}")
-    if path.is_dir():
-        raise VipeError(f"{path}: is a folder, expected a file; give a name in it")
-    try:
-        check_writable(path)
-    except OSError as error:
-        raise VipeError(f"{path}: cannot be written: {error.strerror or error}") from error
+    check_output_file(path, "motion")
 
 
 def encode(suffix: str, motion: Clip | Moment, *, names: str = "h36m17", azimuth: float = 0.0) -> tuple[bytes, float]:

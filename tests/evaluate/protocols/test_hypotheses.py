@@ -10,6 +10,7 @@ from vipe.evaluate.protocols.search import SearchStudy
 from vipe.evaluate.study import quiet
 from vipe.index import PoseIndex
 from vipe.lift import Hypotheses, Lifter
+from vipe.retrieve.archive_lifter import ArchiveLifter
 from vipe.retrieve.candidates.hypotheses import near_hypotheses
 from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
@@ -87,6 +88,68 @@ def test_more_hypotheses_change_the_ranking(measured):
     report = measured[0]
     one, four = (report.score(f"guess x {n}", "noise 0.03", "whole gallery", 4.0) for n in (1, 4))
     assert one.error != four.error or one.hit != four.hit
+
+
+@pytest.fixture
+def asked_of_archives(monkeypatch):
+    """Every call of an archive lifter: rows that it knew, and whom it lifted. It answers with the first it knows."""
+    calls = []
+
+    def sample(self, keypoints, n, generator):
+        calls.append((self.rows, keypoints))
+        first = self.index.poses(self.rows[:1]).astype(np.float32)
+        return Guess(np.repeat(first, n, axis=0)).sample(keypoints, n, generator)
+
+    monkeypatch.setattr(ArchiveLifter, "sample", sample)
+    return calls
+
+
+def test_an_archive_lifter_knows_nothing_of_what_a_gallery_leaves_out(archive, asked_of_archives):
+    store, index = archive
+    protocol = SearchProtocol(queries=6, conditions=CONDITIONS[1:2])
+    report = evaluate_hypotheses(
+        store, index, {"archive": ArchiveLifter(index)}, counts=(2,), modes=(), protocol=protocol
+    )
+    assert report.score("archive x 2", "noise 0.03", "4 s left out", 4.0) is not None
+    study = SearchStudy.prepare(*archive, protocol, None, quiet)
+    photos = study.photos(protocol.conditions[0], 4.0)
+    wanted = {
+        (row, gallery.rows_of(int(row), study.gallery).tobytes())
+        for row in study.query
+        for gallery in study.relevance.galleries
+    }
+    known = set()
+    for rows, people in asked_of_archives:
+        for xy in people.xy:
+            (number,) = np.flatnonzero((photos.xy == xy).all(axis=(1, 2)))
+            known.add((study.query[number], rows.tobytes()))
+    assert known == wanted
+    assert len({rows for _, rows in wanted}) > 3  # each gallery leaves out something else
+
+
+def test_an_archive_of_other_clips_is_a_lifter_like_any_other(archive, asked_of_archives, tmp_path):
+    store, _ = archive
+    clips = [clip["clip"] for clip in store.clips()]
+    other = PoseIndex.build(store, AffineSignature(), tmp_path / "other", where={"clip": clips[:1]})
+    protocol = SearchProtocol(queries=6, conditions=CONDITIONS[1:2])
+    evaluate_hypotheses(
+        *archive,
+        {"other": ArchiveLifter(other)},
+        counts=(1, 2),
+        modes=(),
+        protocol=protocol,
+        where={"clip": clips[1:]},
+    )
+    assert len(asked_of_archives) == 3  # all people once, and those that are timed at each number
+    assert {len(rows) for rows, _ in asked_of_archives} == {len(other)}
+
+
+@pytest.mark.refusal
+def test_refuses_an_archive_lifter_that_holds_the_gallery_under_another_name(archive, tmp_path):
+    store, index = archive
+    copy = PoseIndex.build(store, AffineSignature(), tmp_path / "copy")
+    with pytest.raises(VipeError, match=rf"lifter 'copy': its index .* holds {len(index):,} frames of the archive"):
+        evaluate_hypotheses(*archive, {"copy": ArchiveLifter(copy)})
 
 
 @pytest.mark.refusal

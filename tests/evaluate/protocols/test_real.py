@@ -12,6 +12,7 @@ from vipe.embed import AffineSignature
 from vipe.errors import VipeError
 from vipe.evaluate.protocols.real import evaluate_real
 from vipe.index import PoseIndex
+from vipe.retrieve.archive_lifter import ArchiveLifter, ArchiveLifterConfig
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
@@ -51,6 +52,28 @@ def test_frames_of_both_are_searched_for_and_found(recording):
     assert len(report.to_table()) == 7
 
 
+def test_lifters_are_scored_by_their_hypotheses_beside_modes(recording):
+    _, index, clip, people = recording
+    lifter = ArchiveLifter(index, ArchiveLifterConfig(candidates=8))
+    report = evaluate_real(index, clip, people, modes=("affine",), lifters={"archive": lifter}, samples=10)
+    scores = {(score.mode, score.camera): score for score in report.scores}
+    assert set(scores) == {(mode, camera) for mode in ("affine", "archive x 10") for camera in ("all", "0", "3")}
+    found = scores["archive x 10", "all"]
+    assert found.hit[1] > 0.9
+    assert 0.3 < found.said < 1.001
+    assert 0.3 < found.presence < 1.001
+    others = evaluate_real(
+        index,
+        clip,
+        people,
+        modes=(),
+        lifters={"archive": lifter.among(np.flatnonzero(index.frames()["clip"].astype(str) != clip))},
+        samples=10,
+    )
+    assert others.scores[0].hit[1] < found.hit[1]
+    assert others.scores[0].said < others.scores[0].presence  # any of the rows, not the first alone
+
+
 def test_a_clip_that_they_do_not_show_is_not_found(recording):
     _, index, clip, people = recording
     other = next(name for name in np.unique(index.frames()["clip"].astype(str)) if name != clip)
@@ -71,6 +94,8 @@ def test_what_cannot_be_matched_is_refused(recording):
     _, index, clip, people = recording
     with pytest.raises(VipeError, match="has no clip 'nobody'"):
         evaluate_real(index, "nobody", people)
+    with pytest.raises(VipeError, match="neither a mode nor a lifter to measure"):
+        evaluate_real(index, clip, people, modes=())
     with pytest.raises(VipeError, match="no image shows a frame"):
         evaluate_real(index, clip, replace(people, frame=people.frame + 100_000))
 
@@ -84,3 +109,14 @@ def test_the_command_prints_the_report(recording, capsys):
     assert report["convention"] == "coco"
     assert report["scores"][-1]["queries"] == 12
     assert report["scores"][-1]["hit"]["1"] > 0.6
+
+
+def test_the_command_scores_the_archive_as_a_lifter(recording, capsys):
+    folder, _, clip, people = recording
+    one = people[np.flatnonzero(people.video == 0)]
+    write_coco_results(folder / "two.json", replace(one, image_id=tuple(f"{n:05d}.jpg" for n in one.frame)))
+    options = ["--mode", "affine", "--lifter", "archive", "--samples", "3", "--json"]
+    main(["evaluate", "real", str(folder / "store"), "--clip", clip, "--keypoints", str(folder / "two.json"), *options])
+    report = json.loads(capsys.readouterr().out)
+    assert [score["mode"] for score in report["scores"]] == ["affine", "archive x 3"]
+    assert report["scores"][1]["hit"]["1"] > 0.6

@@ -325,12 +325,12 @@ def test_an_index_of_signatures_has_no_learned_mode(index):
     assert "point" not in fitting_modes(index)
 
 
-def test_the_picture_is_drawn(report, tmp_path):
+def test_the_picture_has_a_panel_for_each_gallery_and_distance(report):
     pytest.importorskip("matplotlib")
-    from vipe.plots.curves.search import save_search_picture
+    from vipe.plots.curves.search import search_picture
 
-    save_search_picture(tmp_path / "search.png", report)
-    assert (tmp_path / "search.png").read_bytes().startswith(b"\x89PNG")
+    panels = [axes.get_title().partition(":")[0] for axes in search_picture(report).axes]
+    assert panels == list(dict.fromkeys(f"{score.gallery}, {score.distance:g} m" for score in report.scores))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ pytest.importorskip("matplotlib")
 
 from plots.examples import calibration_report
 
-from vipe.plots.curves.reliability import reliability, reliability_by_gallery, save_reliability
+from vipe.plots.curves.reliability import reliability, reliability_by_gallery
 
 
 def test_a_panel_for_each_kind_of_probability_has_its_error():
@@ -26,8 +26,3 @@ def test_a_row_for_each_gallery_is_drawn_from_its_own_bins():
     for one, bins in zip(axes[3:], report.gallery_bins["1 s left out"].values(), strict=True):
         assert list(one.lines[1].get_ydata()) == [bar["rate"] for bar in bins]
         assert list(one.lines[1].get_xdata()) == [bar["probability"] for bar in bins]
-
-
-def test_the_picture_is_written(tmp_path):
-    save_reliability(tmp_path / "r.png", calibration_report())
-    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")

@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 
 from vipe.arrays import Array, blocks
-from vipe.atomic_write import atomic_write
 from vipe.detections.json_forms.decode import decode
 from vipe.detections.json_forms.records import Record, apart, people_of
 from vipe.detections.keypoints import Keypoints
 from vipe.detections.people.as_found import NoPerson, People
-from vipe.errors import ReadError, VipeError
+from vipe.errors import ReadError
+from vipe.output_file import output_file
 from vipe.skeletons import load
 
 _RESULTS = msgspec.json.Decoder(list[Record])
@@ -132,8 +132,5 @@ def write(path: str | Path, people: Keypoints) -> None:
         {"image_id": image, "category_id": 1, "keypoints": row.ravel().tolist(), "score": float(row[:, 2].mean())}
         for image, row in zip(people.image_id, values, strict=True)
     ]
-    try:
-        with atomic_write(Path(path), replace=True) as file:
-            file.write_bytes(msgspec.json.encode(results))
-    except OSError as error:
-        raise VipeError(f"{path}: the keypoints cannot be written: {error.strerror or error}") from error
+    with output_file(Path(path), "keypoints") as file:
+        file.write_bytes(msgspec.json.encode(results))

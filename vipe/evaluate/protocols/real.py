@@ -2,10 +2,12 @@
 
 __all__ = ["REAL_MODES", "RealReport", "RealScore", "evaluate_real"]
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 
 from vipe.arrays import Array
@@ -15,7 +17,10 @@ from vipe.evaluate.intervals import bootstrap_interval
 from vipe.evaluate.metrics import HIT_DEPTHS, HIT_THRESHOLD, pose_distance
 from vipe.evaluate.study import Progress, quiet
 from vipe.index import PoseIndex
+from vipe.lift import Lifter
 from vipe.retrieve import query
+from vipe.retrieve.candidates.hypotheses import near_hypotheses
+from vipe.retrieve.session import SAMPLES
 
 REAL_MODES = ("affine", "full")
 _BLOCK_SECONDS = 0.5  # frames nearer in time succeed and fail together: intervals are over such blocks of each camera
@@ -23,11 +28,22 @@ _LEAST_JOINTS = 8  # of the person who is taken from an image: somebody in the b
 _AT_ONCE = 64
 
 
+class _Found(NamedTuple):
+    """What a search gives: rows, best first, -1 where there is none; and what it says of the first and of any."""
+
+    rows: Int64[Array, "Q K"]
+    probability: Float[Array, " Q"] | None
+    presence: Float[Array, " Q"] | None
+
+
+_Ask = Callable[[Keypoints], _Found]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RealScore:
     """One mode over the images of one camera, or of all."""
 
-    mode: str
+    mode: str  # of `vipe.query`, or a lifter and how many of its hypotheses searched
     camera: str  # a number of `Keypoints.video`, or "all"
     queries: int
     hit: dict[int, float]  # by k: share of queries with a hit among the first k
@@ -75,6 +91,8 @@ def evaluate_real(
     keypoints: Keypoints,
     *,
     modes: tuple[str, ...] = REAL_MODES,
+    lifters: Mapping[str, Lifter] | None = None,
+    samples: int = SAMPLES,
     progress: Progress | None = None,
 ) -> RealReport:
     """Measure how often real keypoints find the moment at which they were seen.
@@ -89,11 +107,17 @@ def evaluate_real(
         clip: The clip that the keypoints show.
         keypoints: On coco13; `video` tells cameras apart.
         modes: Of `vipe.query`.
+        lifters: By name; the archive is ranked by the hypotheses of each alone, too (`near_hypotheses`). Nothing is
+            left out of the archive, so nothing is of an archive lifter.
+        samples: Hypotheses of each person.
         progress: Told how far it is.
 
     Raises:
-        VipeError: If the archive has no such clip, or no frame is in both.
+        ShapeError: If a lifter needs more joints than are seen of somebody.
+        VipeError: If the archive has no such clip, no frame is in both, or there is nothing to measure.
     """
+    if not modes and not lifters:
+        raise VipeError("evaluate real: neither a mode nor a lifter to measure; give at least one, such as 'full'")
     tell = progress or quiet
     frames = index.frames()
     rows = np.flatnonzero(frames["clip"].astype(str) == clip)
@@ -113,10 +137,10 @@ def evaluate_real(
     camera = np.zeros(len(people), dtype=np.int64) if people.video is None else np.asarray(people.video)
     seconds = frames["time"][[held[int(one)] for one in number]].astype(np.float64)
     scores: list[RealScore] = []
-    for mode in modes:
-        near, said, presence = _hits(index, people, truth, mode, tell)
+    for search, ask in _searches(index, modes, lifters or {}, samples).items():
+        near, said, presence = _hits(index, people, truth, search, ask, tell)
         for name, some in _cameras(camera):
-            scores.append(_score(mode, name, near[some], said, presence, some, camera, seconds))
+            scores.append(_score(search, name, near[some], said, presence, some, camera, seconds))
     tell("searches", 1, 1, "")
     return RealReport(
         clip=clip,
@@ -142,23 +166,46 @@ def _one_an_image(people: Keypoints, held: dict[int, int]) -> Int64[Array, " M"]
     return np.array(sorted(row for _, row in best.values()), dtype=np.int64)
 
 
+def _searches(index: PoseIndex, modes: tuple[str, ...], lifters: Mapping[str, Lifter], samples: int) -> dict[str, _Ask]:
+    """Every search by the name of its rows."""
+    depth = max(HIT_DEPTHS)
+
+    def by_mode(mode: str) -> _Ask:
+        def ask(people: Keypoints) -> _Found:
+            hits = query(index, people, depth, mode=mode)  # type: ignore[arg-type]
+            return _Found(hits.rows, None if hits.probability is None else hits.probability[:, 0], hits.presence)
+
+        return ask
+
+    def by_lifter(lifter: Lifter) -> _Ask:
+        generator = torch.Generator().manual_seed(0)
+
+        def ask(people: Keypoints) -> _Found:
+            found = near_hypotheses(index, lifter.sample(people, samples, generator), depth)
+            return _Found(found.rows, found.probability[:, 0], found.presence)
+
+        return ask
+
+    named = {f"{name} x {samples}": by_lifter(lifter) for name, lifter in lifters.items()}
+    return {mode: by_mode(mode) for mode in modes} | named
+
+
 def _hits(
-    index: PoseIndex, people: Keypoints, truth: Float[Array, "Q 17 3"], mode: str, tell: Progress
+    index: PoseIndex, people: Keypoints, truth: Float[Array, "Q 17 3"], search: str, ask: _Ask, tell: Progress
 ) -> tuple[Bool[Array, "Q K"], Float[Array, " Q"] | None, Float[Array, " Q"] | None]:
     """Which of the first hits are right, and what is said of the first."""
-    depth = max(HIT_DEPTHS)
-    near = np.zeros((len(people), depth), dtype=bool)
+    near = np.zeros((len(people), max(HIT_DEPTHS)), dtype=bool)
     said, presence = np.full((2, len(people)), np.nan)
     judged = False
     for start in range(0, len(people), _AT_ONCE):
-        tell("searches", start, len(people), mode)
+        tell("searches", start, len(people), search)
         some = slice(start, start + _AT_ONCE)
-        hits = query(index, people[np.arange(len(people))[some]], depth, mode=mode)  # type: ignore[arg-type]
-        distance = pose_distance(index.poses(np.maximum(hits.rows, 0)), truth[some][:, None])
-        near[some, : hits.rows.shape[1]] = (distance < HIT_THRESHOLD) & (hits.rows >= 0)
-        if hits.probability is not None and hits.presence is not None:
+        found = ask(people[np.arange(len(people))[some]])
+        distance = pose_distance(index.poses(np.maximum(found.rows, 0)), truth[some][:, None])
+        near[some, : found.rows.shape[1]] = (distance < HIT_THRESHOLD) & (found.rows >= 0)
+        if found.probability is not None and found.presence is not None:
             judged = True
-            said[some], presence[some] = hits.probability[:, 0], hits.presence
+            said[some], presence[some] = found.probability, found.presence
     return near, said if judged else None, presence if judged else None
 
 

@@ -1,33 +1,18 @@
 """Reliability of probabilities: how often they were right, of all galleries together and of each (matplotlib)."""
 
-__all__ = ["reliability", "reliability_by_gallery", "save_reliability"]
+__all__ = ["reliability", "reliability_by_gallery"]
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vipe.evaluate.protocols.calibration_report import CalibrationReport
 from vipe.plots.figures import colours
-from vipe.plots.writing import new_figure, save_picture
+from vipe.plots.writing import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TITLES = {"presence": "the pose is in the archive"}
-
-
-def save_reliability(path: Path, report: CalibrationReport) -> None:
-    """Draw the reliability of a calibration report (`reliability`) and write it.
-
-    Args:
-        path: Where to write; replaced if it exists.
-        report: As `evaluate_calibration` gives it.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
-        VipeError: If the picture cannot be written; what was there stays.
-    """
-    save_picture(path, reliability(report))
 
 
 def reliability(report: CalibrationReport) -> "Figure":

@@ -1,34 +1,19 @@
 """The picture of a search report: Hit@k by condition with its intervals (matplotlib)."""
 
-__all__ = ["save_search_picture", "search_picture"]
+__all__ = ["search_picture"]
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vipe.evaluate.protocols.search_report import SearchReport, SearchScore
 from vipe.evaluate.scoring import ANY
 from vipe.plots.figures import colours
-from vipe.plots.writing import new_figure, save_picture
+from vipe.plots.writing import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = {"affine": "left", "point": "right", "full": "third", "raw 2D": "middle"}
 _OTHERS = ("left", "right", "third", "fourth", "missing")  # of searches without a colour of their own, such as lifters
-
-
-def save_search_picture(path: Path, report: SearchReport) -> None:
-    """Draw a search report (`search_picture`) and write it.
-
-    Args:
-        path: Where to write; replaced if it exists.
-        report: As `evaluate_search` gives it.
-
-    Raises:
-        MissingExtra: If matplotlib is not installed.
-        VipeError: If the picture cannot be written; what was there stays.
-    """
-    save_picture(path, search_picture(report))
 
 
 def search_picture(report: SearchReport) -> "Figure":

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vipe.atomic_write import atomic_write, check_writable
 from vipe.errors import ReadError, VipeError
+from vipe.output_file import check_output_file, output_file
 from vipe.plots.embedding_map.labels import MapLabels
 from vipe.plots.embedding_map.layout import EmbeddingMap
 
@@ -26,12 +26,7 @@ def check_coordinates(path: Path) -> None:
     """
     if path.suffix.lower() != ".parquet":
         raise VipeError(f"{path}: ends in {path.suffix or 'nothing'}, expected a name that ends in .parquet")
-    if path.is_dir():
-        raise VipeError(f"{path}: is a folder, expected a file for the coordinates; give a name in it")
-    try:
-        check_writable(path)
-    except OSError as error:
-        raise VipeError(f"{path}: the coordinates cannot be written: {error.strerror or error}") from error
+    check_output_file(path, "coordinates")
 
 
 def save_coordinates(path: Path, layout: EmbeddingMap, labels: MapLabels) -> None:
@@ -68,11 +63,8 @@ def save_coordinates(path: Path, layout: EmbeddingMap, labels: MapLabels) -> Non
     }
     about = {"method": layout.method, "encoder": layout.encoder, "settings": layout.settings}
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(about)})
-    try:
-        with atomic_write(path, replace=True) as file:
-            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-    except OSError as error:
-        raise VipeError(f"{path}: the coordinates cannot be written: {error.strerror or error}") from error
+    with output_file(path, "coordinates") as file:
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
 def read_coordinates(path: Path) -> EmbeddingMap:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from vipe.cli.answer_text import answer_table, files_told
-from vipe.cli.hits_file import write_hits
 from vipe.cli.output import counted, emit
+from vipe.cli.query.answer_text import answer_table, files_told
+from vipe.cli.query.hits_file import write_hits
 
 JointsOption = Annotated[
     str | None,

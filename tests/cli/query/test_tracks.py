@@ -114,7 +114,7 @@ def test_a_page_shows_every_view_if_they_are_few(run, folder, tmp_path):
 
 
 def test_every_part_of_the_odds_has_its_column():
-    from vipe.cli.answer_text import _ADDED
+    from vipe.cli.query.answer_text import _ADDED
     from vipe.retrieve.ranking.model import CONTRIBUTIONS
     from vipe.retrieve.sequences.fusion import OTHER_IMAGES
 

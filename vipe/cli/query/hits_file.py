@@ -24,17 +24,12 @@ def check_hits_file(path: Path) -> None:
     Raises:
         VipeError: If the name ends otherwise, there is a folder at it, or it cannot be written.
     """
-    from vipe.atomic_write import check_writable
     from vipe.errors import VipeError
+    from vipe.output_file import check_output_file
 
     if path.suffix.lower() not in _ENDINGS:
         raise VipeError(f"{path}: ends in {path.suffix or 'nothing'}, expected a name that ends in .csv or .parquet")
-    if path.is_dir():
-        raise VipeError(f"{path}: is a folder, expected a file for the hits; give a name in it")
-    try:
-        check_writable(path)
-    except OSError as error:
-        raise VipeError(f"{path}: the hits cannot be written: {error.strerror or error}") from error
+    check_output_file(path, "hits")
 
 
 def write_hits(path: Path, hits: "pa.Table") -> None:
@@ -46,14 +41,10 @@ def write_hits(path: Path, hits: "pa.Table") -> None:
     from pyarrow.csv import write_csv
     from pyarrow.parquet import write_table
 
-    from vipe.atomic_write import atomic_write
-    from vipe.errors import VipeError
+    from vipe.output_file import output_file
 
-    try:
-        with atomic_write(path, replace=True) as beside:
-            if path.suffix.lower() == ".csv":
-                write_csv(hits, beside)
-            else:
-                write_table(hits, beside)
-    except OSError as error:
-        raise VipeError(f"{path}: the hits cannot be written: {error.strerror or error}") from error
+    with output_file(path, "hits") as beside:
+        if path.suffix.lower() == ".csv":
+            write_csv(hits, beside)
+        else:
+            write_table(hits, beside)

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.answer_text import answer_table, files_told, lists, nobody, order, read_otherwise
-from vipe.cli.bent import Variations
-from vipe.cli.hits_file import HitsFile, check_hits_file, write_hits
-from vipe.cli.known_camera import CameraOptions
-from vipe.cli.output import Json, Page, counted, emit
-from vipe.cli.people import (
+from vipe.cli.options.folders import IndexFolder
+from vipe.cli.options.known_camera import CameraOptions
+from vipe.cli.options.people import (
     KEYPOINTS,
     Convention,
     DetectorOption,
@@ -27,7 +24,11 @@ from vipe.cli.people import (
     read_people,
     with_convention,
 )
-from vipe.cli.query_pose import JointsOption, PoseQuestion, parse_joints
+from vipe.cli.output import Json, Page, counted, emit
+from vipe.cli.query.answer_text import answer_table, files_told, lists, nobody, order, read_otherwise
+from vipe.cli.query.bent import Variations
+from vipe.cli.query.hits_file import HitsFile, check_hits_file, write_hits
+from vipe.cli.query.pose import JointsOption, PoseQuestion, parse_joints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ _NO_POSE = PoseQuestion()
 
 
 def query(
-    index: Path,
+    index: IndexFolder,
     /,
     keypoints: Annotated[Path | None, Parameter(help=KEYPOINTS)] = None,
     *,
@@ -119,11 +120,6 @@ def query(
     """Find the moments of an index that show the pose of each person in a keypoint file, in photos or in a video.
 
     With `--pose` it finds those that show the 3D pose of one of its own moments.
-
-    Parameters
-    ----------
-    index
-        Folder of the index.
     """
     from vipe import PoseIndex
     from vipe.errors import VipeError

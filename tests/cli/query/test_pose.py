@@ -9,7 +9,7 @@ import pytest
 
 import vipe
 from vipe.cli.app import main
-from vipe.cli.query_pose import PoseQuestion
+from vipe.cli.query.pose import PoseQuestion
 from vipe.detections import write_coco_results
 from vipe.retrieve import query_moments
 from vipe.retrieve.pose_query import moment_rows
