@@ -103,7 +103,7 @@ def curves(axis: Any, found: dict[str, dict[str, float]], many: list[str]) -> No
     height = -np.inf
     for number, name in enumerate(ends):
         (drawn,) = axis.plot(*zip(*lines[name].items(), strict=True), "-o", ms=3, lw=1.2, color=f"C{number % 10}")
-        height = max(height + 4.2, list(lines[name].values())[-1])
+        height = max(height + 2.4, list(lines[name].values())[-1])
         axis.text(240, height, name, fontsize=7.5, va="center", color=drawn.get_color())
     for mode in (mode for mode in many if mode in ALONE):
         axis.axhline(found[mode][CURVES], color="grey", lw=0.9, ls="--")

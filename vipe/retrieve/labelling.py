@@ -247,7 +247,7 @@ def _least_costs(
     read, places = Keypoints.concat([one for *_, one in tried]), np.concatenate([rows for _, rows, _ in tried])
     asked, of_reading = np.unique(np.where(squeezed, places, len(people) + np.arange(len(read))), return_inverse=True)
     rows = quick_candidates(search.index, Keypoints.concat([people, read])[asked], _SCREENED, search.rows)
-    cost = search.cameras(rows[of_reading], read).cost.min(axis=1)
+    cost = search.rough_cameras(rows[of_reading], read).cost.min(axis=1)
     return np.split(np.asarray(cost), np.cumsum([len(rows) for _, rows, _ in tried])[:-1])
 
 

@@ -159,6 +159,10 @@ class Search:
         """A camera and a body for every candidate, all of them refined."""
         return self._fit(rows, people, replace(self.prior, refine=None), proportions)
 
+    def rough_cameras(self, rows: Int64[Array, "Q C"], people: Keypoints) -> Fits:
+        """The same with fewer steps: enough to see which of several readings of the labels fits well."""
+        return self._fit(rows, people, replace(self.prior, further_steps=min(self.prior.further_steps, 1)), None)
+
     def fitted(self, candidates: Candidates, people: Keypoints, count: int) -> FittedCandidates:
         """The `count` candidates of least cost; nobody may have fewer."""
         empty = candidates.rows < 0

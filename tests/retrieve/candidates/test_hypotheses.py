@@ -72,6 +72,15 @@ def test_presence_is_at_least_the_probability_of_any_row(affine, three):
     assert (found.presence <= 1).all()
 
 
+def test_no_probability_is_above_one_though_weights_are_rounded(affine):
+    sure = HypothesisKernel(offset=1.0, reach_by_spacing=0.0, scale_by_spacing=0.01, made="for tests")
+    poses = affine.canonical[5][None, None] + 1e-3 * np.random.default_rng(0).normal(size=(1, 60, 17, 3))
+    for count in range(1, 60):
+        found = near_hypotheses(affine, proposed(poses[:, :count]), 1, kernel=sure)
+        assert found.probability.max() <= 1 and found.presence.max() <= 1
+        assert found.probability.max() == pytest.approx(1, abs=1e-5)
+
+
 def test_the_same_hypothesis_many_times_is_one_of_all_its_weight(affine, three):
     weight = np.array([[0.25, 0.25, 0.5]] * 2)
     twice = np.concatenate([three, three[:, :1]], axis=1)

@@ -172,10 +172,10 @@ def _judged(
     for block in blocks(len(rows), _AT_ONCE):
         poses = torch.from_numpy(index.poses(rows[block]).reshape(-1, 3 * _JOINTS))
         distance = distances(poses, points)
-        probability[block] = (kernel(distance, spacing) @ weight).numpy()
+        probability[block] = (kernel(distance, spacing) @ weight).clamp_max(1).numpy()  # weights round to a sum near 1
         nearest[block] = distance.amin(dim=1).numpy()
         least = torch.minimum(least, distance.amin(dim=0))
-    return probability, nearest, float(kernel(least, spacing) @ weight)
+    return probability, nearest, min(float(kernel(least, spacing) @ weight), 1.0)
 
 
 def distances(some: Float32[Tensor, "A 51"], others: Float32[Tensor, "B 51"]) -> Float32[Tensor, "A B"]:
