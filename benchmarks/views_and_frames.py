@@ -282,7 +282,7 @@ def draw(folder: Path) -> None:
         axis.minorticks_off()
         axis.set_xlabel({"view": "cameras of one moment", "frame": "frames of one camera, 10 a second"}[word])
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("Hit@1, percent; simulated: 4 s left out")
+    axes[0].set_ylabel("Hit@1, percent")
     axes[0].set_ylim(40, 102)
     canvas.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=min(len(drawn), 4), fontsize=8)
     canvas.savefig(folder / "views_and_frames.png", dpi=110)
