@@ -3,7 +3,7 @@
 import pytest
 
 from vipe.errors import VipeError
-from vipe.output_file import check_output_file, output_file
+from vipe.output_file import check_output_file, output_file, refuse_inputs
 
 
 @pytest.fixture
@@ -53,3 +53,30 @@ def test_an_error_of_the_writer_itself_is_left_as_it_is(tmp_path):
     with pytest.raises(KeyError), output_file(tmp_path / "hits.csv", "hits"):
         raise KeyError("a mistake")
     assert not list(tmp_path.iterdir())
+
+
+def test_files_of_an_index_and_of_a_store_are_never_replaced(tmp_path):
+    index, store = tmp_path / "index", tmp_path / "store"
+    for folder in (index / "encoder", index / "parts" / "00001", store):
+        folder.mkdir(parents=True)
+    (index / "manifest.json").write_text("{}")
+    (store / "part-00000.parquet").write_bytes(b"")
+    for path in (index / "parts" / "00001" / "frames.parquet", index / "new.csv", index / "encoder" / "a.csv"):
+        with pytest.raises(VipeError, match=r"lies in the index .*index; write the hits elsewhere$"):
+            check_output_file(path, "hits")
+    with pytest.raises(VipeError, match=r"lies in the store .*store; write the hits elsewhere$"):
+        check_output_file(store / "part-00000.parquet", "hits")
+    check_output_file(tmp_path / "hits.csv", "hits")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "store"]
+
+
+def test_a_result_never_replaces_what_it_is_made_from(tmp_path):
+    people, link, other = tmp_path / "people.csv", tmp_path / "link.csv", tmp_path / "other.csv"
+    people.write_text("x")
+    link.symlink_to(people)
+    refuse_inputs((other, None), (people, None))
+    refuse_inputs((other,), (tmp_path / "none.csv",))
+    with pytest.raises(VipeError, match=r"people\.csv: is the file that is read; give the result another name$"):
+        refuse_inputs((other, people), (None, people))
+    with pytest.raises(VipeError, match=r"link\.csv: is the file that is read as .*people\.csv; give the result"):
+        refuse_inputs((link,), (people,))

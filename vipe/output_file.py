@@ -1,8 +1,8 @@
 """Files that a user names for a result: refused before any work if they cannot be, and written whole or not at all."""
 
-__all__ = ["check_output_file", "output_file"]
+__all__ = ["check_output_file", "output_file", "refuse_inputs"]
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,12 +20,45 @@ def check_output_file(path: Path, what: str) -> None:
         what: It is for, such as "hits", as messages call it.
 
     Raises:
-        VipeError: If there is a folder at the path, or the disk refuses.
+        VipeError: If there is a folder at the path, it lies in an index or among the parts of a store, whose own files
+            it might replace, or the disk refuses.
     """
+    _refuse_archives(path, what)
     if path.is_dir():
         raise VipeError(f"{path}: is a folder, expected a file for the {what}; give a name in it")
     with _told(path, what):
         check_writable(path)
+
+
+def refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Refuse a result that would replace what it is made from, before any work.
+
+    Args:
+        outputs: Files that will be written; None stands for none.
+        inputs: Files that are read.
+
+    Raises:
+        VipeError: If one of each is the same file, by whatever name.
+    """
+    given = [path for path in inputs if path is not None and path.is_file()]
+    for output in outputs:
+        if output is None or not output.exists():
+            continue
+        if (same := next((path for path in given if path.samefile(output)), None)) is not None:
+            raise VipeError(f"{output}: is the file that is read{_named(same, output)}; give the result another name")
+
+
+def _named(same: Path, output: Path) -> str:
+    return "" if str(same) == str(output) else f" as {same}"
+
+
+def _refuse_archives(path: Path, what: str) -> None:
+    for folder in path.absolute().resolve().parents:
+        if (folder / "manifest.json").is_file() and (folder / "encoder").is_dir():
+            raise VipeError(f"{path}: lies in the index {folder}; write the {what} elsewhere")
+    beside = path.absolute().resolve().parent
+    if beside.is_dir() and next(beside.glob("part-*.parquet"), None) is not None:
+        raise VipeError(f"{path}: lies in the store {beside}; write the {what} elsewhere")
 
 
 @contextmanager

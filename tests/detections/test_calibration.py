@@ -241,3 +241,27 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     deep = written(tmp_path, "d.json", "[" * 100_000)
     with pytest.raises(ReadError, match=r"d\.json: (nested too deeply|not JSON)"):
         read_calibration(deep)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"a": {"fx": 1, "fy": 1, "cx": 0, "cy": 0}, "a": {"fx": 2, "fy": 2, "cx": 0, "cy": 0}}'),
+        ("a.json", '{"fx": 1, "fx": 2, "fy": 1, "cx": 0, "cy": 0}'),
+        ("a.yaml", "fx: 1\nfx: 2\nfy: 1\ncx: 0\ncy: 0\n"),
+        ("a.yaml", "a: {fx: 1, fy: 1, cx: 0, cy: 0}\na: {fx: 2, fy: 2, cx: 0, cy: 0}\n"),
+        ("a.toml", "fx = 1\nfx = 2\nfy = 1\ncx = 0\ncy = 0\n"),
+    ],
+)
+def test_what_stands_in_a_file_twice_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    if name.endswith("yaml"):
+        pytest.importorskip("yaml")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ReadError, match=r"a\.\w+: not (JSON|YAML|TOML): "):
+        read_calibration(tmp_path / name)
+
+
+def test_an_integer_beyond_all_numbers_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(f"fx = 0x{'9' * 5000}\nfy = 1\ncx = 0\ncy = 0\n")
+    with pytest.raises(ReadError, match="fx is an integer beyond all numbers"):
+        read_calibration(tmp_path / "a.toml")

@@ -18,6 +18,7 @@ from vipe.retrieve.labelling import (
     STRETCHES,
     Labelling,
     _best_rivals,
+    as_read,
     as_relabelled,
     doubtful,
     explained,
@@ -315,6 +316,15 @@ def test_the_joint_that_is_farthest_off_the_best_candidate_is_suspected(archive)
     assert [name for name, rows in found.items() if rows] == ["left knee unseen"]
     assert found["left knee unseen"] == [1, 2]
     assert len(found) == 13
+
+
+def test_every_reading_can_be_read_again_by_its_name(archive):
+    people = archive.seen[[0]]
+    known = [*SIDES, MIRRORED, *STRETCHES, Labelling(name="left leg unseen", unseen=LEFT_LEG), AS_GIVEN]
+    for one in known:
+        read, expected = as_read(people, [one.name]), as_relabelled(people, one)
+        np.testing.assert_array_equal(read.xy, expected.xy)
+        np.testing.assert_array_equal(read.mask, expected.mask)
 
 
 def test_a_reading_that_leaves_too_few_joints_is_not_tried(archive):

@@ -75,11 +75,13 @@ def lift(
 ) -> None:
     """Lift the people of a keypoint file, of photos or of a video: the 3D poses they may have, and how sure that is."""
     from vipe.errors import VipeError
+    from vipe.output_file import refuse_inputs
 
     if page is not None:
         from vipe.plots.writing import check_page
 
         check_page(page)
+    refuse_inputs((page, out), (keypoints, *image, video, *camera.camera))
     if video is None and track != (fps is not None):
         raise VipeError("--track and --fps go together: a video, and its frames a second")
     camera.check()

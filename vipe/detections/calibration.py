@@ -141,12 +141,22 @@ def _parsed(text: str, start: str, path: Path) -> Any:
             return _yaml(text)
         if start == "{" or (start == "[" and path.suffix.casefold() == ".json"):
             kind = "JSON"
-            return json.loads(text)
+            return json.loads(text, object_pairs_hook=_no_key_twice)
         return parse_toml(text.encode())
     except RecursionError as error:
         raise ReadError(f"{path}: nested too deeply; {_EXPECTED}") from error
     except ValueError as error:
         raise ReadError(f"{path}: not {kind}: {error}; {_EXPECTED}") from error
+
+
+def _no_key_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping of a file; JSON and YAML would keep the last of two values without a word."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} stands there twice")
+        found[key] = value
+    return found
 
 
 def _yaml(text: str) -> Any:
@@ -165,6 +175,11 @@ def _yaml(text: str) -> Any:
             if self.check_event(yaml.AliasEvent):
                 raise ValueError("aliases (*name) are not read in a calibration")
             return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            _no_key_twice([(str(key), None) for key in keys])
+            return super().construct_mapping(node, deep)
 
     Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", yaml.SafeLoader.construct_yaml_map)
     body = re.sub(r"\A\s*%YAML[^\n]*\n", "", text)  # OpenCV's "%YAML:1.0" is no directive of YAML
@@ -217,7 +232,14 @@ def _of_qualisys(text: str, path: Path) -> Iterator[CalibratedCamera]:
         section: dict[str, Any] = dict(
             zip(("fx", "fy", "cx", "cy"), (one / _SUBPIXELS for one in lengths), strict=True)
         )
-        section |= {"k1": k1, "k2": k2, "p1": p1, "p2": p2, "k3": k3, "skew": float(inside.get("skew", 0))}
+        section |= {
+            "k1": k1,
+            "k2": k2,
+            "p1": p1,
+            "p2": p2,
+            "k3": k3,
+            "skew": numbers(inside, ("skew",))[0] if "skew" in inside.attrib else 0.0,
+        }
         if seen is not None:
             left, right, top, bottom = numbers(seen, ("left", "right", "top", "bottom"))
             section["size"] = [right - left + 1, bottom - top + 1]

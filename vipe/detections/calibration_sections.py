@@ -194,8 +194,8 @@ def _number(value: Any, key: str) -> float:
         raise ReadError(f"{key} is {value!r}; expected a number")
     try:
         number = float(value)
-    except OverflowError:
-        number = math.inf
+    except OverflowError as error:
+        raise ReadError(f"{key} is an integer beyond all numbers with a point; expected a finite number") from error
     if not math.isfinite(number):
         raise ReadError(f"{key} is {value!r}; expected a finite number")
     return number

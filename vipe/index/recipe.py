@@ -32,8 +32,10 @@ _COMPARED_UP_TO = 300_000  # poses: comparing a code of each takes 3 ms, and lis
 _LEAST_IN_LIST = 40  # poses a list: with fewer FAISS warns that its centres are badly placed
 _LANES = 16  # numbers that FAISS decodes at a time; with another length it falls back to code that is 10 times slower
 
-_CODES = r"Flat|SQ(?:fp16|bf16|8|6|4)|PQ(?:\{dim\}|\d{1,3})(?:x4fsr?|x8|x4|)|RaBitQ[1-8]?"
-_FACTORY = re.compile(rf"(?:IVF(?:\{{lists\}}|\d{{1,7}}),)?(?:{_CODES})|HNSW\d{{1,3}}(?:,(?:{_CODES}))?")
+_CODES = r"Flat|SQ(?:fp16|bf16|8|6|4)|PQ(?:\{dim\}|[1-9][0-9]{0,2})(?:x4fsr?|x8|x4|)|RaBitQ[1-8]?"
+_FACTORY = re.compile(
+    rf"(?:IVF(?:\{{lists\}}|[1-9][0-9]{{0,6}}),)?(?:{_CODES})|HNSW(?:[2-9]|[1-9][0-9]{{1,2}})(?:,(?:{_CODES}))?"
+)
 
 _EXPECTED = {
     "engine": '"faiss_cpu"',

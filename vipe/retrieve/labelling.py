@@ -331,7 +331,7 @@ def _named(name: str) -> Labelling:
         outer = next((joints for joints in _LIMBS if part == ("leg" if "knee" in joints else "arm")), None)
         joints = [limb] if outer is None else [f"{side}_{joint}" for joint in outer]
         return Labelling(name=name, unseen=tuple(_JOINTS.index(joint) for joint in joints))
-    return {one.name: one for one in (Labelling(name=""), *SIDES, *STRETCHES)}[name]
+    return {one.name: one for one in (Labelling(name=""), *SIDES, MIRRORED, *STRETCHES)}[name]
 
 
 def lost_joints(given: Keypoints, reading: Labelling) -> Float64[Array, " Q"]:

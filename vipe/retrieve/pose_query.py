@@ -34,6 +34,7 @@ _DEEPER, _LEAST = 20, 500
 """Candidates by the embedding: so many times k, and at least so many. Its order is not that of the distance after
 alignment, so a few of the nearest are not among them; `exact` finds all."""
 
+_CELLS = 2.0**62  # stretches of one gap that are told apart
 _ROUNDING = 1e-6  # seconds: times are frames over a rate, and 0.5 s apart must not count as nearer
 
 
@@ -309,7 +310,7 @@ def _apart(index: PoseIndex, rows: Int64[Array, " n"], question: _Question) -> I
         if counts.get(clip, 0) >= most:
             continue
         if gap > 0:
-            cell = math.floor(time / gap)
+            cell = math.floor(min(time / gap, _CELLS))  # a gap of next to nothing rules out nobody
             near = (other for at in (cell - 1, cell, cell + 1) for other in cells.get((clip, at), ()))
             if any(abs(time - other) < gap - _ROUNDING for other in near):
                 continue

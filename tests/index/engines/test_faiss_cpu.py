@@ -5,6 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from vipe.errors import VipeError
 from vipe.index.engines import faiss_cpu
 from vipe.index.engines.faiss_cpu import FaissCPU
 from vipe.index.recipe import load_recipe, shipped_recipes
@@ -107,3 +108,20 @@ def test_the_fewer_rows_are_allowed_the_farther_a_graph_is_walked(vectors):
     assert engine._options(None, 10).efSearch == recipe.search.effort
     assert engine._options(np.arange(0, 2000, 4), 10).efSearch == 4 * recipe.search.effort
     assert engine._options(None, 5000).efSearch == 5000
+
+
+@pytest.mark.parametrize("factory", ["PQ2", "PQ4x4fs"])
+def test_codes_whose_search_knows_no_filter_are_compared_one_by_one(vectors, factory):
+    recipe = msgspec.structs.replace(load_recipe("flat"), factory=factory)
+    engine, some = FaissCPU.build(recipe, vectors, "l2"), np.arange(3, 2000, 5)
+    found = engine.search(vectors[:9], 4, some)
+    np.testing.assert_array_equal(found.rows, engine.exactly(vectors[:9], 4, some).rows)
+
+
+def test_codes_that_cannot_be_learned_from_so_few_poses_are_refused_in_one_line(vectors):
+    recipe = msgspec.structs.replace(load_recipe("flat"), factory="IVF3000,Flat")
+    with pytest.raises(
+        VipeError, match=r"cannot make 'IVF3000,Flat' of 2,000 poses: Number of training points"
+    ) as told:
+        FaissCPU.build(recipe, vectors, "l2")
+    assert "\n" not in str(told.value)

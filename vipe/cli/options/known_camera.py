@@ -44,6 +44,9 @@ class CameraOptions:
             raise VipeError("--camera-name goes with --camera, the calibration file")
         if len(self.camera_name) > 1 and not all("=" in name for name in self.camera_name):
             raise VipeError("--camera-name is given once as NAME, or for each image as IMAGE=NAME")
+        images = [name.partition("=")[0] for name in self.camera_name if "=" in name]
+        if twice := next((image for image in images if images.count(image) > 1), None):
+            raise VipeError(f"--camera-name names two cameras of image {twice!r}; give one")
 
     def of(self, people: "Keypoints") -> "Keypoints":
         """The people as their cameras see them without lens and turned to them; as they are if no camera is given.

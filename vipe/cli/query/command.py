@@ -123,6 +123,7 @@ def query(
     """
     from vipe import PoseIndex
     from vipe.errors import VipeError
+    from vipe.output_file import refuse_inputs
     from vipe.retrieve.candidates.body_parts import only_joints
     from vipe.retrieve.doubts import doubts, doubts_of_size
     from vipe.retrieve.query import FEWEST_SEEN
@@ -135,6 +136,7 @@ def query(
         check_page(page)
     if hits_file is not None:
         check_hits_file(hits_file)
+    refuse_inputs((page, hits_file), (keypoints, *image, video, *camera.camera))
     question.check(
         {
             "a keypoint file": keypoints,
@@ -154,6 +156,7 @@ def query(
             "--skeleton": skeleton,
             "--image-size": image_size,
             "--camera": camera.camera or None,
+            "--camera-name": camera.camera_name or None,
             "--detector": detector,
             "--weights": weights,
             "--vary": variations.vary,

@@ -24,6 +24,7 @@ JointsOption = Annotated[
 ]
 
 _SHOWN = 100  # hits of a query that are printed, where nobody said how many; more are in --json and --table
+_DIGITS = 15  # of a frame's number
 _DRAWN = 24  # of a query, on a page
 
 
@@ -88,7 +89,7 @@ class PoseQuestion:
         found = []
         for text in self.pose:
             clip, colon, frame = text.rpartition(":")
-            if not (colon and clip and frame.isascii() and frame.isdigit()):
+            if not (colon and clip and frame.isascii() and frame.isdigit() and len(frame) <= _DIGITS):
                 raise VipeError(f"--pose is CLIP:FRAME, the name of a clip and a frame's number, got {text!r}")
             found.append((clip, int(frame)))
         return found

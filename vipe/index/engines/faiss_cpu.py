@@ -51,11 +51,17 @@ class FaissCPU:
         """See `Engine`."""
         vectors = np.ascontiguousarray(vectors)
         index = _empty(recipe, vectors, metric)
-        with _settings(threads=None):
-            if not index.is_trained:
-                index.train(_held(recipe, vectors[:: -(-len(vectors) // recipe.training)]))
-            for rows in blocks(len(vectors), _BLOCK):
-                index.add(_held(recipe, vectors[rows]))
+        try:
+            with _settings(threads=None):
+                if not index.is_trained:
+                    index.train(_held(recipe, vectors[:: -(-len(vectors) // recipe.training)]))
+                for rows in blocks(len(vectors), _BLOCK):
+                    index.add(_held(recipe, vectors[rows]))
+        except RuntimeError as error:  # such as more lists than poses
+            raise VipeError(
+                f"recipe {recipe.name}: FAISS cannot make {recipe.factory!r} of {len(vectors):,} poses: "
+                f"{str(error).strip().rpartition('failed: ')[2].splitlines()[-1].strip()}"
+            ) from error
         return cls(index, recipe, vectors, metric)
 
     @classmethod
@@ -139,6 +145,8 @@ class FaissCPU:
         recipe = self.recipe
         if recipe.has_graph:
             return count <= max(_FEW, len(self._vectors) // _SPARSE)
+        if recipe.factory.startswith("PQ"):  # FAISS knows no chosen rows there
+            return True
         return recipe.has_lists and count <= _FEW
 
     def _options(self, allowed: Int64[Array, " M"] | None, depth: int) -> Any:
