@@ -124,6 +124,18 @@ def test_people_go_to_a_table_too(ask, folder, tmp_path):
     assert {"probability", "affine_residual"} <= set(rows[0])
 
 
+def test_a_table_never_replaces_the_keypoints_or_the_index(ask, folder, tmp_path):
+    people = tmp_path / "people.csv"
+    people.write_text("frame,nose_x,nose_y\n0,1,2\n")
+    code, out, err = ask(people, "--table", people)
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert people.read_text().startswith("frame,nose_x")
+    files = sorted(path for path in (folder / "index").rglob("*") if path.is_file())
+    code, out, err = ask(folder / "people.json", "--table", folder / "index" / "hits.csv")
+    assert (code, out) == (2, "") and "lies in the index" in err
+    assert sorted(path for path in (folder / "index").rglob("*") if path.is_file()) == files
+
+
 def test_the_page_draws_each_hit_of_each_moment(ask, moment, tmp_path):
     page = tmp_path / "poses.html"
     code, out, _ = ask(
