@@ -319,7 +319,7 @@ def test_the_joint_that_is_farthest_off_the_best_candidate_is_suspected(archive)
 
 
 def test_every_reading_can_be_read_again_by_its_name(archive):
-    people = archive.seen[[0]]
+    people = archive.seen[:1]
     known = [*SIDES, MIRRORED, *STRETCHES, Labelling(name="left leg unseen", unseen=LEFT_LEG), AS_GIVEN]
     for one in known:
         read, expected = as_read(people, [one.name]), as_relabelled(people, one)
