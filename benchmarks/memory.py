@@ -5,7 +5,8 @@
 Each step runs in a process of its own: the libraries alone, the index opened, and the index opened and asked once for
 one person in mode `affine` with all joints, `affine` with two limb joints missing (which compares every pose), and
 `full`. Printed is the largest resident memory, without that of the libraries, and what the process holds at the end:
-its own memory, and what is mapped from files, which the system takes back when it needs it.
+its own memory, and what is mapped from files, which the system takes back when it needs it. An index that is not there
+yet is built first; standard error tells the time, and the memory of the process, which the codes are part of.
 
 The poses are synthetic motion, turned a little at every repetition, so that any number can be had.
 """
@@ -13,7 +14,10 @@ The poses are synthetic motion, turned a little at every repetition, so that any
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +86,35 @@ def built(work: Path, size: int, recipe: str) -> Path:
             PoseStore.create(store_path, clips(size))
         store = PoseStore.open(store_path)
         np.save(f"{path}-person.npy", next(store.batches(1))["pose"].flatten().to_numpy().reshape(1, 17, 3))
-        PoseIndex.build(store, AffineSignature(), path, recipe=recipe)
+        start, used = time.perf_counter(), time.process_time()
+        with held() as most:
+            PoseIndex.build(store, AffineSignature(), path, recipe=recipe)
+        wall, used = time.perf_counter() - start, time.process_time() - used
+        print(
+            f"{size:>10,}  built in {wall:.0f} s, {used:.0f} s of all cores, {most[0]:,} MB of its own at most",
+            file=sys.stderr,
+        )
     return path
+
+
+@contextmanager
+def held() -> Iterator[list[int]]:
+    """The most memory of its own that this process holds meanwhile, MB, looked at twice a second."""
+    most, done = [0], threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.5):
+            with Path("/proc/self/status").open() as status:
+                own = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+            most[0] = max(most[0], own // 1000)
+
+    watch = threading.Thread(target=look, daemon=True)
+    watch.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        watch.join()
 
 
 def clips(size: int) -> Iterator[Clip]:

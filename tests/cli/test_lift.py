@@ -114,6 +114,14 @@ def test_files_and_page_are_written(lift, tmp_path):
     assert "Not lifted: 3 joints seen" in page
 
 
+def test_a_result_never_replaces_the_keypoints(run, folder, tmp_path):
+    people = tmp_path / "people.json"
+    people.write_bytes(before := (folder / "people.json").read_bytes())
+    code, out, err = run("lift", people, "--lifter", folder / "lifter", "--out", people)
+    assert (code, out) == (2, "") and "is the file that is read; give the result another name" in err
+    assert people.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["a.bvh", "a.npz", "a.json"])
 def test_one_file_of_one_person(lift, tmp_path, name):
     lift("one.json", "--out", tmp_path / name)

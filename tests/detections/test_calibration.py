@@ -208,6 +208,7 @@ def broken(**change: object) -> dict:
         ("<calibration><camera serial='1'>", "broken XML"),
         ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "XML with a document type is not read"),
         (QUALISYS.replace('focalLengthV="51168"', ""), "camera cam_01: intrinsic needs focalLengthU"),
+        (QUALISYS.replace('skew="0"', 'skew="abc"'), "camera cam_01: intrinsic needs skew"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(tmp_path: Path, content: object, said: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import torch
 
 import vipe
 from vipe.cli.app import main
+from vipe.cli.options.known_camera import CameraOptions
 from vipe.detections.known_cameras import in_perspective_crops, with_cameras
 from vipe.detections.lens import Lens
+from vipe.errors import VipeError
 from vipe.geometry.cameras import look_at
 from vipe.retrieve.bent_hits import bend_hits
 from vipe.skeletons.working import COCO13_IN_H36M17
@@ -138,3 +141,9 @@ def test_what_does_not_fit_is_told_in_one_line(run, folder, options, said):
     assert isinstance(line, str)
     assert said in line
     assert "\n" not in line
+
+
+def test_an_image_has_one_camera():
+    with pytest.raises(VipeError, match=r"--camera-name names two cameras of image '1'; give one$"):
+        CameraOptions(camera=(Path("a.toml"),), camera_name=("1=left", "2=left", "1=right")).check()
+    CameraOptions(camera=(Path("a.toml"),), camera_name=("1=left", "2=left")).check()

@@ -136,6 +136,13 @@ def test_a_table_never_replaces_the_keypoints_or_the_index(ask, folder, tmp_path
     assert sorted(path for path in (folder / "index").rglob("*") if path.is_file()) == files
 
 
+def test_a_gap_of_next_to_nothing_rules_out_no_moment(ask, moment):
+    pose = ("--pose", f"{moment[0]}:{moment[1]}", "--k", 5, "--json")
+    code, out, _ = ask(*pose, "--min-gap-seconds", 1e-310)
+    assert code == 0
+    assert json.loads(out)["queries"] == json.loads(ask(*pose)[1])["queries"]
+
+
 def test_the_page_draws_each_hit_of_each_moment(ask, moment, tmp_path):
     page = tmp_path / "poses.html"
     code, out, _ = ask(
@@ -182,6 +189,8 @@ def test_moments_stay_the_rows_of_their_frames(index, moment):
         (("--pose", ":3"), "got ':3'"),
         (("--pose", "walk:-3"), "got 'walk:-3'"),
         (("--pose", "walk:1.5"), "got 'walk:1.5'"),
+        (("--pose", f"CLIP:{'9' * 5000}"), "--pose is CLIP:FRAME, the name of a clip and a frame's number"),
+        (("--pose", "CLIP:0", "--camera-name", "left"), "--camera-name goes with people in images"),
         (("--pose", "nothing:0"), "has no clip 'nothing'; it has such as"),
         (("--pose", "CLIP:99999"), "has no frame 99999 of clip"),
         (("people.json", "--pose", "CLIP:0"), "a keypoint file goes with people in images: leave it out"),
