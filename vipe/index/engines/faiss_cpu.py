@@ -145,7 +145,7 @@ class FaissCPU:
         recipe = self.recipe
         if recipe.has_graph:
             return count <= max(_FEW, len(self._vectors) // _SPARSE)
-        if recipe.factory.startswith("PQ"):  # FAISS knows no chosen rows there
+        if recipe.factory.startswith("PQ"):  # whose search in FAISS takes no filter
             return True
         return recipe.has_lists and count <= _FEW
 

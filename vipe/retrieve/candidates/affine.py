@@ -84,10 +84,16 @@ def by_affine_camera(
 def quickly_by_affine_camera(
     index: PoseIndex, people: Keypoints, k: int, allowed: Int64[Array, " M"] | None = None
 ) -> Int64[Array, "Q k"]:
-    """Rows of little affine residual, not always those of least.
+    """Rows of small affine residual; in a large archive not always the smallest.
 
-    Where neither the index answers nor all poses are soon compared, poses spread evenly over the archive are, and then
-    the rows around the best of them: poses change little from a row to the next.
+    Where the index cannot answer, for a joint is missing, and there are more than `SPREAD` poses, poses spread evenly
+    over the archive are compared, and then the rows around the best of them: poses change little from a row to the next.
+
+    Args:
+        index: The archive.
+        people: On coco13; each can be searched for.
+        k: How many rows a person; at most as many as there are.
+        allowed: Only these rows, ascending; all of them are compared.
     """
     everyone_whole = index.holds(AffineSignature()) and people.mask.all()
     if everyone_whole or allowed is not None or len(index) <= SPREAD:
