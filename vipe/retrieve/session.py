@@ -160,7 +160,7 @@ class Search:
         return self._fit(rows, people, replace(self.prior, refine=None), proportions)
 
     def rough_cameras(self, rows: Int64[Array, "Q C"], people: Keypoints) -> Fits:
-        """A camera and a body for every candidate, in few steps: enough to see which reading of the labels fits well."""
+        """A camera and a body for every candidate, in few steps: they show which reading of the labels fits."""
         return self._fit(rows, people, replace(self.prior, further_steps=min(self.prior.further_steps, 1)), None)
 
     def fitted(self, candidates: Candidates, people: Keypoints, count: int) -> FittedCandidates:

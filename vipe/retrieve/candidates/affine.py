@@ -87,7 +87,7 @@ def quickly_by_affine_camera(
     """Rows of small affine residual; in a large archive not always the smallest.
 
     Where the index cannot answer, for a joint is missing, and there are more than `SPREAD` poses, poses spread evenly
-    over the archive are compared, and then the rows around the best of them: poses change little from a row to the next.
+    over the archive are compared, and then the rows around the best of them: poses change little from row to row.
 
     Args:
         index: The archive.
