@@ -5,7 +5,7 @@ __all__ = ["improvise", "improvise_walking", "limber"]
 from vipe.simulate.motion.actor import Actor
 from vipe.simulate.motion.arms import any_arm, gesture
 from vipe.simulate.motion.body import OTHER, SIDES, SIGNS
-from vipe.simulate.motion.locomotion import Gait, travel
+from vipe.simulate.motion.programs.locomotion import Gait, travel
 
 
 def improvise(actor: Actor) -> None:

@@ -4,7 +4,8 @@ __all__ = ["PROGRAMS", "SHARES"]
 
 from collections.abc import Callable
 
-from vipe.simulate.motion import (
+from vipe.simulate.motion.actor import Actor
+from vipe.simulate.motion.programs import (
     climbing,
     dance,
     fighting,
@@ -15,7 +16,6 @@ from vipe.simulate.motion import (
     reaching,
     sports,
 )
-from vipe.simulate.motion.actor import Actor
 
 PROGRAMS: dict[str, Callable[[Actor], None]] = {
     "walk": locomotion.walk,
