@@ -31,7 +31,8 @@ from inputs import archive_arguments
 from vipe.clips import Clip
 from vipe.detections import Keypoints
 from vipe.embed import AffineSignature
-from vipe.index import PoseIndex, checks, grow
+from vipe.index import PoseIndex, grow
+from vipe.index.folder import checks
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.skeletons import load
 from vipe.store import PoseStore

@@ -196,7 +196,7 @@ def test_a_change_shows_how_far_it_is_and_that_it_waits_for_another(run, index, 
         yield
 
     monkeypatch.setattr("vipe.cli.index.progress", shown)
-    monkeypatch.setattr("vipe.index.writing.locked", taken)
+    monkeypatch.setattr("vipe.index.folder.writing.locked", taken)
     waits = (f"waits for another process that changes {index}", 0, None)
     for command, steps in (
         (("add", index, more), [("poses", 40, 40)]),  # clips b and c

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from vipe.index import manifest as module
+from vipe.index.folder import manifest as module
 
 PART = "parts/00001"
 

@@ -117,7 +117,7 @@ def test_poses_without_a_canonical_pose_are_left_out_and_counted(standing, learn
 
 def test_clips_whose_frames_would_share_an_id_are_refused(store, learned, tmp_path, monkeypatch):
     firsts = {"sit": 0, "übung": 30, "walk": 50}  # of 30, 20 and 40 frames: one after the other
-    monkeypatch.setattr("vipe.index.clip_table.first_id", firsts.__getitem__)
+    monkeypatch.setattr("vipe.index.folder.clip_table.first_id", firsts.__getitem__)
     PoseIndex.build(store, learned, tmp_path / "side by side")
     for first, other in ((49, "übung"), ((1 << 63) - 39, "sit")):  # ids go round
         firsts["walk"] = first

@@ -331,7 +331,7 @@ def test_a_clip_whose_frames_would_share_an_id_with_one_that_is_there_is_not_add
     store, learned, tmp_path, monkeypatch
 ):
     firsts = {name: 1000 * number for number, name in enumerate("abcdefgh")}
-    monkeypatch.setattr("vipe.index.clip_table.first_id", firsts.__getitem__)
+    monkeypatch.setattr("vipe.index.folder.clip_table.first_id", firsts.__getitem__)
     index = PoseIndex.build(store, learned, tmp_path / "index", where={"clip": ["a", "b"]})
     firsts["c"] = firsts["a"] + 5
     with pytest.raises(StoreError, match="frames of clip 'a' and of clip 'c' would have one id"):

@@ -12,7 +12,7 @@ from vipe.embed import AffineSignature, Embedder
 from vipe.embed.vvipe.network import VVIPE, VVIPEConfig
 from vipe.errors import EncoderMismatch, IndexFormatError
 from vipe.index import PoseIndex, grow, verify
-from vipe.index.part import Part
+from vipe.index.folder.part import Part
 
 
 def test_an_index_needs_nothing_but_its_folder(index, encoder, tmp_path):

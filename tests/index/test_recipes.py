@@ -121,7 +121,7 @@ def test_codes_are_compared_again_as_deep_as_the_recipe_says(rng, monkeypatch, n
 
 
 def test_a_recipe_of_another_version_is_refused(indexes, monkeypatch):
-    monkeypatch.setattr("vipe.index.part.shipped_recipes", lambda: ("flat", "fp16", "ivf"))
+    monkeypatch.setattr("vipe.index.folder.part.shipped_recipes", lambda: ("flat", "fp16", "ivf"))
     with pytest.raises(IndexFormatError, match="recipe is 'int8', expected one of flat, fp16, ivf; build it again"):
         PoseIndex.open(indexes["int8"].path)
 

@@ -15,7 +15,7 @@ from vipe.embed import AffineSignature
 from vipe.errors import IndexFormatError
 from vipe.index import PoseIndex, grow, verify
 from vipe.index import index as index_module
-from vipe.index.manifest import read_manifest
+from vipe.index.folder.manifest import read_manifest
 from vipe.skeletons import load
 from vipe.store import PoseStore
 
@@ -250,7 +250,7 @@ def test_what_a_writer_takes_away_while_it_is_being_opened_is_opened_anew(folder
 
 def test_a_part_that_a_writer_removed_just_before_it_was_locked_is_not_read(folder, monkeypatch):
     file = folder / "parts" / "00001" / "frames.parquet"
-    monkeypatch.setattr("vipe.index.part._flock", lambda *_: file.unlink(missing_ok=True))
+    monkeypatch.setattr("vipe.index.folder.part._flock", lambda *_: file.unlink(missing_ok=True))
     with pytest.raises(
         IndexFormatError, match=r"frames\.parquet: was removed while it was being opened; open the index"
     ):
@@ -324,8 +324,8 @@ def test_a_damaged_index_is_not_changed(change, grown, store):
 def test_removed_rows_that_were_altered_and_signed_anew_are_refused(bits, message, folder):
     from msgspec.structs import replace
 
-    from vipe.index.checks import note_of
-    from vipe.index.manifest import write_manifest
+    from vipe.index.folder.checks import note_of
+    from vipe.index.folder.manifest import write_manifest
 
     file = folder / "removed" / "00001-5.npy"
     np.save(file, bits)

@@ -282,7 +282,7 @@ def _filter(where: tuple[str, ...]) -> dict[str, list[Any]]:
         VipeError: If one is no such text, there is no such column, or the value is no number where one is expected.
     """
     from vipe.errors import VipeError
-    from vipe.index.frames import LABELS, SCHEMA
+    from vipe.index.folder.frames import LABELS, SCHEMA
 
     chosen: dict[str, list[Any]] = {}
     for text in where:

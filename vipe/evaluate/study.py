@@ -17,7 +17,7 @@ from vipe.evaluate.leave_out import Gallery, LeaveOut
 from vipe.evaluate.metrics import HIT_DEPTHS, HIT_THRESHOLDS, NEAR_DUPLICATE, pose_distance, without_near_duplicates
 from vipe.evaluate.near_pairs import NearPairs, near_pairs
 from vipe.index import PoseIndex
-from vipe.index.frames import frame_ids
+from vipe.index.folder.frames import frame_ids
 from vipe.store import PoseStore
 
 Progress = Callable[[str, int | float, int | float | None, str], None]

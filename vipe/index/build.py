@@ -5,7 +5,7 @@ always between two clips. An interrupt or a kill leaves the folder, and the next
 encoder at the same path goes on from the last note; any other build there, and any error, removes it.
 """
 
-__all__ = ["Encoding", "RowProgress", "as_write_error", "write_index"]
+__all__ = ["Encoding", "RowProgress", "write_index"]
 
 import hashlib
 import os
@@ -27,13 +27,13 @@ from vipe.atomic_write import atomic_write, locked
 from vipe.embed.encoder import Encoder
 from vipe.errors import ArgumentError, IndexFormatError, ShapeError, StoreError, VipeError
 from vipe.geometry.canonical import canonicalize_array
-from vipe.index.checks import note_of
-from vipe.index.clip_table import ClipNote, ClipReader, check_ids, clip_runs, table_of
-from vipe.index.frames import frame_table
-from vipe.index.manifest import EncoderNote, Manifest, write_manifest
-from vipe.index.part_writer import PartWriter
+from vipe.index.folder.checks import note_of
+from vipe.index.folder.clip_table import ClipNote, ClipReader, check_ids, clip_runs, table_of
+from vipe.index.folder.frames import frame_table
+from vipe.index.folder.manifest import EncoderNote, Manifest, write_manifest
+from vipe.index.folder.part_writer import PartWriter
+from vipe.index.folder.writing import as_write_error
 from vipe.index.recipe import automatic, load_recipe, named
-from vipe.printable import in_short
 from vipe.store import PoseStore
 
 RowProgress = Callable[[int, int], None]
@@ -249,12 +249,3 @@ def _workplace(path: Path) -> Iterator[Path]:
         for folder in made:
             with suppress(OSError):  # something is in it
                 folder.rmdir()
-
-
-@contextmanager
-def as_write_error(path: Path) -> Iterator[None]:
-    """Raise errors of the disk as an IndexFormatError of one line."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        raise IndexFormatError(f"{path}: cannot be written: {in_short(error)}") from error

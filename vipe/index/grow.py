@@ -29,16 +29,16 @@ from vipe.clips import Clip
 from vipe.embed.encoder import Encoder
 from vipe.errors import VipeError
 from vipe.index.build import Encoding, RowProgress
-from vipe.index.checks import note_of
-from vipe.index.clip_table import check_ids, table_of
-from vipe.index.frames import SCHEMA, matching_rows
-from vipe.index.manifest import Manifest, PartNote, RemovedNote, refuse_other_encoder
+from vipe.index.folder.checks import note_of
+from vipe.index.folder.clip_table import check_ids, table_of
+from vipe.index.folder.frames import SCHEMA, matching_rows
+from vipe.index.folder.manifest import Manifest, PartNote, RemovedNote, refuse_other_encoder
+from vipe.index.folder.part import Part, recipe_of
+from vipe.index.folder.part_writer import PartWriter
+from vipe.index.folder.writing import Filter, OnWait, new_part, next_folder, opened, replace_parts, writing
 from vipe.index.newcomers import as_store, new_clips, those
-from vipe.index.part import Part, recipe_of
-from vipe.index.part_writer import PartWriter
 from vipe.index.recipe import Recipe, Search, automatic, load_recipe, named
 from vipe.index.tuning import with_search
-from vipe.index.writing import Filter, OnWait, new_part, next_folder, opened, replace_parts, writing
 from vipe.store import PassedOver, PoseStore
 
 _MERGED = 1 << 17  # rows: a part that is written in about a second

@@ -16,10 +16,10 @@ from vipe.embed.encoder import Encoder
 from vipe.errors import IndexFormatError
 from vipe.index import grow
 from vipe.index.build import RowProgress, write_index
-from vipe.index.checks import verify
 from vipe.index.engines import gpu_number
-from vipe.index.frames import Where
-from vipe.index.manifest import Manifest, read_manifest, refuse_other_encoder
+from vipe.index.folder.checks import verify
+from vipe.index.folder.frames import Where
+from vipe.index.folder.manifest import Manifest, read_manifest, refuse_other_encoder
 from vipe.index.newcomers import check_source
 from vipe.index.parts import Parts
 from vipe.index.recipe import load_recipe, named
@@ -99,7 +99,7 @@ class PoseIndex(Searchable):
         """Open an index after comparing its files with the manifest's checksums; FAISS reads nothing before.
 
         Codes, embeddings and poses are mapped, so memory does not grow with them. Files that were compared since they
-        were last written are not read again (`vipe.index.checks`); `verify` reads all.
+        were last written are not read again (`vipe.index.folder.checks`); `verify` reads all.
 
         Args:
             path: The folder.

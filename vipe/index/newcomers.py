@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from vipe.clips import Clip
 from vipe.errors import ArgumentError, StoreError
 from vipe.geometry.canonical import canonicalize_array
-from vipe.index.clip_table import ClipNote, ClipReader
-from vipe.index.frames import matching_rows
-from vipe.index.manifest import Manifest, PartNote
-from vipe.index.writing import ROOM, Filter, opened
+from vipe.index.folder.clip_table import ClipNote, ClipReader
+from vipe.index.folder.frames import matching_rows
+from vipe.index.folder.manifest import Manifest, PartNote
+from vipe.index.folder.writing import ROOM, Filter, opened
 from vipe.store import PassedOver, PoseStore
 
 _ROWS = 16384  # at a time

@@ -12,11 +12,11 @@ import pyarrow as pa
 from jaxtyping import Float32, Int64
 
 from vipe.arrays import Array
-from vipe.index.checks import compared
 from vipe.index.engines import Engine
-from vipe.index.manifest import Manifest
+from vipe.index.folder.checks import compared
+from vipe.index.folder.manifest import Manifest
+from vipe.index.folder.part import Part
 from vipe.index.neighbours import Neighbours
-from vipe.index.part import Part
 from vipe.index.recipe import Recipe, Search
 from vipe.index.rows import Rows, Stacked
 from vipe.index.tuning import Find

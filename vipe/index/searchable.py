@@ -15,12 +15,12 @@ from vipe.arrays import Array
 from vipe.embed import AffineSignature, find_encoder
 from vipe.embed.encoder import Encoder
 from vipe.errors import ShapeError, VipeError
-from vipe.index.columns import Columns
 from vipe.index.engines import Engine
-from vipe.index.frames import Where
-from vipe.index.manifest import Manifest, refuse_other_encoder
+from vipe.index.folder.columns import Columns
+from vipe.index.folder.frames import Where
+from vipe.index.folder.manifest import Manifest, refuse_other_encoder
+from vipe.index.folder.part import recipe_of
 from vipe.index.neighbours import Neighbours
-from vipe.index.part import recipe_of
 from vipe.index.parts import Parts
 from vipe.index.radius import Within, check_radius, rows_within
 from vipe.index.recipe import Recipe, name_of

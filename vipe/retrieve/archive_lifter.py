@@ -19,7 +19,7 @@ from vipe.geometry.bones import bone_lengths, with_bone_lengths
 from vipe.geometry.canonical import REFERENCE_TORSO
 from vipe.geometry.rotations import axis_angle
 from vipe.index import PoseIndex
-from vipe.index.frames import Where
+from vipe.index.folder.frames import Where
 from vipe.lift import Hypotheses, Lifter
 from vipe.lift.lifter import of_unit_torso
 from vipe.retrieve.camera.known_focal import depth_priors

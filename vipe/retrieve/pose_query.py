@@ -13,7 +13,7 @@ from vipe.arrays import Array
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.canonical import canonicalize_array
 from vipe.index import PoseIndex
-from vipe.index.frames import Where
+from vipe.index.folder.frames import Where
 from vipe.index.radius import check_radius
 from vipe.retrieve.arguments import check_count, check_index, check_limits, check_seconds
 from vipe.retrieve.candidates.body_parts import Joints, joint_weights

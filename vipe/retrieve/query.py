@@ -12,7 +12,7 @@ from vipe.arrays import Array, blocks, take_columns
 from vipe.detections import Keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
-from vipe.index.frames import Where
+from vipe.index.folder.frames import Where
 from vipe.lift import Lifter
 from vipe.lift.condition import skip_reasons as lift_skip_reasons
 from vipe.retrieve.arguments import check_arguments, check_count

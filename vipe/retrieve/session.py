@@ -14,7 +14,7 @@ from vipe.arrays import Array, take_columns, take_rows
 from vipe.detections import Keypoints
 from vipe.errors import ArgumentError, VipeError
 from vipe.index import PoseIndex
-from vipe.index.frames import Where
+from vipe.index.folder.frames import Where
 from vipe.lift import Hypotheses, Lifter
 from vipe.retrieve.arguments import check_count, check_settings
 from vipe.retrieve.camera.body import BodyProportions

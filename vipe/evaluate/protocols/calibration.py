@@ -32,7 +32,7 @@ from vipe.evaluate.protocols.calibration_report import (
 from vipe.evaluate.protocols.search import SearchProtocol, SearchStudy
 from vipe.evaluate.study import Progress, quiet
 from vipe.index import PoseIndex
-from vipe.index.frames import Where
+from vipe.index.folder.frames import Where
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.query import query
 from vipe.retrieve.ranking.confident_lists import ConfidentLists

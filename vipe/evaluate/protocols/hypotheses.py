@@ -16,7 +16,7 @@ from vipe.evaluate.protocols.search import SearchProtocol, evaluate_search
 from vipe.evaluate.protocols.search_report import SearchReport
 from vipe.evaluate.study import Progress
 from vipe.index import PoseIndex
-from vipe.index.frames import Where
+from vipe.index.folder.frames import Where
 from vipe.lift import Hypotheses, Lifter
 from vipe.retrieve.archive_lifter import ArchiveLifter
 from vipe.retrieve.candidates.hypotheses import EXACT, near_hypotheses

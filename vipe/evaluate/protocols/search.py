@@ -21,7 +21,7 @@ from vipe.evaluate.protocols.search_report import SearchReport, SearchScore
 from vipe.evaluate.scoring import ANY, Scoring, chance_score
 from vipe.evaluate.study import Archive, Progress, Relevance, Study, StudySettings, quiet, recorded_poses
 from vipe.index import PoseIndex
-from vipe.index.frames import Where
+from vipe.index.folder.frames import Where
 from vipe.retrieve.query import MODES, Mode, query
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.store import PoseStore

@@ -12,7 +12,7 @@ from vipe.arrays import Array
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.canonical import canonicalize_array
 from vipe.index import PoseIndex
-from vipe.index.frames import Where
+from vipe.index.folder.frames import Where
 from vipe.retrieve.segments.warping import Costs, Matches, parts, whole
 
 ALIKE = 0.15

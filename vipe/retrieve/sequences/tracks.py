@@ -12,7 +12,7 @@ from vipe.arrays import Array, take_columns, take_rows
 from vipe.detections import Keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
-from vipe.index.frames import Where
+from vipe.index.folder.frames import Where
 from vipe.retrieve.arguments import check_arguments
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates.affine import skip_reasons

@@ -30,7 +30,7 @@ from jaxtyping import Bool
 
 from vipe.arrays import Array
 from vipe.errors import IndexFormatError, StoreError
-from vipe.index.frames import as_index_error, first_id
+from vipe.index.folder.frames import as_index_error, first_id
 from vipe.store.identical import begin_digest
 
 SCHEMA = pa.schema(

@@ -13,11 +13,11 @@ from jaxtyping import Float32
 
 from vipe.arrays import Array
 from vipe.embed.encoder import Metric
-from vipe.index.checks import note_of
-from vipe.index.clip_table import write_clips
 from vipe.index.engines import ENGINES
-from vipe.index.frames import open_writer
-from vipe.index.manifest import PartNote
+from vipe.index.folder.checks import note_of
+from vipe.index.folder.clip_table import write_clips
+from vipe.index.folder.frames import open_writer
+from vipe.index.folder.manifest import PartNote
 from vipe.index.recipe import Recipe, named
 
 _FILES = ("clips.parquet", "embeddings.npy", "frames.parquet", "index.faiss", "poses.npy")
@@ -84,7 +84,7 @@ class PartWriter:
         Args:
             recipe: Of the engine.
             metric: Of the embeddings.
-            clips: That the rows are of, in order (`vipe.index.clip_table`).
+            clips: That the rows are of, in order (`vipe.index.folder.clip_table`).
             folder: Where the part will lie in the index.
         """
         self.checkpoint()

@@ -24,7 +24,7 @@ import msgspec
 
 from vipe.atomic_write import atomic_write
 from vipe.errors import IndexFormatError
-from vipe.index.manifest import FileNote, Manifest, read_manifest
+from vipe.index.folder.manifest import FileNote, Manifest, read_manifest
 from vipe.regular_file import irregular, read_regular
 
 _MEMORY = "checked.json"

@@ -189,7 +189,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check the manifest itself; the files it lists are left to `vipe.index.checks`.
+    """Read and check the manifest itself; the files it lists are left to `vipe.index.folder.checks`.
 
     Raises:
         IndexFormatError: If it is missing, cut, altered, or of another format version.

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from vipe.errors import IndexFormatError
-from vipe.index import PoseIndex, checks, verify
+from vipe.index import PoseIndex, verify
+from vipe.index.folder import checks
 
 PART = "parts/00001"
 
@@ -92,7 +93,8 @@ def test_a_memory_that_cannot_be_read_or_is_of_something_else_is_no_memory(folde
 
 
 def test_only_files_of_which_the_content_is_right_are_remembered(folder, settled, monkeypatch):
-    monkeypatch.setattr("vipe.index.part.check_table", lambda *_, **__: (_ for _ in ()).throw(IndexFormatError("no")))
+    refused = (_ for _ in ()).throw
+    monkeypatch.setattr("vipe.index.folder.part.check_table", lambda *_, **__: refused(IndexFormatError("no")))
     with pytest.raises(IndexFormatError):
         PoseIndex.open(folder)
     assert not (folder / "checked.json").exists()

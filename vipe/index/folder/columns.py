@@ -10,7 +10,7 @@ from jaxtyping import Int64, Shaped
 
 from vipe.arrays import Array
 from vipe.errors import VipeError
-from vipe.index.frames import Where, matching_rows
+from vipe.index.folder.frames import Where, matching_rows
 
 
 class Columns:

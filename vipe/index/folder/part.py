@@ -19,11 +19,11 @@ from jaxtyping import Float32, Int64
 
 from vipe.arrays import Array, blocks
 from vipe.errors import IndexFormatError
-from vipe.index.checks import Comparison
-from vipe.index.clip_table import clips_of_labels, read_clips
 from vipe.index.engines import ENGINES, Engine
-from vipe.index.frames import check_table, read_labels, read_poses
-from vipe.index.manifest import EncoderNote, PartNote
+from vipe.index.folder.checks import Comparison
+from vipe.index.folder.clip_table import clips_of_labels, read_clips
+from vipe.index.folder.frames import check_table, read_labels, read_poses
+from vipe.index.folder.manifest import EncoderNote, PartNote
 from vipe.index.recipe import Recipe, load_recipe, shipped_recipes
 
 fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
@@ -91,7 +91,7 @@ class Part:
         return labels if self.left is None else labels.take(pa.array(self.left))
 
     def clips(self) -> pa.Table:
-        """The clips of which a row is left, with the number of rows that are (`vipe.index.clip_table`)."""
+        """The clips of which a row is left, with the number of rows that are (`vipe.index.folder.clip_table`)."""
         clips = self.all_clips()
         if self.left is None:
             return clips

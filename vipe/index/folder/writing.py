@@ -4,7 +4,17 @@ A writer writes new files beside those that are there, replaces the manifest, an
 and nobody reads. What a killed one leaves, the next one clears away.
 """
 
-__all__ = ["ROOM", "Filter", "OnWait", "new_part", "next_folder", "opened", "replace_parts", "writing"]
+__all__ = [
+    "ROOM",
+    "Filter",
+    "OnWait",
+    "as_write_error",
+    "new_part",
+    "next_folder",
+    "opened",
+    "replace_parts",
+    "writing",
+]
 
 import re
 import shutil
@@ -15,22 +25,33 @@ from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from vipe.atomic_write import atomic_write, locked, remove_abandoned
-from vipe.index.build import as_write_error
-from vipe.index.checks import compared, note_of
-from vipe.index.clip_table import write_clips
-from vipe.index.manifest import Manifest, PartNote, read_manifest, write_manifest
-from vipe.index.part import Part, remove_unused
-from vipe.index.part_writer import PartWriter
+from vipe.errors import IndexFormatError
+from vipe.index.folder.checks import compared, note_of
+from vipe.index.folder.clip_table import write_clips
+from vipe.index.folder.manifest import Manifest, PartNote, read_manifest, write_manifest
+from vipe.index.folder.part import Part, remove_unused
+from vipe.index.folder.part_writer import PartWriter
 from vipe.index.recipe import automatic, name_of
+from vipe.printable import in_short
 
 OnWait: TypeAlias = Callable[[], None]
 Filter: TypeAlias = Mapping[str, object] | pc.Expression
 
 ROOM = ".clips-"
 """How the folders begin in which clips become a store while they are added."""
+
+
+@contextmanager
+def as_write_error(path: Path) -> Iterator[None]:
+    """Raise errors of the disk as an IndexFormatError of one line."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise IndexFormatError(f"{path}: cannot be written: {in_short(error)}") from error
 
 
 @contextmanager
