@@ -23,7 +23,8 @@ from vipe.evaluate.intervals import bootstrap_interval
 from vipe.evaluate.lifting_calibration import radial_calibration
 from vipe.evaluate.protocols.lifting import AMBIGUOUS, LiftingProtocol, LiftingViews, simulate_lifting
 from vipe.geometry.canonical import REFERENCE_TORSO
-from vipe.lift.aggregate import mean_pose, weak_perspective, weighted_mean
+from vipe.lift.aggregation.one_pose import mean_pose, weak_perspective, weighted_mean
+from vipe.lift.aggregation.reduce import reduce_hypotheses
 from vipe.lift.condition import Condition
 from vipe.lift.flow.noise import noise_around
 from vipe.lift.hypotheses import Hypotheses
@@ -31,7 +32,6 @@ from vipe.lift.lifter import TrainedLifter
 from vipe.lift.ordinal import oracle_relations, ordinal_scores, predict_relations
 from vipe.lift.propose.losses import flow_nll, joint_distance
 from vipe.lift.propose.network import ProPose
-from vipe.lift.reduce import reduce_hypotheses
 from vipe.lift.training import LifterTrainingConfig
 from vipe.lift.views import simulate_lift_views
 from vipe.skeletons.working import COCO13_IN_H36M17

@@ -66,7 +66,7 @@ def test_everybody_is_answered_in_order_or_named_with_the_reason(lift):
 def test_the_command_is_the_same_as_in_python(lift, folder):
     import torch
 
-    from vipe.lift.lifted import to_world
+    from vipe.lift.aggregation.lifted import to_world
 
     people = vipe.read_keypoints(folder / "one.json")
     lifter = vipe.Lifter.from_pretrained(folder / "lifter")

@@ -7,7 +7,7 @@ from lift import worlds
 
 from vipe.errors import VipeError
 from vipe.geometry import REFERENCE_TORSO
-from vipe.lift.aggregate import weighted_mean
+from vipe.lift.aggregation.one_pose import weighted_mean
 from vipe.lift.lifter import TrainedLifter
 from vipe.lift.mdn import MDN, MDNConfig, PoseMixture
 from vipe.lift.network import from_free_joints, to_free_joints

@@ -12,7 +12,7 @@ from vipe.embed import AffineSignature
 from vipe.errors import ArgumentError, ShapeError, VipeError
 from vipe.geometry import REFERENCE_TORSO, bone_lengths, bone_vectors
 from vipe.index import PoseIndex
-from vipe.lift.lifted import to_world
+from vipe.lift.aggregation.lifted import to_world
 from vipe.retrieve import CameraPrior, query, query_views
 from vipe.retrieve.bent_hits import bend_hits
 from vipe.retrieve.labelling import SIDES, STRETCHES, as_relabelled

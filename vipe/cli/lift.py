@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vipe import Keypoints
-    from vipe.lift.lifted import LiftedPeople, LiftedTrack
+    from vipe.lift.aggregation.lifted import LiftedPeople, LiftedTrack
 
 _UNKNOWN_CAMERA = CameraOptions()
 _SHARES = 6  # modes of a person that are printed
@@ -89,9 +89,9 @@ def lift(
     import torch
 
     from vipe import Lifter
+    from vipe.lift.aggregation.files import check_place
+    from vipe.lift.aggregation.lifted import check_height, lift_people, lift_tracks
     from vipe.lift.condition import skip_reasons
-    from vipe.lift.files import check_place
-    from vipe.lift.lifted import check_height, lift_people, lift_tracks
 
     if height is not None:
         check_height(height)
@@ -146,7 +146,7 @@ def lift(
 
 
 def _save(out: Path, lifted: "LiftedPeople | tuple[LiftedTrack, ...]", result: dict[str, Any]) -> None:
-    from vipe.lift.files import save_people, save_tracks
+    from vipe.lift.aggregation.files import save_people, save_tracks
 
     if isinstance(lifted, tuple):
         save_tracks(out, lifted, result)
@@ -165,7 +165,7 @@ def _draw(page: Path, lifted: "LiftedPeople | tuple[LiftedTrack, ...]", left_out
 
 def _skipped(people: "Keypoints", reasons: tuple[str | None, ...]) -> dict[int, dict[str, Any]]:
     """An entry for each person that cannot be lifted, by row."""
-    from vipe.lift.lifted import plain
+    from vipe.lift.aggregation.lifted import plain
 
     return {
         row: {

@@ -10,7 +10,7 @@ from vipe.arrays import Array, blocks
 from vipe.errors import ShapeError, SkeletonError
 from vipe.evaluate.lifting_metrics import check_hypotheses
 from vipe.geometry.bones import bone_lengths
-from vipe.lift.aggregate import weak_perspective
+from vipe.lift.aggregation.one_pose import weak_perspective
 from vipe.skeletons import Skeleton
 from vipe.skeletons.working import COCO13, H36M17
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import elu, normalize
 
 from vipe.errors import VipeError
-from vipe.lift.aggregate import weighted_mean
+from vipe.lift.aggregation.one_pose import weighted_mean
 from vipe.lift.condition import FEATURES, Condition
 from vipe.lift.network import JOINTS, LiftNetwork, Samples, from_free_joints
 from vipe.lift.views import LiftViews

@@ -16,7 +16,7 @@ from vipe.errors import ArgumentError, ShapeError, VipeError
 from vipe.geometry.bones import bone_vectors, from_bone_vectors
 from vipe.geometry.canonical import REFERENCE_TORSO
 from vipe.index import PoseIndex
-from vipe.lift.lifted import to_world
+from vipe.lift.aggregation.lifted import to_world
 from vipe.lift.lifter import of_unit_torso
 from vipe.retrieve.arguments import check_count
 from vipe.retrieve.camera.body import IN_GROUP

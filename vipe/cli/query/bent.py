@@ -96,7 +96,7 @@ class Variations:
         """Bend hits and write them; an entry for each, and lines about them."""
         import torch
 
-        from vipe.lift.lifted import plain
+        from vipe.lift.aggregation.lifted import plain
         from vipe.retrieve.bent_hits import bend_hits
 
         if self.export is None or self.vary is None:

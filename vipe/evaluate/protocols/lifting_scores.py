@@ -20,7 +20,7 @@ from vipe.evaluate.intervals import bootstrap_interval
 from vipe.evaluate.protocols.lifting_report import LiftingScore
 from vipe.geometry.bones import with_bone_lengths
 from vipe.geometry.canonical import REFERENCE_LENGTHS, REFERENCE_TORSO
-from vipe.lift import aggregate
+from vipe.lift.aggregation import one_pose
 from vipe.lift.hypotheses import Hypotheses
 from vipe.lift.lifter import Lifter
 from vipe.skeletons.working import H36M17
@@ -152,12 +152,12 @@ def _singles(lifter: Lifter, people: Keypoints, hypotheses: Hypotheses) -> dict[
     xy, seen = torch.from_numpy(people.xy.copy()), torch.from_numpy(people.mask.copy())
     found = {
         "predict": lifter.predict(people),
-        "mean": aggregate.weighted_mean(poses, weight).numpy(),
-        "jpma": aggregate.jpma(poses, xy, seen).numpy(),
-        "rpea": aggregate.rpea(poses, xy, seen).numpy(),
+        "mean": one_pose.weighted_mean(poses, weight).numpy(),
+        "jpma": one_pose.jpma(poses, xy, seen).numpy(),
+        "rpea": one_pose.rpea(poses, xy, seen).numpy(),
     }
     if hypotheses.log_density is not None:
-        found["densest"] = aggregate.densest_pose(poses, torch.from_numpy(hypotheses.log_density)).numpy()
+        found["densest"] = one_pose.densest_pose(poses, torch.from_numpy(hypotheses.log_density)).numpy()
     return found
 
 

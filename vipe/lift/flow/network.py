@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from vipe.errors import VipeError
-from vipe.lift.aggregate import weak_perspective
+from vipe.lift.aggregation.one_pose import weak_perspective
 from vipe.lift.condition import FEATURES, NOMINAL_NOISE, Condition
 from vipe.lift.flow.critic import Critic, critic_losses
 from vipe.lift.flow.losses import BANDWIDTHS, best_mean_error, mmd, spread_shortfall

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vipe.lift.aggregate import weak_perspective
+from vipe.lift.aggregation.one_pose import weak_perspective
 from vipe.lift.condition import NOMINAL_NOISE, Condition
 from vipe.lift.network import Samples
 from vipe.skeletons.working import COCO13_IN_H36M17

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 
 from vipe.arrays import Array
 from vipe.detections import Keypoints
-from vipe.lift.aggregate import weak_perspective
+from vipe.lift.aggregation.one_pose import weak_perspective
 from vipe.lift.hypotheses import Hypotheses
 from vipe.plots.bodies.flat import draw_bones
 from vipe.plots.bodies.skeleton_2d import draw_skeleton_2d

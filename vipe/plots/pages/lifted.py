@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from vipe.arrays import Array
-from vipe.lift.lifted import LiftedPeople, LiftedTrack
+from vipe.lift.aggregation.lifted import LiftedPeople, LiftedTrack
 from vipe.plots.bodies.hypotheses import hypothesis_images, weighted_rows
 from vipe.plots.figures import Card, Figure, figure_2d, figure_in_camera, repeated
 from vipe.plots.pages.page import Section, save_page

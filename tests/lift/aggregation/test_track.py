@@ -7,8 +7,8 @@ import torch
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry import axis_angle, bone_lengths, bone_vectors, from_bone_vectors
 from vipe.geometry.upright import upright_pose
+from vipe.lift.aggregation.track import _likeliest_path, body_lengths, smooth_track
 from vipe.lift.hypotheses import Hypotheses
-from vipe.lift.track import _likeliest_path, body_lengths, smooth_track
 from vipe.skeletons.working import BONES, H36M17
 
 FPS = 30.0
@@ -121,7 +121,7 @@ def test_the_path_is_the_best_of_all(rng):
             total += change / (2 * variance)
         return total
 
-    from vipe.lift.track import _shifted
+    from vipe.lift.aggregation.track import _shifted
 
     parts += [_shifted(own.poses[i].astype(np.float64), own.weight[i]) for i in range(4)]
     best = min(product(range(3), repeat=4), key=cost)

@@ -16,8 +16,8 @@ from vipe.atomic_write import atomic_write, check_writable
 from vipe.clips import Clip
 from vipe.errors import VipeError
 from vipe.geometry.bones import with_bone_lengths
-from vipe.lift.lifted import LiftedPeople, LiftedTrack, to_world
-from vipe.lift.track import body_lengths
+from vipe.lift.aggregation.lifted import LiftedPeople, LiftedTrack, to_world
+from vipe.lift.aggregation.track import body_lengths
 from vipe.skeletons.working import COCO13, H36M17
 from vipe.writers import encode
 

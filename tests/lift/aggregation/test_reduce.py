@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from vipe.errors import VipeError
+from vipe.lift.aggregation.reduce import reduce_hypotheses
 from vipe.lift.hypotheses import Hypotheses
-from vipe.lift.reduce import reduce_hypotheses
 
 
 def of(poses, weight=None):

@@ -12,11 +12,11 @@ from vipe.errors import VipeError
 from vipe.geometry import REFERENCE_TORSO, bone_lengths
 from vipe.geometry.upright import stature
 from vipe.lift import Hypotheses, Lifter
-from vipe.lift.aggregate import weak_perspective
+from vipe.lift.aggregation.files import check_place, save_people, save_tracks
+from vipe.lift.aggregation.lifted import check_height, lift_people, lift_tracks, to_world
+from vipe.lift.aggregation.one_pose import weak_perspective
+from vipe.lift.aggregation.track import body_lengths
 from vipe.lift.condition import Condition, skip_reasons
-from vipe.lift.files import check_place, save_people, save_tracks
-from vipe.lift.lifted import check_height, lift_people, lift_tracks, to_world
-from vipe.lift.track import body_lengths
 from vipe.simulate import View, simulate_keypoints
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, H36M17
 

@@ -4,7 +4,7 @@ import pytest
 from vipe.errors import ShapeError
 from vipe.geometry import random_rotation
 from vipe.lift import Hypotheses
-from vipe.lift.fuse_views import along_rays, fuse_views
+from vipe.lift.aggregation.fuse_views import along_rays, fuse_views
 
 MIRROR = np.array([1.0, 1.0, -1.0], np.float32)  # in depth
 
@@ -108,7 +108,7 @@ def test_people_are_fused_one_by_one_each_with_its_rotations(truth, rotations, r
     ]
     together = fuse_views(given, each)
     np.testing.assert_array_equal(together.chosen, np.tile([0, 1, 2], (6, 1)))
-    monkeypatch.setattr("vipe.lift.fuse_views._MOST_PAIRS", 1)
+    monkeypatch.setattr("vipe.lift.aggregation.fuse_views._MOST_PAIRS", 1)
     np.testing.assert_allclose(fuse_views(given, each).poses, together.poses, atol=1e-6)
     for n in (0, 4):
         alone = fuse_views([view[n : n + 1] for view in given], each[n])

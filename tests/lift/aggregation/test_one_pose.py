@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from vipe.errors import ArgumentError, ShapeError
-from vipe.lift.aggregate import densest_pose, jpma, mean_pose, rpea, weak_perspective, weighted_mean
+from vipe.lift.aggregation.one_pose import densest_pose, jpma, mean_pose, rpea, weak_perspective, weighted_mean
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, H36M17
 
 SEEN = torch.ones(13, dtype=torch.bool)

@@ -16,11 +16,11 @@ from vipe.detections import Keypoints, follow, frame_numbers
 from vipe.errors import VipeError
 from vipe.geometry.bones import bone_lengths
 from vipe.geometry.upright import stature
-from vipe.lift.aggregate import weak_perspective
+from vipe.lift.aggregation.modes import Modes, modes
+from vipe.lift.aggregation.one_pose import weak_perspective
+from vipe.lift.aggregation.track import body_lengths, smooth_track
 from vipe.lift.hypotheses import Hypotheses
 from vipe.lift.lifter import Lifter
-from vipe.lift.modes import Modes, modes
-from vipe.lift.track import body_lengths, smooth_track
 from vipe.skeletons.working import COCO13, H36M17
 
 _SHORTEST, _TALLEST = 0.3, 3.0  # metres; nobody is, so the unit is another one
