@@ -28,7 +28,7 @@ from inputs import arguments
 from lifting_real import LEAST, detections, read_poses
 
 import vipe
-from vipe.cli.measuring import lifters_of
+from vipe.cli.evaluate.measuring import lifters_of
 from vipe.clips import Clip
 from vipe.detections import in_perspective_crops, read_calibration
 from vipe.evaluate.protocols.real import evaluate_real

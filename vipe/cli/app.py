@@ -16,23 +16,11 @@ from cyclopts import App, CycloptsError, Parameter, Token, convert
 from rich.console import Console
 
 from vipe import __version__
-from vipe.cli import (
-    archive,
-    demo,
-    detector,
-    evaluate,
-    evaluate_models,
-    find_like,
-    generate,
-    index,
-    ingest,
-    lift,
-    query,
-    show,
-    suggest,
-    train,
-)
+from vipe.cli import demo, detector, find_like, generate, index, lift, query, train
 from vipe.cli import map as maps
+from vipe.cli.archive import ingest, show, suggest
+from vipe.cli.archive import store as stores
+from vipe.cli.evaluate import models, searches
 from vipe.cores import usable_cores, use_cores
 from vipe.errors import VipeError
 from vipe.printable import printable
@@ -56,7 +44,7 @@ app = App(
     default_parameter=Parameter(converter=_as_typed, negative_iterable=()),
 )
 app.command(demo.demo)
-app.command(archive.synth)
+app.command(stores.synth)
 app.command(ingest.ingest)
 app.command(show.show)
 app.command(query.query)
@@ -74,13 +62,13 @@ detectors.command(detector.fetch)
 app.command(detectors)
 
 bodies = App(name="skeletons", help="List skeletons, or propose one for a file.")
-bodies.default(archive.skeletons)
+bodies.default(stores.skeletons)
 bodies.command(suggest.suggest)
 app.command(bodies)
 
 store = App(name="store", help="Look into a store of poses.")
-store.command(archive.info)
-store.command(archive.outliers)
+store.command(stores.info)
+store.command(stores.outliers)
 app.command(store)
 
 training = App(name="train", help="Train a model on a store of poses.")
@@ -98,12 +86,12 @@ for command in (index.build, index.add, index.remove, index.compact, index.tune,
 app.command(indexes)
 
 evaluation = App(name="evaluate", help="Measure how good a search, an embedding, or a lifter is.")
-evaluation.command(evaluate.search)
-evaluation.command(evaluate.calibration)
-evaluation.command(evaluate_models.retrieval)
-evaluation.command(evaluate_models.lifting)
-evaluation.command(evaluate.hypotheses)
-evaluation.command(evaluate.real)
+evaluation.command(searches.search)
+evaluation.command(searches.calibration)
+evaluation.command(models.retrieval)
+evaluation.command(models.lifting)
+evaluation.command(searches.hypotheses)
+evaluation.command(searches.real)
 app.command(evaluation)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from vipe.cli.archive.show import Names
 from vipe.cli.generated import (
     GeneratedPoses,
     ReferencePoses,
@@ -19,7 +20,6 @@ from vipe.cli.generated import (
     summary,
 )
 from vipe.cli.output import Json, Page, Seed, counted, emit, listed
-from vipe.cli.show import Names
 
 if TYPE_CHECKING:
     from vipe import Embedder, PoseStore

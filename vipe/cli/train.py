@@ -180,7 +180,7 @@ def lifter(
 
 def _poses(store: Path, split: Path | None, val: Path | None) -> "tuple[Array, Array]":
     """Poses to train on, and to validate on."""
-    from vipe.cli.splits import clips_of_part
+    from vipe.cli.options.splits import clips_of_part
     from vipe.errors import StoreError, VipeError
     from vipe.store import PoseStore
 

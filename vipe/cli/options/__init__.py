@@ -1,1 +1,1 @@
-"""Options that several commands take: people in images, their cameras, and folders."""
+"""Options that several commands take: people in images, their cameras, folders, and the splits of a store."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
+from vipe.cli.archive.show import Names
 from vipe.cli.generated import check_export, export_clips, file_of
 from vipe.cli.output import Seed, counted, listed
-from vipe.cli.show import Names
 
 if TYPE_CHECKING:
     from vipe import Hits, Keypoints, PoseIndex

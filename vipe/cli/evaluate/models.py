@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.measuring import Output, Picture, Scope, conditions_of, primary_figure, show
+from vipe.cli.evaluate.measuring import Output, Picture, Scope, conditions_of, primary_figure, show
 from vipe.cli.options.folders import StoreFolder
 from vipe.cli.output import counted, progress
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from vipe.cli.measuring import (
+from vipe.cli.evaluate.measuring import (
     IndexPath,
     LifterSources,
     Output,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.archive import Out, told_note, told_rig
+from vipe.cli.archive.store import Out, told_note, told_rig
 from vipe.cli.output import Json, counted, emit, listed, progress
 from vipe.cores import usable_cores
 

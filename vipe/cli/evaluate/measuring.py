@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, runtime_che
 
 from cyclopts import Parameter
 
+from vipe.cli.options.splits import clips_of_part
 from vipe.cli.output import Json, Seed, counted, emit, progress, table
-from vipe.cli.splits import clips_of_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

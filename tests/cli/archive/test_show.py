@@ -9,7 +9,7 @@ import pytest
 import vipe
 from vipe import PoseStore
 from vipe.cli.app import main
-from vipe.cli.show import Names
+from vipe.cli.archive.show import Names
 from vipe.writers.rig import known_rigs
 
 

@@ -1,0 +1,1 @@
+"""`vipe evaluate`: how good a search, its probabilities, an embedding or a lifter is."""
