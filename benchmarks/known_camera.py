@@ -22,8 +22,8 @@ from few_joints import Asked, thinned
 from inputs import arguments
 
 from vipe import AffineSignature, Keypoints, PoseIndex, PoseStore, query
-from vipe.detections.known_cameras import in_perspective_crops
-from vipe.detections.lens import Lens
+from vipe.detections.cameras.known_cameras import in_perspective_crops
+from vipe.detections.cameras.lens import Lens
 from vipe.evaluate.intervals import bootstrap_interval
 from vipe.evaluate.metrics import pose_distance
 from vipe.evaluate.study import recorded_poses

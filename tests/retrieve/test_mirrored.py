@@ -9,8 +9,8 @@ import torch
 import vipe
 from vipe.clips import Clip
 from vipe.detections import Keypoints
-from vipe.detections.lens import Lens
-from vipe.detections.perspective_crop import PerspectiveCrop
+from vipe.detections.cameras.lens import Lens
+from vipe.detections.cameras.perspective_crop import PerspectiveCrop
 from vipe.embed import AffineSignature
 from vipe.errors import VipeError
 from vipe.evaluate.metrics import pose_distance

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vipe.arrays import Array, as_array
+from vipe.detections.cameras.perspective_crop import PerspectiveCrop
 from vipe.detections.people.not_found import not_found
 from vipe.detections.people.shares import are_shares
-from vipe.detections.perspective_crop import PerspectiveCrop
 from vipe.errors import ShapeError
 from vipe.skeletons import Skeleton, convert, known, load
 from vipe.skeletons.joint_conventions import ARCHIVE, UNKNOWN, convention_of, conventions

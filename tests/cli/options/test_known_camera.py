@@ -11,8 +11,8 @@ import torch
 import vipe
 from vipe.cli.app import main
 from vipe.cli.options.known_camera import CameraOptions
-from vipe.detections.known_cameras import in_perspective_crops, with_cameras
-from vipe.detections.lens import Lens
+from vipe.detections.cameras.known_cameras import in_perspective_crops, with_cameras
+from vipe.detections.cameras.lens import Lens
 from vipe.errors import VipeError
 from vipe.geometry.cameras import look_at
 from vipe.retrieve.bent_hits import bend_hits

@@ -9,8 +9,8 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from vipe.detections import Keypoints, normalize_keypoints
-from vipe.detections.known_cameras import in_perspective_crops
-from vipe.detections.lens import Lens
+from vipe.detections.cameras.known_cameras import in_perspective_crops
+from vipe.detections.cameras.lens import Lens
 from vipe.geometry import canonicalize_array, random_rotation
 from vipe.retrieve import BONE_GROUPS, CameraPrior, Search, fit_cameras
 from vipe.retrieve.camera.known_focal import FOCAL_SPREAD, depth_priors, known_focal

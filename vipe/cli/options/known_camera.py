@@ -56,7 +56,7 @@ class CameraOptions:
         """
         if not self.camera:
             return people
-        from vipe.detections.known_cameras import with_cameras
+        from vipe.detections.cameras.known_cameras import with_cameras
 
         names: str | dict[int | str, str] | None = None
         if self.camera_name:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from vipe.detections.calibration_sections import camera_of, is_camera
-from vipe.detections.lens import Lens
+from vipe.detections.cameras.calibration_sections import camera_of, is_camera
+from vipe.detections.cameras.lens import Lens
 from vipe.errors import MissingExtra, ReadError, VipeError
 from vipe.regular_file import read_regular
 from vipe.toml_table import parse_toml

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from vipe.arrays import Array
-from vipe.detections.calibration import CalibratedCamera, camera_named, read_calibrations
+from vipe.detections.cameras.calibration import CalibratedCamera, camera_named, read_calibrations
+from vipe.detections.cameras.lens import Lens
+from vipe.detections.cameras.perspective_crop import PerspectiveCrop
 from vipe.detections.keypoints import Keypoints
-from vipe.detections.lens import Lens
-from vipe.detections.perspective_crop import PerspectiveCrop
 from vipe.errors import ShapeError, VipeError
 from vipe.skeletons.working import COCO13
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from vipe.detections import Keypoints
-from vipe.detections.calibration import CalibratedCamera
-from vipe.detections.known_cameras import in_perspective_crops, lenses_of, with_cameras
-from vipe.detections.lens import Lens
-from vipe.detections.perspective_crop import PerspectiveCrop
+from vipe.detections.cameras.calibration import CalibratedCamera
+from vipe.detections.cameras.known_cameras import in_perspective_crops, lenses_of, with_cameras
+from vipe.detections.cameras.lens import Lens
+from vipe.detections.cameras.perspective_crop import PerspectiveCrop
 from vipe.errors import ShapeError, VipeError
 from vipe.skeletons.working import COCO13
 

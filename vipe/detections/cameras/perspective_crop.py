@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from vipe.arrays import Array
-from vipe.detections.lens import Lens
+from vipe.detections.cameras.lens import Lens
 
 _STEP = 1e-3  # pixels, of derivatives
 _WIDEST = 0.25  # cosine of 75 degrees, beyond which off its axis a virtual camera shows nothing

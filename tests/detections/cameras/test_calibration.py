@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vipe.detections.calibration import camera_named, read_calibration, read_calibrations
-from vipe.detections.lens import Lens
+from vipe.detections.cameras.calibration import camera_named, read_calibration, read_calibrations
+from vipe.detections.cameras.lens import Lens
 from vipe.errors import ReadError, VipeError
 
 MATRIX = [[801.5, 0.0, 319.5], [0.0, 799.5, 241.25], [0.0, 0.0, 1.0]]

@@ -7,7 +7,7 @@ import pytest
 from numpy.polynomial import Polynomial
 from scipy.optimize import fsolve
 
-from vipe.detections.lens import Lens
+from vipe.detections.cameras.lens import Lens
 from vipe.errors import VipeError
 
 NONE = Lens(800.0, 790.0, 321.0, 239.0)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from vipe.detections.lens import BROWN, FISHEYE, LENS_MODELS, Lens
+from vipe.detections.cameras.lens import BROWN, FISHEYE, LENS_MODELS, Lens
 from vipe.errors import ReadError
 
 _MATRIX = ("matrix", "K", "camera_matrix", "cameraMatrix", "CameraMatrix", "intrinsic_matrix", "intrinsicMatrix",

@@ -1,0 +1,1 @@
+"""Known cameras: calibration files, lenses, and keypoints freed from them."""
