@@ -22,6 +22,7 @@ __all__ = [
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
@@ -53,6 +54,11 @@ _SLACK = 10.0
 """Of the cost: a reading under which a few candidates fit worse by less is looked at all the same, since its evidence
 decides. Of 160 simulated photos of `val` clips and other builds, 20 were lost without it at 0.56 of their width, and 10
 with a copied leg."""
+
+_ROUGHLY = 5.0
+"""Nats by which a reading may be less likely, by its few candidates, and still be looked at closely. All candidates
+make it likelier by 0 to 0.1 where the archive holds the pose, and by up to 5 where it does not (`val`, other builds
+too)."""
 
 _LOST = 8.0  # of a joint that a reading leaves out, in the units of costs: it is judged by its evidence afterwards
 _TWICE = 12.0  # cost of a limb drawn twice
@@ -166,16 +172,15 @@ def read_labels(search: Search, people: Keypoints, count: int, closely: int) -> 
     names = [""] * len(people)
     stretch, probability = np.ones((2, len(people)), dtype=np.float32)
     doubted = np.flatnonzero(doubtful(fitted.fits, people) & search.settings.relabel)
-    some = people[doubted]
-    rivals = _best_rivals(search, some, take_rows(fitted, doubted)) if len(doubted) else []
-    tried = np.array([place for place, rival in enumerate(rivals) if rival is not None], dtype=np.int64)
+    rivals = _best_rivals(search, people[doubted], take_rows(fitted, doubted), features.evidence[doubted])
+    probability[doubted[rivals.places]] = expit(-rivals.gain)
+    tried = np.flatnonzero(rivals.gain > -_ROUGHLY)
     if len(tried):
-        readings = [rival for rival in rivals if rival is not None]
-        given, places = some[tried], doubted[tried]
-        read = _each_as(given, readings)
+        places, readings = doubted[rivals.places[tried]], [rivals.readings[row] for row in tried]
+        given, read = people[places], _each_as(people[places], readings)
         other = judged(search, read, count, closely)
         evidence = pixel_evidence(other[1].evidence, read, given, readings) - unconvincing(other[0].fits, read)
-        as_given = pixel_evidence(features.evidence[places], given, given, [Labelling(name="")] * len(tried))
+        as_given = _evidence_as_given(features.evidence[places], given)
         better = np.flatnonzero(evidence > as_given)
         for whole, part in zip((fitted, features), other, strict=True):
             put_rows(whole, places[better], take_rows(part, better))
@@ -185,10 +190,26 @@ def read_labels(search: Search, people: Keypoints, count: int, closely: int) -> 
     return Reading(fitted=fitted, features=features, names=tuple(names), stretch=stretch, probability=probability)
 
 
-def _best_rivals(search: Search, people: Keypoints, fitted: FittedCandidates) -> list[Labelling | None]:
-    """Of each person the other reading under which a few candidates fit best, if one fits better than all as given.
+class _Rivals(NamedTuple):
+    """Other readings of some people's labels, one a person."""
+
+    places: Int64[Array, " M"]  # of the people
+    readings: list[Labelling]
+    gain: Float64[Array, " M"]  # by how many nats each is likelier than the labels as given, roughly
+
+
+def _best_rivals(
+    search: Search, people: Keypoints, fitted: FittedCandidates, evidence: Float32[Array, " Q"]
+) -> _Rivals:
+    """The reading under which a few candidates fit best, of each person for whom one fits as well as all as given.
 
     All readings of all people are fitted in one go: a fit of a few candidates costs its calls, not its candidates.
+
+    Args:
+        search: Where.
+        people: On coco13.
+        fitted: Their candidates, labelled as they are.
+        evidence: `CandidateFeatures.evidence` of the same.
     """
     tried: list[tuple[Labelling, Int64[Array, " _"], Keypoints]] = []
     for labelling, rows in suspected(people, fitted.fits):
@@ -197,16 +218,21 @@ def _best_rivals(search: Search, people: Keypoints, fitted: FittedCandidates) ->
         read = as_relabelled(people[rows], labelling)
         if (kept := can_be_searched(read)).any():
             tried.append((labelling, rows[kept], read[kept]))
-    rivals: list[Labelling | None] = [None] * len(people)
     if not tried:
-        return rivals
-    costs = _least_costs(search, people, tried)
-    least = fitted.fits.cost.min(axis=1).astype(np.float64) + _SLACK
-    for (labelling, rows, _), fit in zip(tried, costs, strict=True):
-        cost = fit + labelling.cost + lost_joints(people[rows], labelling)
+        return _Rivals(np.empty(0, dtype=np.int64), [], np.empty(0))
+    read, fits = _rough_fits(search, people, tried)
+    best, least = np.full(len(people), -1), fitted.fits.cost.min(axis=1).astype(np.float64) + _SLACK
+    readings, start = [Labelling(name="")] * len(people), 0
+    for labelling, rows, _ in tried:
+        own = np.arange(start, start + len(rows))
+        cost = fits.cost[own].min(axis=1) + labelling.cost + lost_joints(people[rows], labelling)
         for place in np.flatnonzero(cost < least[rows]).tolist():
-            rivals[rows[place]], least[rows[place]] = labelling, cost[place]
-    return rivals
+            readings[rows[place]], least[rows[place]], best[rows[place]] = labelling, cost[place], own[place]
+        start += len(rows)
+    places = np.flatnonzero(best >= 0)
+    chosen, given, readings = best[places], people[places], [readings[place] for place in places]
+    rough = pixel_evidence(search.evidence(take_rows(fits, chosen), read[chosen]), read[chosen], given, readings)
+    return _Rivals(places, readings, rough - _evidence_as_given(evidence[places], given))
 
 
 def _each_as(people: Keypoints, readings: Sequence[Labelling]) -> Keypoints:
@@ -236,10 +262,10 @@ def judged(search: Search, people: Keypoints, count: int, closely: int) -> tuple
     return found
 
 
-def _least_costs(
+def _rough_fits(
     search: Search, people: Keypoints, tried: Sequence[tuple[Labelling, Int64[Array, " _"], Keypoints]]
-) -> list[Float32[Array, " _"]]:
-    """Of each reading the least cost of a fit to a few candidates of each of its people.
+) -> tuple[Keypoints, Fits]:
+    """The people of all readings, one after the other, and cameras fitted to a few candidates of each.
 
     No affine camera can tell a squeeze, so its candidates are those of the person as given.
     """
@@ -247,8 +273,7 @@ def _least_costs(
     read, places = Keypoints.concat([one for *_, one in tried]), np.concatenate([rows for _, rows, _ in tried])
     asked, of_reading = np.unique(np.where(squeezed, places, len(people) + np.arange(len(read))), return_inverse=True)
     rows = quick_candidates(search.index, Keypoints.concat([people, read])[asked], _SCREENED, search.rows)
-    cost = search.rough_cameras(rows[of_reading], read).cost.min(axis=1)
-    return np.split(np.asarray(cost), np.cumsum([len(rows) for _, rows, _ in tried])[:-1])
+    return read, search.rough_cameras(rows[of_reading], read)
 
 
 def doubtful(fits: Fits, people: Keypoints) -> Bool[Array, " Q"]:
@@ -332,6 +357,10 @@ def _named(name: str) -> Labelling:
         joints = [limb] if outer is None else [f"{side}_{joint}" for joint in outer]
         return Labelling(name=name, unseen=tuple(_JOINTS.index(joint) for joint in joints))
     return {one.name: one for one in (Labelling(name=""), *SIDES, MIRRORED, *STRETCHES)}[name]
+
+
+def _evidence_as_given(evidence: Float[Array, " Q"], people: Keypoints) -> Float64[Array, " Q"]:
+    return pixel_evidence(evidence, people, people, [Labelling(name="")] * len(people))
 
 
 def lost_joints(given: Keypoints, reading: Labelling) -> Float64[Array, " Q"]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 
 from vipe.arrays import Array, take_columns, take_rows
 from vipe.detections import Keypoints
@@ -26,10 +26,10 @@ from vipe.retrieve.candidates.affine import affine_residuals
 from vipe.retrieve.candidates.candidates import Candidates, candidates_for
 from vipe.retrieve.candidates.everywhere import rows_around, spread_rows
 from vipe.retrieve.ranking.diversity import diversify
-from vipe.retrieve.ranking.evidence import FittedCandidates, embedding_distances
-from vipe.retrieve.ranking.features import CandidateFeatures, compute_features
+from vipe.retrieve.ranking.evidence import VOTERS, FittedCandidates, embedding_distances, log_sum
+from vipe.retrieve.ranking.features import EVIDENT_TILT, CandidateFeatures, compute_features
 from vipe.retrieve.ranking.few_joints import FewJoints
-from vipe.retrieve.ranking.marginal_likelihood import MarginalLikelihood, marginal_likelihood
+from vipe.retrieve.ranking.marginal_likelihood import TILTS, MarginalLikelihood, marginal_likelihood
 from vipe.retrieve.ranking.model import RankingModel
 from vipe.skeletons.joint_conventions import ARCHIVE, load_convention
 
@@ -225,6 +225,14 @@ class Search:
             for rows, prior in depth_priors(self.prior, fits, people)
         ]
         return MarginalLikelihood(**_joined(parts, MarginalLikelihood, axis=1)) if len(parts) != 1 else parts[0]
+
+    def evidence(self, fits: Fits, people: Keypoints) -> Float32[Array, " Q"]:
+        """`CandidateFeatures.evidence` of the best fits."""
+        if self.settings.joint_offsets is not None:
+            people = replace(people, convention=ARCHIVE)
+        best = np.argsort(fits.cost, axis=1, kind="stable")[:, :VOTERS]
+        cost = self.likelihood(fits.take(best), people).cost[TILTS.index(EVIDENT_TILT)]
+        return np.asarray(log_sum(-cost / 2)[:, 0])
 
     def diversified(self, rows: Int64[Array, "Q C"], k: int) -> Int64[Array, "Q K"]:
         """Places of the first k rows that differ as the settings ask; -1 where fewer do."""

@@ -4,7 +4,7 @@ __all__ = ["SequenceReading", "discontinuity", "likeliest_readings", "read_toget
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -25,11 +25,7 @@ from vipe.retrieve.labelling import (
     suspected,
     unconvincing,
 )
-from vipe.retrieve.ranking.evidence import VOTERS, log_sum
-from vipe.retrieve.ranking.features import EVIDENT_TILT
-from vipe.retrieve.ranking.marginal_likelihood import TILTS
 from vipe.retrieve.session import Search
-from vipe.skeletons.joint_conventions import ARCHIVE
 
 _SCREENED = 20  # candidates of a reading; it is looked at closely if one fits better than all as they are labelled
 _DOUBTED_FROM, _IMAGE_DOUBTED_FROM = 0.6, 0.7
@@ -227,18 +223,9 @@ def _gain(
 ) -> Float64[Array, " m"]:
     """By how many nats other readings of some images are likelier than the labels as given."""
     given = plain.people[places]
-    before = _evidence(search, given, take_rows(plain.first, places))
-    after = pixel_evidence(_evidence(search, read, fits), read, given, readings) - unconvincing(fits, read)
+    before = search.evidence(take_rows(plain.first, places), given)
+    after = pixel_evidence(search.evidence(fits, read), read, given, readings) - unconvincing(fits, read)
     return np.asarray(after - pixel_evidence(before, given, given, [_AS_GIVEN] * len(given)))
-
-
-def _evidence(search: Search, people: Keypoints, fits: Fits) -> Float32[Array, " m"]:
-    """`CandidateFeatures.evidence`."""
-    best = np.argsort(fits.cost, axis=1, kind="stable")[:, :VOTERS]
-    if search.settings.joint_offsets is not None:
-        people = replace(people, convention=ARCHIVE)
-    cost = search.likelihood(fits.take(best), people).cost[TILTS.index(EVIDENT_TILT)]
-    return np.asarray(log_sum(-cost / 2)[:, 0])
 
 
 def discontinuity(given: Keypoints, other: Keypoints, offset: Float64[Array, " T"]) -> Float64[Array, "T-1 2 2"]:
