@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vipe.evaluate.intervals import bootstrap_interval, concentration
+from vipe.evaluate.intervals import bootstrap_interval, bootstrap_statistic, concentration
 
 
 def names(sizes):
@@ -60,3 +60,19 @@ def test_concentration_is_the_share_of_the_largest_clips():
     assert concentration(names([6, 1, 1, 2]), most=2) == pytest.approx(0.8)
     assert concentration(names([1] * 20)) == pytest.approx(0.25)
     assert concentration(names([4, 4])) == 1
+
+
+def test_the_interval_of_a_statistic_is_the_basic_bootstraps(rng):
+    """Of a mean it mirrors the drawn means about the mean; drawn clip by clip."""
+    values = np.repeat([0.0, 0.0, 0.0, 1.0], 5)
+    clips = names([5] * 4)
+    low, high = bootstrap_statistic(lambda some: values[some].mean(), clips, generator=rng, draws=4000)
+    assert (low, high) == (0.0, 0.5)  # 1/4 mirrors 3/4 (in 1 of 20 draws or more) to -1/4, which is 0, and 0 to 1/2
+    alone = bootstrap_statistic(lambda some: values[some].mean(), names([1] * 20), generator=rng, draws=4000)
+    assert alone[1] - alone[0] < 0.45
+
+
+def test_every_query_of_a_drawn_clip_takes_part(rng):
+    seen = []
+    bootstrap_statistic(lambda some: seen.append(sorted(some)) or 0.0, ["b", "a", "b"], generator=rng, draws=50)
+    assert {tuple(one) for one in seen} == {(0, 1, 2), (1, 1), (0, 0, 2, 2)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vipe.evaluate import chance_at, hits_at, pose_distance, without_near_duplicates
-from vipe.evaluate.metrics import auroc, expected_calibration_error, reliability
+from vipe.evaluate.metrics import auroc, calibration_error_by_chance, expected_calibration_error, reliability
 
 
 def turned(poses, angle):
@@ -82,6 +82,14 @@ def test_bins_count_by_their_share():
     # Nine of ten examples are off by 0.1, one by 0.9.
     probability = np.array([0.9] * 9 + [0.1])
     assert expected_calibration_error(probability, np.ones(10, bool)) == pytest.approx(0.9 * 0.1 + 0.1 * 0.9)
+
+
+def test_right_probabilities_have_an_error_by_chance_that_falls_with_the_examples(rng):
+    """One bin of n examples at one half: the mean distance of n tosses of a coin from n / 2 is about sqrt(n / 2 pi)."""
+    for count in (100, 10_000):
+        found = calibration_error_by_chance(np.full(count, 0.5), generator=rng, draws=2000)
+        assert found == pytest.approx(1 / np.sqrt(2 * np.pi * count), rel=0.06)
+    assert calibration_error_by_chance(np.zeros(9), generator=rng) == 0
 
 
 def test_certainty_falls_into_the_last_bin():

@@ -159,6 +159,7 @@ def calibration_report():
             gallery: {kind: bins(0.3 * i - off) for i, kind in enumerate(kinds)}
             for gallery, off in (("whole gallery", 0.0), ("1 s left out", 0.6))
         },
+        galleries=(),
         lists=(),
         share_of_five_clips=0.4,
         seconds=4.0,

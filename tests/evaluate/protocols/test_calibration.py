@@ -138,6 +138,29 @@ def test_the_bins_of_a_gallery_are_of_its_own_queries(report):
             assert told == pytest.approx(np.mean([getattr(row, mean) for row in rows]), abs=1e-6)
 
 
+def test_a_gallery_is_judged_over_all_conditions(store, index):
+    conditions = (CONDITION["noise 0.03"], CONDITION["4 missing"])
+    report = evaluate_calibration(store, index, protocol=replace(FEW, conditions=conditions), k=3)
+    assert [one.gallery for one in report.galleries] == list(report.gallery_bins)
+    for one in report.galleries:
+        rows = [row for row in report.rows if row.gallery == one.gallery]
+        assert one.queries == sum(row.queries for row in rows) == 16
+        for name in ("first", "right", "presence", "present"):
+            assert getattr(one, name) == pytest.approx(np.mean([getattr(row, name) for row in rows]), abs=1e-6)
+        for error, kind in ((one.error, "within 0.1, first hit"), (one.presence_error, "presence")):
+            bins = report.gallery_bins[one.gallery][kind]
+            assert error == pytest.approx(sum(bar["share"] * abs(bar["probability"] - bar["rate"]) for bar in bins))
+        assert 0 <= one.interval[0] <= one.interval[1] and 0 < one.by_chance < 0.3
+        assert f"{one.gallery}: said {100 * one.first:.1f}%, right {100 * one.right:.1f}%" in str(one)
+
+
+def test_a_search_that_is_certain_and_right_has_no_error_in_any_gallery_that_holds_the_pose(store, index, certain):
+    report = evaluate_calibration(store, index, protocol=EVERYTHING, k=3)
+    whole = report.galleries[0]
+    assert (whole.error, whole.by_chance) == pytest.approx((0, 0), abs=1e-6)
+    assert whole.interval == pytest.approx((0, 0), abs=1e-6)
+
+
 def test_the_same_seed_gives_the_same_report(store, index, report):
     again = evaluate_calibration(store, index, protocol=FEW, k=3)
     assert replace(again, seconds=0.0) == replace(report, seconds=0.0)

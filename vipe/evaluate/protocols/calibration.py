@@ -11,13 +11,14 @@ from jaxtyping import Bool, Float, Int64, Shaped
 
 from vipe.arrays import Array
 from vipe.detections import Keypoints
-from vipe.evaluate.intervals import bootstrap_interval, concentration
+from vipe.evaluate.intervals import bootstrap_interval, bootstrap_statistic, concentration
 from vipe.evaluate.leave_out import Gallery, by_rows
 from vipe.evaluate.metrics import (
     CLOSE_THRESHOLD,
     HIT_THRESHOLD,
     HIT_THRESHOLDS,
     auroc,
+    calibration_error_by_chance,
     expected_calibration_error,
     reliability,
 )
@@ -28,6 +29,7 @@ from vipe.evaluate.protocols.calibration_report import (
     Calibration,
     CalibrationReport,
     ConfidentList,
+    GalleryCalibration,
 )
 from vipe.evaluate.protocols.search import SearchProtocol, SearchStudy
 from vipe.evaluate.study import Progress, quiet
@@ -97,6 +99,7 @@ def evaluate_calibration(
         presence_auroc_left_out=_Judged.pooled(left_out).presence_auroc(),
         bins=pooled.bins(),
         gallery_bins={name: part.bins() for name, part in parts.items()},
+        galleries=tuple(_of_gallery(name, part, study.clips) for name, part in parts.items()),
         lists=tuple(_lists(names[:-1], judged, study.clips)),
         share_of_five_clips=concentration(study.clips),
         seconds=round(time.perf_counter() - start, 3),
@@ -191,6 +194,33 @@ class _Judged:
             presence=float(self.presence.mean()),
             present=float(self.present.mean()),
         )
+
+
+def _of_gallery(name: str, judged: _Judged, clips: Shaped[Array, " Q"]) -> GalleryCalibration:
+    first, right = judged.near[:, 0].astype(np.float64), judged.near_right[:, 0]
+    of_queries = np.tile(clips, len(first) // len(clips))  # once for each condition
+
+    def interval(said: Float[Array, " N"], true: Bool[Array, " N"]) -> tuple[float, float]:
+        return bootstrap_statistic(
+            lambda some: expected_calibration_error(said[some], true[some]),
+            of_queries,
+            generator=np.random.default_rng(0),
+        )
+
+    errors = judged.errors()
+    return GalleryCalibration(
+        gallery=name,
+        queries=len(first),
+        first=float(first.mean()),
+        right=float(right.mean()),
+        error=errors["first"],
+        interval=interval(first, right),
+        by_chance=calibration_error_by_chance(first, generator=np.random.default_rng(0)),
+        presence=float(judged.presence.mean()),
+        present=float(judged.present.mean()),
+        presence_error=errors["presence"],
+        presence_interval=interval(judged.presence, judged.present),
+    )
 
 
 def _lists(

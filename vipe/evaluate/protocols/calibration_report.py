@@ -1,6 +1,6 @@
 """What the calibration protocol measured, as a table and as JSON (numpy)."""
 
-__all__ = ["ABSENT", "CONFIDENCES", "Calibration", "CalibrationReport", "ConfidentList"]
+__all__ = ["ABSENT", "CONFIDENCES", "Calibration", "CalibrationReport", "ConfidentList", "GalleryCalibration"]
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,6 +25,31 @@ class Calibration:
     error_close: float  # of all hits' probabilities to be within `CLOSE_THRESHOLD`
     presence: float  # mean probability that the gallery holds the pose
     present: float  # how often it did
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryCalibration:
+    """The probabilities of a search in one gallery, all conditions together."""
+
+    gallery: str
+    queries: int
+    first: float  # mean probability of the first hit to be within `HIT_THRESHOLD`
+    right: float  # how often it was
+    error: float  # expected calibration error of the first hits
+    interval: tuple[float, float]  # of that error, 95%, over clips (`bootstrap_statistic`)
+    by_chance: float  # the error that right probabilities would have (`calibration_error_by_chance`)
+    presence: float  # mean probability that the gallery holds the pose
+    present: float  # how often it did
+    presence_error: float  # expected calibration error of presence
+    presence_interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (
+            f"{self.gallery}: said {100 * self.first:.1f}%, right {100 * self.right:.1f}%; ECE {self.error:.3f} "
+            f"({low:.3f} to {high:.3f}), by chance {self.by_chance:.3f}; presence said {100 * self.presence:.1f}%, "
+            f"there {100 * self.present:.1f}%, ECE {self.presence_error:.3f}"
+        )
 
 
 CONFIDENCES = (0.8, 0.9, 0.95)
@@ -65,6 +90,7 @@ class CalibrationReport:
     presence_auroc_left_out: float | None  # queries that have a hit in what remains against those that have none
     bins: dict[str, list[dict[str, float]]]  # reliability by kind of probability
     gallery_bins: dict[str, dict[str, list[dict[str, float]]]]  # the same by gallery, `ABSENT` among them
+    galleries: tuple[GalleryCalibration, ...]  # `ABSENT` among them
     lists: tuple[ConfidentList, ...]  # by gallery and confidence
     share_of_five_clips: float  # of the queries, from the five clips with the most
     seconds: float
