@@ -173,7 +173,7 @@ def searches(index: PoseIndex, options: Any) -> Iterator[Measured]:
     def wanted(name: str) -> bool:
         return not options.only or name in options.only
 
-    for name in ("flat", *(other for other in shipped_recipes() if other != "flat")):
+    for name in ("flat", *(other for other in shipped_recipes("faiss_cpu") if other != "flat")):
         if not wanted(name) and name != "flat":
             continue
         coded, seconds = timed(lambda name=name: index if name == "flat" else index.recoded(name))

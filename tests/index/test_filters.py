@@ -36,7 +36,7 @@ def store(bent, tmp_path_factory):
     return PoseStore.create(tmp_path_factory.mktemp("filters") / "store", clips)
 
 
-@pytest.fixture(scope="module", params=shipped_recipes())
+@pytest.fixture(scope="module", params=shipped_recipes("faiss_cpu"))
 def index(request, store, encoder, tmp_path_factory):
     """Two parts, of the first of which a clip is removed."""
     if getattr(load_recipe(request.param), "metric", "any") not in ("any", encoder.metric):

@@ -27,7 +27,7 @@ def store_and_encoder(request, bent, tmp_path_factory):
     return PoseStore.create(tmp_path_factory.mktemp("radius") / "store", clips), encoder
 
 
-@pytest.fixture(scope="module", params=shipped_recipes())
+@pytest.fixture(scope="module", params=shipped_recipes("faiss_cpu"))
 def index(request, store_and_encoder, tmp_path_factory):
     """Three parts, rows of two of them removed."""
     store, encoder = store_and_encoder

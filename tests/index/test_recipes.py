@@ -20,7 +20,8 @@ from vipe.skeletons import load
 from vipe.store import PoseStore
 
 SHIPPED = Path(vipe.index.__file__).with_name("recipes")
-CODED = [name for name in shipped_recipes() if not load_recipe(name).exact]
+HERE = shipped_recipes("faiss_cpu")  # the others take a GPU: test_faiss_gpu.py
+CODED = [name for name in HERE if not load_recipe(name).exact]
 
 
 @pytest.fixture(scope="module", params=["affine", "v-vipe"])
@@ -39,7 +40,7 @@ def indexes(standing, encoder, tmp_path_factory):
     positions = (standing + rng.normal(0, 0.1, size=(2000, 17, 3))).astype(np.float32)
     clip = Clip(name="a", skeleton=load("h36m17"), positions=positions, fps=10.0)
     store = PoseStore.create(folder / "store", [clip])
-    return {name: PoseIndex.build(store, encoder, folder / name, recipe=name) for name in shipped_recipes()}
+    return {name: PoseIndex.build(store, encoder, folder / name, recipe=name) for name in HERE}
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_padding_changes_neither_metric(rng):
 def test_archives_longer_than_a_block_are_taken_whole(rng, monkeypatch):
     monkeypatch.setattr(faiss_cpu, "_BLOCK", 64)
     vectors = rng.normal(size=(200, 12)).astype(np.float32)
-    for name in shipped_recipes():
+    for name in HERE:
         index = FaissCPU.build(load_recipe(name), vectors, "l2").index
         assert (index.ntotal, index.d, index.metric_type) == (
             200,
@@ -146,7 +147,7 @@ def test_people_find_the_recipes_at_the_top(request):
     assert (
         sorted(file.stem for file in indexes.glob("*.toml"))
         == list(shipped_recipes())
-        == ["flat", "fp16", "hnsw", "int8", "ivf", "ivf-pq"]
+        == ["cagra", "flat", "fp16", "hnsw", "int8", "ivf", "ivf-pq"]
     )
 
 
@@ -156,6 +157,7 @@ def test_shipped_recipes_are_what_they_were():
         (recipe.name, recipe.engine, recipe.factory, recipe.deeper, recipe.beyond)
         for recipe in map(load_recipe, shipped_recipes())
     ] == [
+        ("cagra", "faiss_cagra", "CAGRA32", 1.0, 0),
         ("flat", "faiss_cpu", "Flat", 1.0, 0),
         ("fp16", "faiss_cpu", "SQfp16", 1.1, 16),
         ("hnsw", "faiss_cpu", "HNSW32,SQfp16", 1.1, 16),
@@ -180,7 +182,7 @@ def test_a_recipe_of_one_s_own_is_in_the_index(indexes, encoder, own, z, kind, t
 
 
 def test_a_recipe_that_comes_with_the_library_is_kept_by_its_name(indexes, encoder, tmp_path):
-    assert {index.manifest.recipe for index in indexes.values()} == set(shipped_recipes())
+    assert {index.manifest.recipe for index in indexes.values()} == set(HERE)
     store = PoseStore.open(indexes["flat"].path.parent / "store")
     copy, changed = tmp_path / "int8.toml", tmp_path / "changed" / "int8.toml"
     changed.parent.mkdir()
@@ -243,7 +245,7 @@ def test_a_recipe_that_is_not_there_is_named(tmp_path):
     with pytest.raises(VipeError, match=r"none\.toml: cannot read the recipe: No such file"):
         load_recipe(tmp_path / "none.toml")
     with pytest.raises(
-        VipeError, match=r"no recipe 'zip'; known are auto, flat, fp16, hnsw, int8, ivf, ivf-pq, or the path of a"
+        VipeError, match=r"no recipe 'zip'; known are auto, cagra, flat, fp16, hnsw, int8, ivf, ivf-pq, or the path of a"
     ):
         load_recipe("zip")
 
@@ -273,10 +275,29 @@ RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 @pytest.mark.parametrize("encoder_name", ["affine", "default"])
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", HERE)
 def test_what_a_recipe_is_expected_to_do_was_measured(name, encoder_name):
     rows = {row[0]: row for row in json.loads((RESULTS / f"recipes_{encoder_name}.json").read_text())["rows"]}
     expected = load_recipe(name).expected[encoder_name]
     assert expected.bytes == round(rows[name][8])
     shares = [min(1.0, rows[name][place] / rows["flat"][place]) for place in (1, 2)]
     assert [expected.recall_10, expected.recall_200] == pytest.approx(shares, abs=6e-4)
+
+
+@pytest.mark.skipif(hasattr(faiss, "GpuIndexCagra"), reason="this FAISS has cuVS")
+def test_a_recipe_for_a_gpu_is_refused_before_a_pose_is_read(indexes, encoder, tmp_path):
+    store, told = PoseStore.open(indexes["flat"].path.parent / "store"), []
+    with pytest.raises(VipeError, match=r"^recipe cagra: .*without cuVS; .*vipe-pose\[cuda13\]; or take recipe hnsw$"):
+        PoseIndex.build(store, encoder, tmp_path / "index", recipe="cagra", progress=lambda *at: told.append(at))
+    assert not told
+    assert not (tmp_path / "index").exists()
+    with pytest.raises(VipeError, match="recipe cagra: "):
+        indexes["flat"].compact(recipe="cagra")
+
+
+def test_an_engine_and_its_factories_go_together(tmp_path):
+    for engine, factory in (("faiss_cpu", "CAGRA32"), ("faiss_cagra", "Flat"), ("faiss_cagra", "CAGRA31")):
+        file = tmp_path / "mine.toml"
+        file.write_text(f'engine = "{engine}"\nfactory = "{factory}"\n')
+        with pytest.raises(VipeError, match=r"mine\.toml: (engine|factory) is"):
+            load_recipe(file)

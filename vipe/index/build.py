@@ -27,6 +27,7 @@ from vipe.atomic_write import atomic_write, locked
 from vipe.embed.encoder import Encoder
 from vipe.errors import ArgumentError, IndexFormatError, ShapeError, StoreError, VipeError
 from vipe.geometry.canonical import canonicalize_array
+from vipe.index.engines import ENGINES
 from vipe.index.folder.checks import note_of
 from vipe.index.folder.clip_table import ClipNote, ClipReader, check_ids, clip_runs, table_of
 from vipe.index.folder.frames import frame_table
@@ -57,6 +58,8 @@ def write_index(
     """Embed a store's poses and write the index folder; `PoseIndex.build` documents it."""
     _check_kinds(store, encoder)
     chosen = None if recipe == "auto" else load_recipe(recipe)  # before anything is read, because it may be wrong
+    if chosen is not None:
+        ENGINES[chosen.engine].check(chosen)
     if path.exists():
         raise IndexFormatError(f"{path}: is there already; give another path or remove it")
     total = len(store.table(columns=["frame"], where=where))

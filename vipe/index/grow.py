@@ -29,6 +29,7 @@ from vipe.clips import Clip
 from vipe.embed.encoder import Encoder
 from vipe.errors import VipeError
 from vipe.index.build import Encoding, RowProgress
+from vipe.index.engines import ENGINES
 from vipe.index.folder.checks import note_of
 from vipe.index.folder.clip_table import check_ids, table_of
 from vipe.index.folder.frames import SCHEMA, matching_rows
@@ -150,6 +151,8 @@ def compact(
 ) -> Change:
     """Write the rows that are left as one part; `PoseIndex.compact` documents it."""
     asked = None if recipe in (None, "auto") else load_recipe(str(recipe))
+    if asked is not None:
+        ENGINES[asked.engine].check(asked)
     with writing(path, on_wait) as manifest:
         auto = recipe == "auto" or (recipe is None and manifest.automatic)
         if asked is None:

@@ -42,9 +42,11 @@ class PoseIndex(Searchable):
     names a pose in every version is its id.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, parts: Parts, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, parts: Parts, encoder: Encoder | None = None, device: str = "cpu"
+    ) -> None:
         """Use `build` or `open`."""
-        super().__init__(path, manifest, parts, encoder)
+        super().__init__(path, manifest, parts, encoder, device)
         self.change: grow.Change | None = None
         """What the `add`, `remove` or `compact` did that gave this object."""
 
@@ -106,13 +108,15 @@ class PoseIndex(Searchable):
             embedder: The encoder that built the index; another one is refused. By default the
                 index's own copy is used.
             device: What finds neighbours: "cpu"; or "cuda", "cuda:1", to which codes or embeddings are copied. It needs
-                FAISS for GPUs (extra `cuda12` or `cuda13`, in place of faiss-cpu) and a recipe with a form there: flat,
-                fp16, int8, ivf. Searches with a filter, and of parts from which poses were removed, run on the CPU.
+                FAISS for GPUs (extra `cuda12` or `cuda13`, in place of faiss-cpu), torch for GPUs, and a recipe with a
+                form there: all but `hnsw`. Searches with a filter, and of parts from which poses were removed, run on
+                the CPU. What ranks poses (`vipe.query`) computes there, too, and so does the index's own copy of its
+                encoder.
 
         Raises:
             IndexFormatError: If a file is missing, cut or altered, or the format version is another.
             EncoderMismatch: If another encoder built it.
-            VipeError: If there is no such device, FAISS is not built for it, or the recipe has no form there.
+            VipeError: If there is no such device, FAISS or torch is not built for it, or the recipe has no form there.
         """
         path, gpu = Path(path), gpu_number(device)
         for attempt in range(_TRIES):
@@ -122,7 +126,7 @@ class PoseIndex(Searchable):
                 parts = Parts.opened(path, manifest)
                 if gpu is not None:
                     parts = parts.each(lambda part: part.on_gpu(gpu))
-                return cls(path, manifest, parts, embedder)
+                return cls(path, manifest, parts, embedder, device)
             except IndexFormatError:
                 # A writer may have removed what this manifest names: then there is another one.
                 if attempt == _TRIES - 1 or read_manifest(path).checksum == manifest.checksum:
@@ -260,10 +264,13 @@ class PoseIndex(Searchable):
         """The same rows searched by another recipe, in memory and not in the folder: to compare recipes."""
         chosen = load_recipe(recipe)
         manifest = msgspec.structs.replace(self.manifest, recipe=named(chosen))
-        return type(self)(self.path, manifest, self._parts.each(lambda part: part.recoded(chosen)), self._given)
+        gpu, parts = gpu_number(self.device), self._parts.each(lambda part: part.recoded(chosen))
+        if gpu is not None:
+            parts = parts.each(lambda part: part.on_gpu(gpu))
+        return type(self)(self.path, manifest, parts, self._given, self.device)
 
     def _changed(self, change: grow.Change) -> "PoseIndex":
-        index = type(self).open(self.path, self._given)
+        index = type(self).open(self.path, self._given, device=self.device)
         index.change = change
         kept = {part.note.folder for part in index._parts}
         for part in self._parts:

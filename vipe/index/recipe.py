@@ -35,11 +35,12 @@ _LANES = 16  # numbers that FAISS decodes at a time; with another length it fall
 _CODES = r"Flat|SQ(?:fp16|bf16|8|6|4)|PQ(?:\{dim\}|[1-9][0-9]{0,2})(?:x4fsr?|x8|x4|)|RaBitQ[1-8]?"
 _FACTORY = re.compile(
     rf"(?:IVF(?:\{{lists\}}|[1-9][0-9]{{0,6}}),)?(?:{_CODES})|HNSW(?:[2-9]|[1-9][0-9]{{1,2}})(?:,(?:{_CODES}))?"
+    r"|CAGRA(?:16|24|32|48|64|96|128)"
 )
 
 _EXPECTED = {
-    "engine": '"faiss_cpu"',
-    "factory": 'what FAISS makes an index of, such as "SQfp16", "IVF{lists},SQfp16" or "HNSW32,SQ8"',
+    "engine": '"faiss_cpu" or "faiss_cagra"',
+    "factory": 'what FAISS makes an index of, such as "SQfp16", "IVF{lists},SQfp16", "HNSW32,SQ8" or "CAGRA32"',
     "metric": '"any", "l2" or "ip"',
     "training": "a whole number from 1000 to 100000000",
     "deeper": "a number from 1 to 1000",
@@ -63,7 +64,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lists: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1 / 8
     """Share of the lists whose codes are compared; those with the nearest centres. FAISS: nprobe."""
     effort: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 64
-    """Poses of a graph that are kept while it is walked. FAISS: efSearch."""
+    """Poses of a graph that are kept while it is walked. FAISS: efSearch, and itopk_size on a GPU."""
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,10 +88,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     name: str
-    engine: Literal["faiss_cpu"]
+    engine: Literal["faiss_cpu", "faiss_cagra"]
+    """What builds and searches it: `vipe.index.engines`."""
     factory: str
     """What FAISS's `index_factory` is told, with {dim} for the length of embeddings and {lists} for a number of lists:
-    4 times the root of the number of poses, and 40 poses a list at least."""
+    4 times the root of the number of poses, and 40 poses a list at least. Of engine "faiss_cagra", whose graphs that
+    function does not make: "CAGRA" and the neighbours that each pose has in the graph."""
     metric: Literal["any", "l2", "ip"] = "any"
     """Of the embeddings that it is for: l2 of learned ones, ip of affine signatures."""
     training: Annotated[int, msgspec.Meta(ge=1_000, le=100_000_000)] = 100_000
@@ -104,6 +107,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if not _FACTORY.fullmatch(self.factory):
             raise ValueError(f"factory is {self.factory!r}, expected {_EXPECTED['factory']}")
+        if (self.engine == "faiss_cagra") != self.factory.startswith("CAGRA"):
+            raise ValueError(f'engine is {self.engine!r}; "faiss_cagra" is for factory "CAGRA32" and the like alone')
         if self.exact and (self.deeper != 1 or self.beyond):
             raise ValueError('deeper and beyond are for codes; factory "Flat" is exact without them')
 
@@ -120,7 +125,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def has_graph(self) -> bool:
         """Whether neighbours are found by walking a graph."""
-        return self.factory.startswith("HNSW")
+        return self.factory.startswith(("HNSW", "CAGRA"))
+
+    @property
+    def degree(self) -> int:
+        """Of a graph of engine "faiss_cagra": the neighbours of each pose."""
+        return int(self.factory.removeprefix("CAGRA"))
 
     def depth(self, k: int) -> int:
         """How many neighbours to find by code when k are wanted."""
@@ -140,13 +150,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.factory.format(dim=dim, lists=lists)
 
 
-def shipped_recipes() -> tuple[str, ...]:
-    """Names of the recipes that come with the library.
+def shipped_recipes(engine: str | None = None) -> tuple[str, ...]:
+    """Names of the recipes that come with the library; if an engine is named, of those that it builds.
 
     >>> shipped_recipes()
-    ('flat', 'fp16', 'hnsw', 'int8', 'ivf', 'ivf-pq')
+    ('cagra', 'flat', 'fp16', 'hnsw', 'int8', 'ivf', 'ivf-pq')
     """
-    return tuple(sorted(path.stem for path in _SHIPPED.glob("*.toml")))
+    names = sorted(path.stem for path in _SHIPPED.glob("*.toml"))
+    return tuple(name for name in names if engine is None or _read_shipped(name).engine == engine)
 
 
 def automatic(poses: int, dim: int = 78, memory: int | None = None) -> Recipe:

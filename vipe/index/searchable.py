@@ -38,9 +38,13 @@ class Searchable:
     Rows count the poses that are left, in the order in which they were added.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, parts: Parts, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, parts: Parts, encoder: Encoder | None = None, device: str = "cpu"
+    ) -> None:
         """Use `PoseIndex.build` or `PoseIndex.open`."""
         self.path = path
+        self.device = device
+        """Where neighbours are found, and where whatever ranks them computes; as torch names it."""
         self.manifest = manifest
         self._parts = parts
         self._given = encoder
@@ -55,14 +59,14 @@ class Searchable:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder that built the index.
+        """The encoder that built the index, on its device unless one was given.
 
         Raises:
             EncoderMismatch: If the copy in the index has not the manifest's fingerprint.
         """
         if self._given is not None:
             return self._given
-        encoder = find_encoder(str(self.path / "encoder"))
+        encoder = find_encoder(str(self.path / "encoder"), device=self.device)
         refuse_other_encoder(self.path, self.manifest, encoder)
         return encoder
 

@@ -4,9 +4,10 @@ A new engine is a class with the methods of `Engine`, its name in `ENGINES` and 
 """
 
 from vipe.index.engines.engine import Engine
+from vipe.index.engines.faiss_cagra import FaissCagra
 from vipe.index.engines.faiss_cpu import FaissCPU
 from vipe.index.engines.faiss_gpu import FaissGPU, gpu_number
 
-__all__ = ["ENGINES", "Engine", "FaissCPU", "FaissGPU", "gpu_number"]
+__all__ = ["ENGINES", "Engine", "FaissCPU", "FaissCagra", "FaissGPU", "gpu_number"]
 
-ENGINES: dict[str, type[Engine]] = {"faiss_cpu": FaissCPU}
+ENGINES: dict[str, type[Engine]] = {"faiss_cpu": FaissCPU, "faiss_cagra": FaissCagra}

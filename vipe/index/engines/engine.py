@@ -21,6 +21,15 @@ class Engine(Protocol):
     """It was built by."""
 
     @classmethod
+    def check(cls, recipe: Recipe) -> None:
+        """Refuse a recipe that nothing can be built by on this machine, before anything is embedded.
+
+        Raises:
+            VipeError: Says what is missing, and what to install.
+        """
+        ...
+
+    @classmethod
     def build(cls, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> "Engine":
         """Make one of embeddings, which may be mapped from a file: they are read in blocks."""
         ...

@@ -1,6 +1,6 @@
 """FAISS on the CPU: searches embeddings, or codes of them and then the best embeddings (numpy, FAISS)."""
 
-__all__ = ["FaissCPU", "lists_searched"]
+__all__ = ["FaissCPU", "faiss_metric", "lists_searched"]
 
 import os
 from collections.abc import Iterator
@@ -47,10 +47,14 @@ class FaissCPU:
         self._last: tuple[Int64[Array, " M"], Any] | None = None
 
     @classmethod
+    def check(cls, recipe: Recipe) -> None:
+        """See `Engine`. Any FAISS builds them."""
+
+    @classmethod
     def build(cls, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> "FaissCPU":
         """See `Engine`."""
         vectors = np.ascontiguousarray(vectors)
-        index = _empty(recipe, vectors, metric)
+        index = cls._empty(recipe, vectors, metric)
         try:
             with _settings(threads=None):
                 if not index.is_trained:
@@ -82,7 +86,7 @@ class FaissCPU:
                 f"{file}: holds (poses, dim, metric) {found}, expected {expected} as its manifest and embeddings have; "
                 "build it again"
             )
-        if not isinstance(index, kind := type(_empty(recipe, vectors, metric))):
+        if not isinstance(index, kind := type(cls._empty(recipe, vectors, metric))):
             raise IndexFormatError(
                 f"{file}: is a {type(index).__name__}, recipe {recipe.name} makes a {kind.__name__}; build it again"
             )
@@ -125,6 +129,23 @@ class FaissCPU:
             if recipe.exact:
                 return _nearest(rows, 1 - value if self._metric == "ip" else value)
             return self._best(queries, rows, k, allowed)
+
+    @classmethod
+    def _empty(cls, recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> Any:
+        """An index of no embedding yet, for as many as there are."""
+        dim = vectors.shape[1]
+        try:
+            index: Any = faiss.index_factory(
+                recipe.held_dim(dim), recipe.factory_for(dim, len(vectors)), faiss_metric(metric)
+            )
+        except RuntimeError as error:
+            raise VipeError(
+                f"recipe {recipe.name}: FAISS cannot make {recipe.factory!r} of embeddings of {dim} numbers: "
+                f"{str(error).splitlines()[-1].strip()}"
+            ) from error
+        if recipe.has_graph:
+            index.hnsw.efConstruction = _CONSTRUCTION
+        return index
 
     def _best(
         self, queries: Float32[Array, "Q D"], rows: Int64[Array, "Q depth"], k: int, allowed: Int64[Array, " M"] | None
@@ -206,19 +227,9 @@ def _holds(index: faiss.Index, vectors: Float32[Array, "N D"]) -> bool:
     return all(np.array_equal(held[rows], vectors[rows]) for rows in blocks(len(vectors), _BLOCK))
 
 
-def _empty(recipe: Recipe, vectors: Float32[Array, "N D"], metric: Metric) -> Any:
-    """An index of no embedding yet, for as many as there are."""
-    dim, kind = vectors.shape[1], faiss.METRIC_INNER_PRODUCT if metric == "ip" else faiss.METRIC_L2
-    try:
-        index: Any = faiss.index_factory(recipe.held_dim(dim), recipe.factory_for(dim, len(vectors)), kind)
-    except RuntimeError as error:
-        raise VipeError(
-            f"recipe {recipe.name}: FAISS cannot make {recipe.factory!r} of embeddings of {dim} numbers: "
-            f"{str(error).splitlines()[-1].strip()}"
-        ) from error
-    if recipe.has_graph:
-        index.hnsw.efConstruction = _CONSTRUCTION
-    return index
+def faiss_metric(metric: Metric) -> int:
+    """FAISS's number for a metric."""
+    return int(faiss.METRIC_INNER_PRODUCT if metric == "ip" else faiss.METRIC_L2)
 
 
 def lists_searched(recipe: Recipe, lists: int) -> int:
