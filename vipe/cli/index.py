@@ -71,25 +71,33 @@ def build(
     recipe: Annotated[
         str,
         Parameter(
-            help="How embeddings are stored: `flat`, `fp16`, `int8`, `ivf`, `ivf-pq`, `hnsw`, `auto` by size, or your "
-            "own .toml file."
+            help="How embeddings are stored: `flat`, `fp16`, `int8`, `ivf`, `ivf-pq`, `hnsw`, `cagra` (a GPU builds "
+            "it), `auto` by size, or your own .toml file."
         ),
     ] = "auto",
     recall: Annotated[
         float, Parameter(help="With recipe `auto`, the share of people found by comparing all that must be found.")
     ] = 0.99,
+    device: Annotated[
+        str, Parameter(help="Where a learned encoder embeds: `cpu`, or a GPU as torch names it: `cuda`, `cuda:1`.")
+    ] = "cpu",
     as_json: Json = False,
 ) -> None:
     """Embed every pose of a store and make them searchable; after an interrupt the same command goes on."""
-    from vipe.embed import find_encoder
+    from vipe.embed import AffineSignature, find_encoder
+    from vipe.errors import VipeError
     from vipe.index import PoseIndex
     from vipe.store import PoseStore
 
-    start = time.perf_counter()
+    embedder, start = find_encoder(encoder, device=device), time.perf_counter()
+    if device != "cpu" and embedder.name == AffineSignature.name:
+        raise VipeError(
+            f"--device {device} is for a learned encoder; affine signatures are made on the CPU: leave it out"
+        )
     with progress() as advance:
         index = PoseIndex.build(
             PoseStore.open(store),
-            find_encoder(encoder),
+            embedder,
             out,
             recipe=recipe,
             recall=recall,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
+from vipe.cli.options.device import Device
 from vipe.cli.options.known_camera import CameraOptions
 from vipe.cli.options.people import (
     KEYPOINTS,
@@ -70,6 +71,7 @@ def lift(
         Parameter(help="Folder for all files, or one that ends in .bvh (one person or track), .npz or .json."),
     ] = None,
     page: Page = None,
+    device: Device = "cpu",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -98,7 +100,7 @@ def lift(
     if out is not None:
         check_place(out)
     empty: list[str | int] = []
-    model = Lifter.from_pretrained(lifter)
+    model = Lifter.from_pretrained(lifter, device=device)
     given = read_people(
         keypoints,
         min_confidence,

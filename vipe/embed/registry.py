@@ -10,21 +10,20 @@ from vipe.embed.embedder import Embedder
 from vipe.embed.encoder import Encoder
 from vipe.errors import ReadError
 
-_KINDS: dict[str, type[AffineSignature] | type[Embedder]] = {
-    AffineSignature.name: AffineSignature,
-    **{network.kind: Embedder for network in Embedder.networks},
-}
+_LEARNED = tuple(network.kind for network in Embedder.networks)
 
 
-def find_encoder(source: str | Path) -> Encoder:
+def find_encoder(source: str | Path, *, device: str = "cpu") -> Encoder:
     """Load the encoder of a name or a folder.
 
     Args:
         source: "affine", which needs no training, the folder of a trained encoder, or the name of one that comes with
             the library.
+        device: Where a trained one runs, as torch names it; affine signatures are made on the CPU.
 
     Raises:
         ReadError: If it does not exist, is broken, or is no encoder of poses.
+        VipeError: If the device cannot be used.
 
     >>> find_encoder("affine").dim
     78
@@ -32,7 +31,9 @@ def find_encoder(source: str | Path) -> Encoder:
     if str(source) == AffineSignature.name:
         return AffineSignature()
     trained = pretrained.load(source)
-    if trained.kind not in _KINDS:
-        file = trained.where / "config.json"
-        raise ReadError(f"{file}: is a {trained.kind!r}; encoders are {', '.join(sorted(_KINDS))}")
-    return _KINDS[trained.kind].from_pretrained(source)
+    if trained.kind == AffineSignature.name:
+        return AffineSignature.from_pretrained(source)
+    if trained.kind not in _LEARNED:
+        file, known = trained.where / "config.json", sorted((AffineSignature.name, *_LEARNED))
+        raise ReadError(f"{file}: is a {trained.kind!r}; encoders are {', '.join(known)}")
+    return Embedder.from_pretrained(source, device=device)

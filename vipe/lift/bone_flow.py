@@ -24,6 +24,7 @@ from vipe.lift.views import LiftViews
 from vipe.networks.couplings import CouplingFlow
 from vipe.networks.residual import ResidualMLP, check_sizes
 from vipe.skeletons.working import BONES, CHILDREN, H36M17, PARENTS
+from vipe.training.draws import Draws
 
 _MOST_COMPONENTS = 256
 _SMALL = 1e-4  # radians: below, sin(x) / x is 1 to float32
@@ -150,8 +151,8 @@ class BoneFlow(LiftNetwork):
         context = self._context(condition, directions)
         log_weight, mean, log_scale = self._mixture(context)
         batch, _, dim = mean.shape
-        chosen = torch.multinomial(log_weight.exp(), n, replacement=True, generator=generator)
-        noise = torch.randn(batch, n, dim, generator=generator, dtype=mean.dtype, device=mean.device)
+        draws = Draws(mean, generator)
+        chosen, noise = draws.choices(log_weight.exp(), n), draws.normal(batch, n, dim)
         index = chosen[..., None].expand(-1, -1, dim)
         base = mean.gather(1, index) + log_scale.gather(1, index).exp() * noise
         flat, log_det = self.flow.inverse(base, context)

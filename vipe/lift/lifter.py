@@ -51,6 +51,8 @@ class Lifter(ABC):
     def sample(self, keypoints: Keypoints, n: int, generator: torch.Generator) -> Hypotheses:
         """Draw `n` poses for each person; they depend on keypoints and generator alone.
 
+        A generator of the CPU gives the same poses, but for rounding, wherever the lifter runs.
+
         Raises:
             ShapeError: If a person has fewer than four seen keypoints, or all at one place; names the row.
             SkeletonError: If the skeleton does not convert to coco13.
@@ -176,7 +178,7 @@ class TrainedLifter(Lifter, TrainedModel):
         each = max(1, _MOST_POSES // n)
         with torch.inference_mode():
             parts = [self.model.sample(condition[rows], n, generator) for rows in blocks(len(condition), each)]
-        return _hypotheses(parts or [Samples.equal(torch.zeros(0, n, 17, 3))])
+        return _hypotheses(parts or [Samples.equal(condition.xy.new_zeros(0, n, 17, 3))])
 
     def kernels(self, keypoints: Keypoints) -> Hypotheses:
         """The means of a mixture's kernels; see `Lifter.kernels`."""
@@ -190,7 +192,7 @@ class TrainedLifter(Lifter, TrainedModel):
         condition = Condition.of(keypoints, self._device)
         with torch.inference_mode():
             parts = [self.model.predict(condition[rows]) for rows in blocks(len(condition), 512)]
-            return _metres(torch.cat(parts or [torch.zeros(0, 17, 3)]))
+            return _metres(torch.cat(parts or [condition.xy.new_zeros(0, 17, 3)]))
 
     def log_prob(self, keypoints: Keypoints, poses: Float[Array, "N M 17 3"]) -> Float32[Array, "N M"]:
         """Log density of poses given the keypoints; see `Lifter.log_prob`."""

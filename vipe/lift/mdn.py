@@ -101,9 +101,10 @@ class PoseMixture:
 
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "batch M 17 3"]:
         """Draw `n` poses for each row: a kernel by its mixing coefficient, then a pose from the kernel."""
-        kernel = torch.multinomial(self.log_weight.exp(), n, replacement=True, generator=generator)
+        draws = Draws(self.mean, generator)
+        kernel = draws.choices(self.log_weight.exp(), n)
         row = torch.arange(len(kernel), device=kernel.device)[:, None]
-        noise = Draws(self.mean, generator).normal(len(kernel), n, _FREE, 3, 1)
+        noise = draws.normal(len(kernel), n, _FREE, 3, 1)
         offset = (self.factor[row, kernel] @ noise).flatten(2)
         return self.mean[row, kernel] + from_free_joints(offset)
 

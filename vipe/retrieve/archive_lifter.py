@@ -31,6 +31,7 @@ from vipe.retrieve.candidates.candidates import candidates_for
 from vipe.retrieve.ranking.bending import BentCandidates
 from vipe.retrieve.ranking.marginal_likelihood import TILTS, marginal_likelihood
 from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, H36M17
+from vipe.training.draws import Draws
 
 _AT_ONCE = 256  # people whose candidates lie in memory together
 _KERNELS = 100  # the likeliest of a person's, for the single pose: with more its error is the same within 0.1 mm
@@ -121,7 +122,7 @@ class ArchiveLifter(Lifter):
             raise VipeError(f"n must be at least 1, got {n}")
         poses = np.zeros((len(keypoints), n, 17, 3), dtype=np.float32)
         for row, kernels in enumerate(self._kernels(keypoints)):
-            drawn = torch.multinomial(kernels.weight, n, replacement=True, generator=generator)
+            drawn = Draws(kernels.weight, generator).choices(kernels.weight, n)
             used, which = torch.unique(drawn, return_inverse=True)
             poses[row] = _lifted(*kernels.bent(used).draw(which, generator)).numpy()
         return Hypotheses(poses=poses, log_weight=np.full(poses.shape[:2], -math.log(n), dtype=np.float32))
@@ -162,16 +163,18 @@ class ArchiveLifter(Lifter):
             if reason is not None:
                 raise ShapeError(f"person {row} cannot be lifted: {reason}; leave it out")
         prior = replace(self.config.camera_prior, refine=None)
-        total = len(self.index) if self._rows is None else len(self._rows)
+        total, device = len(self.rows), self.index.device
         tilts = np.array(self.config.tilts)
         places = [TILTS.index(tilt) for tilt in self.config.tilts]
         for block in blocks(len(people), _AT_ONCE):
             some = people[block]
             rows = candidates_for(self.index, some, min(self.config.candidates, total), self._rows).rows
             empty = rows < 0
-            fits = fit_cameras(self.index.poses(np.where(empty, rows[:, :1], rows)), some, prior)
+            poses = self.index.poses(np.where(empty, rows[:, :1], rows))
+            fits = fit_cameras(poses, some, prior, device=device)
             for alike, own in depth_priors(prior, fits, some):
-                cost = marginal_likelihood(take_rows(fits, alike), some[alike], own).cost[places].astype(np.float64)
+                whole = marginal_likelihood(take_rows(fits, alike), some[alike], own, device=device)
+                cost = whole.cost[places].astype(np.float64)
                 cost[:, empty[alike]] = np.inf
                 logs = torch.from_numpy(-cost / (2 * self.config.flattened)).permute(1, 2, 0).flatten(1)
                 for person, weight in enumerate(logs.softmax(1), alike.start):

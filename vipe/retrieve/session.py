@@ -91,6 +91,8 @@ class Search:
     """An index under the settings of one search; each stage of a query is a method.
 
     What is prepared once for an index (`PreparedIndex`) is kept by the index, so a `Search` costs nothing to make.
+    Scans, cameras, likelihoods, embeddings and the library's own lifter run on the device that the index was opened for
+    (`device`); what is left to the CPU says so where it is done. A lifter of the settings stays where it was loaded.
 
     Args:
         index: The archive.
@@ -108,6 +110,7 @@ class Search:
         if settings is not None and not isinstance(settings, SearchSettings):
             raise ArgumentError(f"settings must be SearchSettings, got {type(settings).__name__}")
         self.index, self.settings = index, settings or SearchSettings()
+        self.device = index.device
         self.rows: Int64[Array, " M"] | None = None if where is None else index.rows(where)
         self.model = self.settings.model or RankingModel.default()
         self.prior = self.model.check_prior(self.settings.camera_prior)
@@ -134,7 +137,7 @@ class Search:
 
     def hypotheses(self, people: Keypoints) -> Hypotheses:
         """What the lifter proposes for each person; the same for a person whoever is beside them."""
-        lifter = self.settings.lifter or _shipped_lifter()
+        lifter = self.settings.lifter or _shipped_lifter(self.device)
         drawn = [
             lifter.sample(people[row], self.settings.samples, torch.Generator().manual_seed(self.settings.seed))
             for row in range(len(people))
@@ -205,7 +208,7 @@ class Search:
             fits=fits,
             affine_residual=affine_residual,
             clip=self.index.clip_codes[rows],
-            embedding=embedding_distances(self.index, rows, poses, people),
+            embedding=embedding_distances(self.index, rows, poses, people, self.device),
         )
 
     def features(self, candidates: FittedCandidates, people: Keypoints) -> CandidateFeatures:
@@ -213,7 +216,7 @@ class Search:
         if self.settings.joint_offsets is not None:
             people = replace(people, convention=ARCHIVE)  # the offsets are all that is left of it
         parts = [
-            compute_features(take_rows(candidates, rows), people[rows], prior)
+            compute_features(take_rows(candidates, rows), people[rows], prior, device=self.device)
             for rows, prior in depth_priors(self.prior, candidates.fits, people)
         ]
         return CandidateFeatures(**_joined(parts, CandidateFeatures)) if len(parts) != 1 else parts[0]
@@ -221,7 +224,7 @@ class Search:
     def likelihood(self, fits: Fits, people: Keypoints) -> MarginalLikelihood:
         """How likely the keypoints are if the true pose is only near a candidate."""
         parts = [
-            marginal_likelihood(take_rows(fits, rows), people[rows], prior)
+            marginal_likelihood(take_rows(fits, rows), people[rows], prior, device=self.device)
             for rows, prior in depth_priors(self.prior, fits, people)
         ]
         return MarginalLikelihood(**_joined(parts, MarginalLikelihood, axis=1)) if len(parts) != 1 else parts[0]
@@ -251,7 +254,8 @@ class Search:
         self, rows: Int64[Array, "Q C"], people: Keypoints, prior: CameraPrior, proportions: BodyProportions | None
     ) -> Fits:
         offsets = self.settings.joint_offsets
-        return fit_cameras(self.index.poses(rows), people, prior, proportions=proportions, joint_offsets=offsets)
+        poses, device = self.index.poses(rows), self.device
+        return fit_cameras(poses, people, prior, proportions=proportions, joint_offsets=offsets, device=device)
 
 
 def _joined(parts: list[_T], kind: type[_T], axis: int = 0) -> dict[str, Array]:
@@ -260,5 +264,5 @@ def _joined(parts: list[_T], kind: type[_T], axis: int = 0) -> dict[str, Array]:
 
 
 @cache
-def _shipped_lifter() -> Lifter:
-    return Lifter.from_pretrained("default")
+def _shipped_lifter(device: str) -> Lifter:
+    return Lifter.from_pretrained("default", device=device)

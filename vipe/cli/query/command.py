@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from vipe.cli.options.device import Device
 from vipe.cli.options.folders import IndexFolder
 from vipe.cli.options.known_camera import CameraOptions
 from vipe.cli.options.people import (
@@ -113,6 +114,7 @@ def query(
     detector: DetectorOption = None,
     weights: Weights = None,
     variations: Variations = _UNVARIED,
+    device: Device = "cpu",
     page: Page = None,
     hits_file: HitsFile = None,
     as_json: Json = False,
@@ -173,6 +175,7 @@ def query(
             min_gap_seconds=min_gap_seconds,
             page=page,
             table=hits_file,
+            device=device,
             as_json=as_json,
         )
         return
@@ -198,7 +201,7 @@ def query(
     variations.check(mode, several_images=track or views)
     camera.check()
     empty: list[str | int] = []
-    opened = PoseIndex.open(index)
+    opened = PoseIndex.open(index, device=device)
     given = read_people(
         keypoints,
         min_confidence,
@@ -221,7 +224,7 @@ def query(
     if mode == "hypotheses":
         from vipe import Lifter
 
-        limits["lifter"] = Lifter.from_pretrained(lifter or "default")
+        limits["lifter"] = Lifter.from_pretrained(lifter or "default", device=device)
         limits |= {} if samples is None else {"samples": samples}
     if track:
         people, images, hits = _of_tracks(opened, people, k, fps, every, limits, time_of)

@@ -105,13 +105,14 @@ class PoseQuestion:
         min_gap_seconds: float,
         page: Path | None,
         table: Path | None,
+        device: str,
         as_json: bool,
     ) -> None:
         """Search, print, and write what was asked for."""
         from vipe import PoseIndex
         from vipe.retrieve.pose_query import LEAVE_OUT, query_moments
 
-        opened = PoseIndex.open(index)
+        opened = PoseIndex.open(index, device=device)
         moments, named = self.moments(), None if joints is None else parse_joints(joints)
         start = time.perf_counter()
         hits = query_moments(

@@ -26,6 +26,7 @@ from vipe.lift.ppca.pattern import PatternMaps
 from vipe.lift.ppca.projection import Aspects, PosePrior, Views
 from vipe.lift.ppca.refinement import refined
 from vipe.skeletons.working import COCO13
+from vipe.training.draws import Draws
 
 _FREE = 3 * (JOINTS - 1)
 _MOST_ASPECTS = 65_536  # each takes 6 kB
@@ -137,7 +138,7 @@ class PPCANetwork(LiftNetwork):
         evidence = self.log_evidence(condition)
         observed, geometry = self.observe(condition), self.geometry
         count = evidence.shape[1]
-        chosen = torch.multinomial(evidence.softmax(1), n, replacement=True, generator=generator)
+        chosen = Draws(evidence, generator).choices(evidence.softmax(1), n)
         first = count * torch.arange(len(condition), device=chosen.device)[:, None]
         pairs, each = torch.unique(chosen + first, return_inverse=True)
         poses = []

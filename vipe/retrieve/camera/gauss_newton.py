@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vipe.geometry.planes import dot, rotate
 from vipe.retrieve.camera.body import BONE_GROUPS
-from vipe.retrieve.camera.problem import GROUP, MIN_DEPTH, TINY, Layout, Problem, cross, joint_places
+from vipe.retrieve.camera.problem import MIN_DEPTH, TINY, Layout, Problem, cross, group_of_bone, joint_places
 from vipe.retrieve.camera.start import mirrored_starts
 
 _CAMERA = 5  # rotation 3, log scale, inverse_depth; the shift is eliminated
@@ -37,7 +37,7 @@ def solve(
         return _descend(problem, _Trial(problem, likely, problem.weight), steps, space).state
     # Both starts in one go: for a few candidates a step costs its calls, however many there are.
     count = len(lead)
-    both = problem[torch.cat([torch.arange(count), doubtful])]
+    both = problem[torch.cat([torch.arange(count, device=doubtful.device), doubtful])]
     start = torch.cat([likely, other[:, doubtful]], dim=1)
     ends = _descend(both, _Trial(both, start, both.weight), steps, space).state
     found, mirrored = ends[:, :count].clone(), ends[:, count:]
@@ -59,7 +59,7 @@ class _Trial:
         inverse_depth, factors = state[Layout.INVERSE_DEPTH], state[Layout.BONES]
         self.state = state
         self.vectors = rotate(state[Layout.ROTATION].view(3, 3, -1), problem.bones)
-        self.places = joint_places(self.vectors * (1 + factors[GROUP])[:, None])
+        self.places = joint_places(self.vectors * (1 + factors[group_of_bone(factors.device)])[:, None])
         self.near = (1 + inverse_depth * self.places[:, 2]).clamp_min(MIN_DEPTH).reciprocal()
         image = self.places[:, :2] * self.near[:, None]
         if weight is not None:
@@ -126,17 +126,19 @@ def _moved(state: Float[Tensor, "24 N"], step: Float[Tensor, "14 N"]) -> Float[T
 class Workspace:
     """Memory for the steps of one block at a time, both starts of all candidates at most.
 
-    Asking the system for it at every step would take longer.
+    Asking the system for it at every step would take longer. It lies where the candidates do.
     """
 
-    def __init__(self, candidates: int) -> None:
-        count = 2 * candidates
-        self.columns = torch.zeros(6, 13, 2, count)
-        self.pulled = torch.zeros(13, 6, 3, count)
-        self.products = torch.zeros(6, 13, 2, count)
-        self.coupling = torch.zeros(15, 6, count)
-        self.matrix = torch.zeros(_SIZE + 1, _SIZE + 1, count)
-        self.first = torch.zeros(_SIZE + 1, 2, count)
+    def __init__(self, candidates: int, device: torch.device | str = "cpu") -> None:
+        def of(*shape: int) -> Tensor:
+            return torch.zeros(*shape, 2 * candidates, device=device)
+
+        self.columns = of(6, 13, 2)
+        self.pulled = of(13, 6, 3)
+        self.products = of(6, 13, 2)
+        self.coupling = of(15, 6)
+        self.matrix = of(_SIZE + 1, _SIZE + 1)
+        self.first = of(_SIZE + 1, 2)
 
     def part(self, count: int) -> "Workspace":
         """The first `count` candidates of it."""

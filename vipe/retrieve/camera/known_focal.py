@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float32
 
 from vipe.arrays import Array
+from vipe.crossing import to_tensor
 from vipe.detections import Keypoints
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import KnownFocal
@@ -26,13 +26,16 @@ _LEAST_SHARE = 0.2  # of the inverse depth, that it may be off where it is one n
 _FLATTENED = 4.0  # costs over this vote for that number
 
 
-def known_focal(keypoints: Keypoints, radius: Float32[Array, " Q"], prior: CameraPrior) -> KnownFocal | None:
+def known_focal(
+    keypoints: Keypoints, radius: Float32[Array, " Q"], prior: CameraPrior, device: str = "cpu"
+) -> KnownFocal | None:
     """What is believed of each person's inverse depth in a fit; None if no camera is known.
 
     Args:
         keypoints: Q people.
         radius: RMS radii of their keypoints, pixels.
         prior: What is believed of the others.
+        device: Where the fit computes.
     """
     if not any(keypoints.crop):
         return None
@@ -43,7 +46,7 @@ def known_focal(keypoints: Keypoints, radius: Float32[Array, " Q"], prior: Camer
         radius / focal,
         np.where(told, FOCAL_SPREAD, prior.inverse_depth_spread) ** -2,
     )
-    return KnownFocal(*(torch.from_numpy(column.astype(np.float32)) for column in columns))
+    return KnownFocal(*(to_tensor(column.astype(np.float32), device) for column in columns))
 
 
 def depth_priors(prior: CameraPrior, fits: "Fits", keypoints: Keypoints) -> Iterator[tuple[slice, CameraPrior]]:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float32, Int64, Shaped
 
 from vipe.arrays import Array, take_columns, take_rows
+from vipe.crossing import to_array, to_tensor
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError
 from vipe.geometry.planes import in_blocks, rotate
@@ -27,6 +28,7 @@ _NO_GROUP = len(BONE_GROUPS)
 _FACTOR = [_NO_GROUP if group is None else group for group in GROUP_OF_BONE]
 _ORDER = [COCO13.index(joint) for joint in JOINTS]
 _BLOCK = 4096  # candidates: fewer, and calls cost more than sums
+_BLOCK_GPU = 65_536  # there every call costs as much as thousands of candidates; memory 0.5 GB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,7 @@ def fit_cameras(
     *,
     proportions: BodyProportions | None = None,
     joint_offsets: Float[Array, "13 3"] | None = None,
+    device: str = "cpu",
 ) -> Fits:
     """Fit a perspective camera and nine bone lengths of the person to each of K poses for each of Q people.
 
@@ -113,6 +116,8 @@ def fit_cameras(
         joint_offsets: From each joint of coco13 to what the keypoints mark, such as an annotator's hips, torso lengths
             in the directions of the canonical body. They are added to the poses first, so `Fits.poses` has them too,
             and take the place of the keypoints' convention.
+        device: Where to compute, as torch names it. A GPU rounds sums in another order, so that costs differ by 1e-5
+            or so, and of two starts that end alike it may take the other one.
 
     Returns:
         The size of the person and the distance of the camera trade off exactly (all bones longer, scale and
@@ -148,15 +153,19 @@ def fit_cameras(
     people, count = poses.shape[:2]
     unit, center, radius = normalize_keypoints(keypoints)
     weight = inverse_variances(keypoints, radius, prior)
-    points = torch.from_numpy(np.ascontiguousarray(poses, dtype=np.float32).reshape(people * count, 51))
-    xy = torch.from_numpy(np.ascontiguousarray(unit[:, _ORDER].transpose(1, 2, 0)))
-    weights = _planes(weight[:, _ORDER])
-    person = torch.arange(people).repeat_interleave(count)
-    state = torch.empty(Layout.SIZE, people * count)
-    known = None if proportions is None else tuple(_planes(part) for part in (proportions.mean, proportions.spread))
-    usual = torch.from_numpy(bone_spreads(prior, convention).astype(np.float32))[:, None]
+    points = to_tensor(np.ascontiguousarray(poses, dtype=np.float32).reshape(people * count, 51), device)
+    xy = to_tensor(np.ascontiguousarray(unit[:, _ORDER].transpose(1, 2, 0)), device)
+    weights = _planes(weight[:, _ORDER], device)
+    everyone = torch.arange(people, device=device)
+    person = everyone.repeat_interleave(count)
+    state = torch.empty(Layout.SIZE, people * count, device=device)
+    known = None
+    if proportions is not None:
+        known = tuple(_planes(part, device) for part in (proportions.mean, proportions.spread))
+    usual = to_tensor(bone_spreads(prior, convention).astype(np.float32), device)[:, None]
+    block = _BLOCK if state.is_cpu else _BLOCK_GPU
 
-    focal = known_focal(keypoints, radius, prior)
+    focal = known_focal(keypoints, radius, prior, device)
 
     def problem_of(rows: slice | Int64[torch.Tensor, " M"]) -> Problem:
         chosen = person[rows]
@@ -167,38 +176,39 @@ def fit_cameras(
     spaces: list[Workspace] = []  # taken and given back by the threads
 
     def advance(rows: slice | Int64[torch.Tensor, " M"], steps: int, *, start: bool) -> None:
-        space = spaces.pop() if spaces else Workspace(min(_BLOCK, people * count))
+        space = spaces.pop() if spaces else Workspace(min(block, people * count), state.device)
         state[:, rows] = solve(problem_of(rows), steps, space, state[:, rows] if start else None)
         spaces.append(space)
 
-    _keep_freed_memory()
-    _in_blocks(lambda rows: advance(rows, prior.steps, start=False), people * count)
+    if state.is_cpu:
+        _keep_freed_memory()
+    _in_blocks(lambda rows: advance(rows, prior.steps, start=False), people * count, block)
     for rivals, steps in prior.rounds(count) if people else ():
         best = state[Layout.COST].view(people, count).topk(rivals, largest=False).indices
-        left = (best + torch.arange(people)[:, None] * count).flatten().sort().values
+        left = (best + everyone[:, None] * count).flatten().sort().values
 
         def further(rows: slice, left: Int64[torch.Tensor, " M"] = left, steps: int = steps) -> None:
             advance(left[rows], steps, start=True)
 
-        _in_blocks(further, len(left))
+        _in_blocks(further, len(left), block)
     return _fits(state, points, person, count, keypoints, center, radius)
 
 
-def _in_blocks(work: Callable[[slice], None], count: int) -> None:
-    """In blocks, on one core: between steps threads wait for the interpreter, and two of them are slower than one.
+def _in_blocks(work: Callable[[slice], None], count: int, block: int) -> None:
+    """In blocks, from one core: between steps threads wait for the interpreter, and two of them are slower than one.
 
     Torch would divide every single step over the cores, which costs more than the step.
     """
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        in_blocks(work, count, _BLOCK)
+        in_blocks(work, count, block)
     finally:
         torch.set_num_threads(threads)
 
 
-def _planes(rows: Shaped[Array, "Q numbers"]) -> Float32[torch.Tensor, "numbers Q"]:
-    return torch.from_numpy(np.ascontiguousarray(rows.T, dtype=np.float32))
+def _planes(rows: Shaped[Array, "Q numbers"], device: torch.device | str) -> Float32[torch.Tensor, "numbers Q"]:
+    return to_tensor(np.ascontiguousarray(rows.T, dtype=np.float32), device)
 
 
 def _keep_freed_memory() -> None:
@@ -219,12 +229,12 @@ def _fits(
     center: Float32[Array, "Q 2"],
     radius: Float32[Array, " Q"],
 ) -> Fits:
-    people, total = len(keypoints), len(points)
+    people, total, device = len(keypoints), len(points), points.device
     unit = (keypoints.xy - center[:, None]) / np.where(radius > 0, radius, np.inf)[:, None, None]
-    xy = torch.from_numpy(np.ascontiguousarray(unit.transpose(1, 2, 0), dtype=np.float32))
-    mask = _planes(keypoints.mask)
-    bodies, off = torch.empty(total, 51), torch.empty(total, 13)
-    residual = torch.empty(total)
+    xy = to_tensor(np.ascontiguousarray(unit.transpose(1, 2, 0), dtype=np.float32), device)
+    mask = _planes(keypoints.mask, device)
+    bodies, off = torch.empty(total, 51, device=device), torch.empty(total, 13, device=device)
+    residual = torch.empty(total, device=device)
 
     def lay_out(rows: slice) -> None:
         some, chosen = state[:, rows], person[rows]
@@ -243,23 +253,23 @@ def _fits(
         off[rows] = squares.sqrt().T
         residual[rows] = (squares.sum(0) / mask[:, chosen].sum(0).clamp_min(1)).sqrt()
 
-    _in_blocks(lay_out, total)
+    _in_blocks(lay_out, total, _BLOCK if points.is_cpu else _BLOCK_GPU)
+    numbers = to_array(state)
 
     def of(where: int | slice) -> Float32[Array, "Q K *numbers"]:
-        part = np.ascontiguousarray(
-            np.moveaxis(state[where].numpy(), 0, -1) if isinstance(where, slice) else state[where]
-        )
+        own = numbers[where]
+        part = np.ascontiguousarray(np.moveaxis(own, 0, -1) if isinstance(where, slice) else own)
         return part.reshape(people, count, *part.shape[1:])
 
     size = radius[:, None]
     return Fits(
         cost=of(Layout.COST),
-        residual=residual.numpy().reshape(people, count),
+        residual=to_array(residual).reshape(people, count),
         rotation=of(Layout.ROTATION).reshape(people, count, 3, 3),
         scale=of(Layout.SCALE) * size,
         shift=of(Layout.SHIFT) * size[..., None] + center[:, None],
         inverse_depth=of(Layout.INVERSE_DEPTH),
         bones=of(Layout.BONES),
-        poses=bodies.numpy().reshape(people, count, 17, 3),
-        error=off.numpy().reshape(people, count, 13) * size[..., None],
+        poses=to_array(bodies).reshape(people, count, 17, 3),
+        error=to_array(off).reshape(people, count, 13) * size[..., None],
     )

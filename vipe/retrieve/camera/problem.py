@@ -3,9 +3,10 @@
 Candidates lie on the last axis (see `vipe.geometry.planes`).
 """
 
-__all__ = ["GROUP", "JOINTS", "MIN_DEPTH", "TINY", "KnownFocal", "Layout", "Problem", "cross", "joint_places"]
+__all__ = ["JOINTS", "MIN_DEPTH", "TINY", "KnownFocal", "Layout", "Problem", "cross", "group_of_bone", "joint_places"]
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -21,7 +22,6 @@ JOINTS = (*(f"{side}_{name}" for name in PAIRED_GROUPS for side in ("right", "le
 
 _ENDS = [H36M17.index(joint) for joint in (*JOINTS, "spine", "thorax")]
 _PARENT = [H36M17.parents[end] for end in _ENDS]
-GROUP = torch.tensor([BONE_GROUPS.index(without_side(H36M17.joints[end])) for end in _ENDS])  # of each bone here
 
 MIN_DEPTH = 0.1
 """Least depth of a joint, as a share of the pelvis's: nothing is drawn nearer to the camera."""
@@ -111,6 +111,12 @@ class Problem:
         # What is the same for all candidates has one column.
         chosen = {name: array if array.shape[-1] == 1 else array[..., columns] for name, array in arrays.items()}
         return Problem(**chosen, prior=self.prior, known=None if self.known is None else self.known[columns])
+
+
+@cache
+def group_of_bone(device: torch.device) -> Int64[Tensor, "15"]:
+    """The number of each bone's group in `BONE_GROUPS`, on a device: every step asks for it, and a GPU would wait."""
+    return torch.tensor([BONE_GROUPS.index(without_side(H36M17.joints[end])) for end in _ENDS], device=device)
 
 
 def joint_places(vectors: Float[Tensor, "15 3 N"]) -> Float[Tensor, "13 3 N"]:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vipe.geometry.planes import dot
-from vipe.retrieve.camera.problem import GROUP, TINY, Layout, Problem, cross, joint_places
+from vipe.retrieve.camera.problem import TINY, Layout, Problem, cross, group_of_bone, joint_places
 
 _DAMPING = 1e-3
 
@@ -21,7 +21,8 @@ def mirrored_starts(problem: Problem) -> tuple[Float[Tensor, "24 N"], Float[Tens
     only the part A2 of the affine camera that is at right angles to n is fitted. What the camera does to n follows, up
     to its sign: the two rows of a scaled-orthographic camera are orthogonal and of one length.
     """
-    points = joint_places(problem.bones * (1 + problem.proportions[GROUP])[:, None])
+    group = group_of_bone(problem.bones.device)
+    points = joint_places(problem.bones * (1 + problem.proportions[group])[:, None])
     points = points - (problem.share * points).sum(0)
     weighted = problem.share * points
     spread = (weighted[:, :, None] * points[:, None]).sum(0)  # 3 3 N
@@ -29,7 +30,7 @@ def mirrored_starts(problem: Problem) -> tuple[Float[Tensor, "24 N"], Float[Tens
     size = (spread[0, 0] + spread[1, 1] + spread[2, 2]).clamp_min(TINY)
     spread = spread / size
     both = both / size
-    eye = torch.eye(3)[..., None]
+    eye = torch.eye(3, dtype=spread.dtype, device=spread.device)[..., None]
     normal = _thinnest(spread)
     # Any stiffness along n will do, since n is taken out again.
     camera = _product(both, _adjugate(spread + normal[:, None] * normal[None] + 1e-4 * eye, invert=True))
@@ -63,7 +64,7 @@ def mirrored_starts(problem: Problem) -> tuple[Float[Tensor, "24 N"], Float[Tens
 
 def _thinnest(spread: Float[Tensor, "3 3 N"]) -> Float[Tensor, "3 N"]:
     """The direction of least spread: the largest eigenvector of the adjugate, by squaring it."""
-    power = _adjugate(spread + 1e-6 * torch.eye(3)[..., None])
+    power = _adjugate(spread + 1e-6 * torch.eye(3, dtype=spread.dtype, device=spread.device)[..., None])
     for _ in range(6):
         power = power / (power[0, 0] + power[1, 1] + power[2, 2])
         power = _product(power, power)
@@ -86,7 +87,7 @@ def _orthonormal(rows: Float[Tensor, "2 3 N"]) -> Float[Tensor, "3 3 N"]:
     """A rotation from two rows, by Gram-Schmidt; where they have no direction some rotation is given."""
     first, second = rows
     norm = dot(first, first).sqrt()
-    x, y = torch.tensor([[1.0], [0.0], [0.0]]), torch.tensor([[0.0], [1.0], [0.0]])
+    x, y = torch.eye(2, 3, dtype=rows.dtype, device=rows.device)[..., None]
     first = torch.where(norm > 1e-6, first / norm.clamp_min(TINY), x)
     rest = second - dot(first, second) * first
     other = torch.where(first[0].abs() < 0.6, x, y)

@@ -13,10 +13,10 @@ __all__ = [
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Int64
 
 from vipe.arrays import Array
+from vipe.crossing import to_array, to_tensor
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed.affine import AffineSignature
@@ -72,12 +72,12 @@ def by_affine_camera(
             continue
         found = scan(
             prepared.gallery,
-            torch.from_numpy(np.flatnonzero(visible)),
-            torch.from_numpy(normalize_keypoints(group)[0][:, visible]),
+            to_tensor(np.flatnonzero(visible), index.device),
+            to_tensor(normalize_keypoints(group)[0][:, visible], index.device),
             k,
-            None if allowed is None else torch.from_numpy(allowed),
+            None if allowed is None else to_tensor(allowed, index.device),
         )
-        rows[members], distance[members] = (part.numpy() for part in found)
+        rows[members], distance[members] = map(to_array, found)
     return Neighbours(rows, distance)
 
 
@@ -104,7 +104,8 @@ def quickly_by_affine_camera(
         group = people[members]
         joints = np.flatnonzero(group.mask[0])
         unit = normalize_keypoints(group)[0]
-        best = scan(gallery, torch.from_numpy(joints), torch.from_numpy(unit[:, joints]), k)[0].numpy()
+        shown = to_tensor(unit[:, joints], index.device)
+        best = to_array(scan(gallery, to_tensor(joints, index.device), shown, k)[0])
         for place, member in enumerate(members):
             rows = rows_around(every, spread[best[place]], SPREAD)
             residual = affine_residuals(index, group[place], rows[None])[0]
@@ -113,15 +114,19 @@ def quickly_by_affine_camera(
 
 
 def affine_residuals(index: PoseIndex, people: Keypoints, rows: Int64[Array, "Q C"]) -> Float32[Array, "Q C"]:
-    """Affine residuals of some rows of each person; infinite where the row is -1."""
+    """Affine residuals of some rows of each person; infinite where the row is -1.
+
+    On the CPU, wherever the index lies: a person's few hundred rows in double precision take less time than the calls
+    to a GPU would.
+    """
     residual = np.full(rows.shape, np.inf, dtype=np.float32)
     unit = normalize_keypoints(people)[0]
     for person, own in enumerate(rows):
         joints = np.flatnonzero(people.mask[person])
         some = own >= 0
         points = index.poses(own[some])[:, np.array(COCO13_IN_H36M17)[joints]]
-        xy = torch.from_numpy(unit[person : person + 1, joints])
-        residual[person, some] = affine_residual(torch.from_numpy(points), xy)[0].numpy()
+        xy = to_tensor(unit[person : person + 1, joints])
+        residual[person, some] = to_array(affine_residual(to_tensor(points), xy)[0])
     return residual
 
 

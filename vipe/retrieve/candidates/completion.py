@@ -9,6 +9,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from vipe.arrays import Array
+from vipe.crossing import to_array, to_tensor
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed.affine import view_signature
@@ -55,19 +56,20 @@ def completed_candidates(
         raise ShapeError("people must all show the same joints; search for those of each mask apart")
     count = min(count, len(index) if allowed is None else len(allowed))
     seen = np.flatnonzero(people.mask[0])
-    joints = torch.from_numpy(seen)
-    xy = torch.from_numpy(normalize_keypoints(people)[0][:, seen])
+    xy = to_tensor(normalize_keypoints(people)[0][:, seen])
     if completions is None:
         completions = max(1, _A_JOINT * (people.mask.shape[1] - len(seen)))
-    whole = complete(*index.cached(PreparedIndex).sample, joints, xy, completions)
-    signatures = view_signature(whole.flatten(0, 1)).numpy()
+    sample = index.cached(PreparedIndex).sample
+    whole = complete(*sample, to_tensor(seen, index.device), xy.to(index.device), completions)
+    # From here on the CPU: signatures are small, and so are the rows of one person after the other.
+    signatures = to_array(view_signature(whole.flatten(0, 1).cpu()))
     found = index.nearest(signatures, count, allowed)[0].reshape(len(people), -1)
     rows = np.empty((len(people), count), dtype=np.int64)
     residual = np.empty((len(people), count), dtype=np.float32)
     for person, several in enumerate(found):
         near = np.unique(several)
-        points = torch.from_numpy(index.poses(near)[:, np.array(COCO13_IN_H36M17)[seen]])
-        left = affine_residual(points, xy[person : person + 1])[0].numpy()
+        points = to_tensor(index.poses(near)[:, np.array(COCO13_IN_H36M17)[seen]])
+        left = to_array(affine_residual(points, xy[person : person + 1])[0])
         best = np.argsort(left, kind="stable")[:count]
         rows[person], residual[person] = near[best], left[best]
     return Neighbours(rows, residual)
@@ -89,7 +91,7 @@ def complete(
     the nearest chosen one, each weighed by the likelihood of its residual.
 
     Args:
-        poses: Any unit.
+        poses: Any unit; on the device of all else.
         gallery: The same poses, prepared.
         joints: Which are seen.
         xy: Where, pixels; a person's must not all coincide.
@@ -107,17 +109,17 @@ def complete(
     body, shown = body - mean, shown - mean
     spread = shown.square().sum((2, 3), keepdim=True).div(len(joints))
     # Ridge regression: a camera that scales by the ratio of the sizes has entries of about spread^-1/2.
-    gram = shown.mT @ shown + _NOISE**2 * spread * torch.eye(3).to(spread)
+    gram = shown.mT @ shown + _NOISE**2 * spread * torch.eye(3, dtype=spread.dtype, device=spread.device)
     camera = torch.linalg.solve(gram, shown.mT @ unit[:, None])
     proposed = body @ camera
     proposed[:, :, joints] = unit[:, None]
     weight = (-0.5 * len(joints) * (residual.square() - residual[:, :1].square()) / _NOISE**2).exp()
     flat = proposed.flatten(2)
     distance = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").square()
-    chosen = torch.empty((len(xy), min(completions, found.shape[1])), dtype=torch.int64)
+    chosen = torch.empty((len(xy), min(completions, found.shape[1])), dtype=torch.int64, device=xy.device)
     nearest = torch.full_like(weight, float("inf"))
     for number in range(chosen.shape[1]):
         after = torch.minimum(nearest[:, None], distance)
         chosen[:, number] = (after * weight[:, None]).sum(2).argmin(1)
-        nearest = after[torch.arange(len(xy)), chosen[:, number]]
+        nearest = after[torch.arange(len(xy), device=xy.device), chosen[:, number]]
     return torch.take_along_dim(proposed, chosen[..., None, None], 1)

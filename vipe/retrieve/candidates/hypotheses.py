@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from vipe.arrays import Array, blocks
+from vipe.crossing import to_array, to_tensor
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
 from vipe.lift import Hypotheses
@@ -127,8 +128,9 @@ def near_hypotheses(
     )
     if not k:
         return found
-    canonical = torch.from_numpy(hypotheses.canonical().poses)
-    for person, (poses, weight) in enumerate(zip(canonical, torch.from_numpy(hypotheses.weight), strict=True)):
+    canonical = to_tensor(hypotheses.canonical().poses, index.device)
+    weights = to_tensor(hypotheses.weight, index.device)
+    for person, (poses, weight) in enumerate(zip(canonical, weights, strict=True)):
         several, share = _merged(poses, weight.float())
         rows = every if len(every) <= EXACT else _near(index, several, share, allowed)
         probability, distance, found.presence[person] = _judged(index, rows, several, share, kernel)
@@ -144,10 +146,11 @@ def _merged(poses: Float32[Tensor, "M 17 3"], weight: Float32[Tensor, " M"]) -> 
     alike = distances(points, points) < _SAME
     alike.fill_diagonal_(True)
     first = alike.to(torch.uint8).argmax(dim=1)  # the earliest that is as good as equal
-    leader = first == torch.arange(len(points))
-    first = torch.where(leader[first], first, torch.arange(len(points)))  # a chain of alike ones stays apart
+    each = torch.arange(len(points), device=points.device)
+    leader = first == each
+    first = torch.where(leader[first], first, each)  # a chain of alike ones stays apart
     kept, group = torch.unique(first, return_inverse=True)
-    return points[kept], torch.zeros(len(kept)).index_add_(0, group, weight)
+    return points[kept], torch.zeros(len(kept), device=points.device).index_add_(0, group, weight)
 
 
 def _near(
@@ -168,12 +171,12 @@ def _judged(
 ) -> tuple[Float32[Array, " rows"], Float32[Array, " rows"], float]:
     """Probability and distance of rows, and the probability that any is right."""
     probability, nearest = np.empty((2, len(rows)), dtype=np.float32)
-    spacing, least = spacing_of(points), torch.full((len(points),), torch.inf)
+    spacing, least = spacing_of(points), points.new_full((len(points),), torch.inf)
     for block in blocks(len(rows), _AT_ONCE):
-        poses = torch.from_numpy(index.poses(rows[block]).reshape(-1, 3 * _JOINTS))
+        poses = to_tensor(index.poses(rows[block]).reshape(-1, 3 * _JOINTS), points.device)
         distance = distances(poses, points)
-        probability[block] = (kernel(distance, spacing) @ weight).clamp_max(1).numpy()  # weights round to a sum near 1
-        nearest[block] = distance.amin(dim=1).numpy()
+        probability[block] = to_array((kernel(distance, spacing) @ weight).clamp_max(1))  # weights sum to nearly 1
+        nearest[block] = to_array(distance.amin(dim=1))
         least = torch.minimum(least, distance.amin(dim=0))
     return probability, nearest, min(float(kernel(least, spacing) @ weight), 1.0)
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from vipe.arrays import Array
+from vipe.crossing import to_array, to_tensor
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.embed.affine import column_basis
@@ -115,7 +116,8 @@ def robust_candidates(
     One keypoint that is far off moves the right poses down the list of affine residuals. Every candidate is fitted
     without each of its joints in turn (`leave_one_out`); the joint without which the best fit is left with least is
     the one to doubt, if its presence adds enough to the sum of squares, compared as in `joint_weights`. A person
-    without such a joint gets what `search` gives.
+    without such a joint gets what `search` gives. The fits are made on the CPU, wherever the index lies: they are a few
+    hundred of one person after the other, and the answer decides what comes next.
 
     Args:
         index: The archive.
@@ -130,7 +132,7 @@ def robust_candidates(
     rows, residual = search(index, people, count, allowed)
     rows, residual = rows.copy(), residual.copy()
     mask, doubted = people.mask.copy(), np.zeros(len(people), dtype=bool)
-    unit = torch.from_numpy(normalize_keypoints(people)[0])
+    unit = to_tensor(normalize_keypoints(people)[0])
     for person, near in enumerate(rows):
         seen = np.flatnonzero(mask[person])
         joint = _doubtful(_points(index, near, seen), unit[person, seen]) if len(near) else None
@@ -145,14 +147,14 @@ def robust_candidates(
         first = rows[person, : rows.shape[1] // 2]
         whole = np.concatenate([first, more[~np.isin(more, first)]])[: rows.shape[1]]
         seen = np.flatnonzero(people.mask[person])
-        left = affine_residual(_points(index, whole, seen), unit[person : person + 1, seen])[0].numpy()
+        left = to_array(affine_residual(_points(index, whole, seen), unit[person : person + 1, seen])[0])
         order = np.argsort(left, kind="stable")
         rows[person], residual[person] = whole[order], left[order]
     return Neighbours(rows, residual)
 
 
 def _points(index: PoseIndex, rows: Int64[Array, " C"], joints: Int64[Array, " S"]) -> Float32[Tensor, "C S 3"]:
-    return torch.from_numpy(index.poses(rows)[:, np.array(COCO13_IN_H36M17)[joints]])
+    return to_tensor(index.poses(rows)[:, np.array(COCO13_IN_H36M17)[joints]])
 
 
 def _doubtful(points: Float[Tensor, "C S 3"], xy: Float[Tensor, "S 2"]) -> int | None:

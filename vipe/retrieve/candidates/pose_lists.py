@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from vipe.arrays import Array, blocks
+from vipe.crossing import to_array, to_tensor
 from vipe.index import PoseIndex
 
 _SAMPLE = 32_768  # poses that centres are made of
@@ -20,13 +21,13 @@ _AT_ONCE = 16_384
 class PoseLists:
     """Every row in the list of the centre that its canonical pose is nearest to; as many lists as the root of the rows.
 
-    Made at first use, some seconds for a million poses; `index.cached(PoseLists)` keeps it for every search. A fixed
-    draw: an index gives the same answer every time.
+    On the index's device. Made at first use, some seconds for a million poses; `index.cached(PoseLists)` keeps it for
+    every search. A fixed draw: an index gives the same answer every time.
     """
 
     def __init__(self, index: PoseIndex) -> None:
         chosen = np.sort(np.random.default_rng(0).permutation(len(index))[:_SAMPLE])
-        sample = torch.from_numpy(index.poses(chosen).reshape(len(chosen), -1))
+        sample = to_tensor(index.poses(chosen).reshape(len(chosen), -1), index.device)
         self.centres: Float32[Tensor, "C 51"] = sample[:: -(-len(sample) // max(math.isqrt(len(index)), 1))].clone()
         for _ in range(_ROUNDS):
             nearest = self._nearest(sample)
@@ -34,8 +35,8 @@ class PoseLists:
             count = torch.bincount(nearest, minlength=len(self.centres))[:, None]
             self.centres = torch.where(count > 0, sums / count.clamp_min(1), self.centres)
         every = (index.poses(np.arange(some.start, some.stop)) for some in blocks(len(index), _AT_ONCE))
-        own = [self._nearest(torch.from_numpy(poses.reshape(len(poses), -1))) for poses in every]
-        of_row = torch.cat(own).numpy()
+        own = [self._nearest(to_tensor(poses.reshape(len(poses), -1), index.device)) for poses in every]
+        of_row = to_array(torch.cat(own))
         self.order: Int64[Array, " N"] = np.argsort(of_row, kind="stable")
         """Rows, list after list, ascending in each."""
         self.starts: Int64[Array, " C+1"] = np.searchsorted(of_row[self.order], np.arange(len(self.centres) + 1))
@@ -48,7 +49,7 @@ class PoseLists:
             enough: Rows.
             allowed: Only these count.
         """
-        best = np.argsort(-score.numpy(), kind="stable")
+        best = np.argsort(-to_array(score), kind="stable")
         usable = None
         if allowed is not None:
             usable = np.zeros(len(self.order), dtype=bool)

@@ -3,10 +3,10 @@
 __all__ = ["pose_distances"]
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float32, Int64
 
 from vipe.arrays import Array, blocks
+from vipe.crossing import to_array, to_tensor
 from vipe.geometry.procrustes import procrustes_mpjpe
 from vipe.index import PoseIndex
 
@@ -21,8 +21,8 @@ def pose_distances(
 ) -> Float32[Array, " M"]:
     """Mean distance per joint of rows of an archive from one pose, after each is aligned to it (`procrustes_mpjpe`).
 
-    Every pose is compared: 0.8 s a million on a core, and all cores take part. Memory is that of a block and of the
-    distances.
+    Every pose is compared, on the index's device: 0.8 s a million on a core, and all cores take part. Memory is that of
+    a block and of the distances.
 
     Args:
         index: The archive, of any encoder.
@@ -35,11 +35,12 @@ def pose_distances(
     """
     count = len(index) if rows is None else len(rows)
     joints = np.arange(17) if weight is None else np.flatnonzero(weight)
-    target = torch.from_numpy(np.asarray(pose[joints], dtype=np.float32))
-    share = None if weight is None or np.ptp(weight[joints]) == 0 else torch.from_numpy(np.asarray(weight[joints]))
+    target = to_tensor(np.asarray(pose[joints], dtype=np.float32), index.device)
+    equal = weight is None or np.ptp(weight[joints]) == 0
+    share = None if weight is None or equal else to_tensor(np.asarray(weight[joints]), index.device)
     distance = np.empty(count, dtype=np.float32)
     for block in blocks(count, _AT_ONCE):
         some = index.pose_rows.take(np.arange(block.start, block.stop) if rows is None else rows[block])
-        source = torch.from_numpy(np.ascontiguousarray(some if weight is None else some[:, joints]))
-        distance[block] = procrustes_mpjpe(source, target, share).numpy()
+        source = to_tensor(np.ascontiguousarray(some if weight is None else some[:, joints]), index.device)
+        distance[block] = to_array(procrustes_mpjpe(source, target, share))
     return distance

@@ -12,8 +12,9 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from vipe.cores import cores
+from vipe.crossing import full_precision
 from vipe.embed.affine import column_basis
-from vipe.errors import ShapeError
+from vipe.errors import ShapeError, VipeError
 from vipe.geometry.planes import in_blocks, to_planes
 
 _TILE = 32768  # poses: a step of a formula must take longer than its call, during which no other thread calls
@@ -47,31 +48,42 @@ class PreparedGallery:
     """How many poses there are."""
 
     @classmethod
-    def prepare(cls, poses: Float[Tensor, "N J 3"], joints: Sequence[int] | None = None) -> "PreparedGallery":
-        """Make poses ready on the device they are on; 1,000,000 take about a second on 2 cores.
+    def prepare(
+        cls,
+        poses: Float[Tensor, "N J 3"],
+        joints: Sequence[int] | None = None,
+        device: torch.device | str | None = None,
+    ) -> "PreparedGallery":
+        """Make poses ready; 1,000,000 take about a second on 2 cores.
 
         Args:
             poses: The joints that queries may show, any unit, origin and orientation; finite. A pose in a plane or on
                 a line (`column_basis`) counts with the dimensions it has, a point with none.
             joints: Take only these joints, block by block, where a selection of all poses would fill memory once more.
+            device: Where they are scanned, to which they go block by block; where they are by default.
 
         Raises:
             ShapeError: If poses are not (N, J, 3).
+            VipeError: If a GPU has too little memory.
         """
         if poses.ndim != 3 or poses.shape[-1] != 3:
             raise ShapeError(f"poses must be (N, J, 3), got shape {tuple(poses.shape)}")
         count, kept = len(poses), poses.shape[1] if joints is None else len(joints)
-        tile = _TILE_GPU if poses.is_cuda else _TILE
+        place = poses.device if device is None else torch.device(device)
+        tile = _TILE if place.type == "cpu" else _TILE_GPU
         # Small galleries get a small tile, but one that divides into strides.
         tile = max(_STRIDE, min(tile, -(-count // _STRIDE) * _STRIDE))
-        tiles = poses.new_zeros((-(-count // tile), kept, 3, tile), dtype=torch.float32)
+        try:
+            tiles = torch.zeros((-(-count // tile), kept, 3, tile), dtype=torch.float32, device=place)
+        except torch.OutOfMemoryError as error:
+            raise VipeError(f"{place}: cannot hold {count:,} poses: {str(error).splitlines()[0]}") from error
 
         def fill(rows: slice) -> None:
-            points = poses[rows] if joints is None else poses[rows, list(joints)]
+            points = (poses[rows] if joints is None else poses[rows, list(joints)]).to(place)
             basis = _basis(to_planes(points).double())
             tiles[rows.start // tile, ..., : basis.shape[-1]] = basis
 
-        in_blocks(fill, count, tile, workers=cores())
+        in_blocks(fill, count, tile, workers=_workers(tiles))
         return cls(tiles, count)
 
     def __len__(self) -> int:
@@ -138,7 +150,7 @@ def scan(
     unit = _unit(xy.double())
     rows = None if rows is None else rows.sort().values
     total = len(gallery) if rows is None else len(rows)
-    workers = 1 if gallery.tiles.is_cuda else cores()
+    workers = _workers(gallery.tiles)
     floor = torch.full((len(xy),), torch.finfo(torch.float32).min, device=xy.device)
     lists = [_BestSoFar(k, floor) for _ in range(workers)]
     width = gallery.tiles.shape[-1]
@@ -158,8 +170,14 @@ def scan(
                 chosen = slice(0, len(gallery) - start)
             scanner.look(gallery.tiles[number], chosen, start, shortlist)
 
-    in_blocks(work, workers, block=1, workers=workers)
+    with full_precision(gallery.tiles.device):  # which the bounds count on
+        in_blocks(work, workers, block=1, workers=workers)
     return _checked(gallery, joints, unit, _BestSoFar.merged(lists), min(k, total))
+
+
+def _workers(where: Tensor) -> int:
+    """Threads that take blocks: a GPU does one step after another, and one thread tells it which."""
+    return cores() if where.is_cpu else 1
 
 
 class _BestSoFar:
@@ -439,7 +457,7 @@ def _checked(
             share += (own * column[:, None]).sum(0).square().sum(0)
         explained[block] = share
 
-    in_blocks(work, len(row), _EXACT, workers=cores())
+    in_blocks(work, len(row), _EXACT, workers=_workers(row))
     # Equal poses may differ in the last digits, by where in a block they lie.
     explained = (explained * 2**40).round() / 2**40
     order = explained.argsort(descending=True, stable=True)

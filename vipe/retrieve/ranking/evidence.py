@@ -1,4 +1,4 @@
-"""What the fitted candidates of a person say together: the quantities that the features are read from (numpy)."""
+"""What the fitted candidates of a person say together, from which features are read (numpy; torch inside)."""
 
 __all__ = [
     "FLATTENED",
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Int64
 from scipy.special import expit
 
-from vipe.arrays import Array
+from vipe.arrays import Array, blocks
+from vipe.crossing import to_array, to_tensor
 from vipe.detections import Keypoints
 from vipe.embed import Embedder
 from vipe.geometry.procrustes import CLOSE_THRESHOLD, HIT_THRESHOLD, procrustes_mpjpe
@@ -37,6 +37,7 @@ FLATTENED = 4.0
 """The shares of voters are of the likelihood to the power of one over this: nearly equal voters are dependent."""
 
 _LEAST_SHARE = 1e-4  # added before a logarithm: where no voter agrees
+_PAIRS_GPU = 1 << 20  # of poses that a GPU aligns at a time: some 2 GB; the CPU cuts its own blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,18 +60,22 @@ class FittedCandidates:
     embedding: EmbeddingDistances
 
 
-def shipped_embedding() -> Embedder:
-    """The embedding whose distances are features; it comes with the library."""
-    return _default()
+def shipped_embedding(device: str = "cpu") -> Embedder:
+    """The embedding whose distances are features, on a device; it comes with the library."""
+    return _default(device)
 
 
 @cache
-def _default() -> Embedder:
-    return Embedder.from_pretrained("default")
+def _default(device: str) -> Embedder:
+    return Embedder.from_pretrained("default", device=device)
 
 
 def embedding_distances(
-    index: PoseIndex | None, rows: Int64[Array, "Q S"], poses: Float32[Array, "Q S 17 3"], keypoints: Keypoints
+    index: PoseIndex | None,
+    rows: Int64[Array, "Q S"],
+    poses: Float32[Array, "Q S 17 3"],
+    keypoints: Keypoints,
+    device: str = "cpu",
 ) -> EmbeddingDistances:
     """Embed Q people, and their candidates unless the index holds the shipped embedding already.
 
@@ -79,8 +84,9 @@ def embedding_distances(
         rows: Of that index.
         poses: The same candidates, canonical.
         keypoints: The people.
+        device: Where both are embedded, as torch names it.
     """
-    embedder = shipped_embedding()
+    embedder = shipped_embedding(device)
     person = embedder.encode_keypoints(keypoints)
     if index is not None and index.holds(embedder):
         candidate = index.vectors(rows)
@@ -97,14 +103,16 @@ class Evidence:
     Costs and chi-squares are minus twice a log: small is likely. The first `VOTERS` candidates share the likelihood.
     """
 
-    def __init__(self, candidates: FittedCandidates, keypoints: Keypoints, prior: CameraPrior) -> None:
-        self.candidates, self.fits, self.prior = candidates, candidates.fits, prior
+    def __init__(
+        self, candidates: FittedCandidates, keypoints: Keypoints, prior: CameraPrior, device: str = "cpu"
+    ) -> None:
+        self.candidates, self.fits, self.prior, self._device = candidates, candidates.fits, prior, device
         self.voters = slice(0, VOTERS)
         self.degrees_of_freedom: Float32[Array, "Q 1"] = np.maximum(
             2 * keypoints.mask.sum(axis=1, keepdims=True) - 6, 1
         ).astype(np.float32)
         """Numbers in which a wrong pose could show: two a visible joint, less the camera's six."""
-        self.marginal: MarginalLikelihood = marginal_likelihood(self.fits, keypoints, prior)
+        self.marginal: MarginalLikelihood = marginal_likelihood(self.fits, keypoints, prior, device=device)
 
     def cost(self, tilt: float) -> Float32[Array, "Q S"]:
         """Marginal likelihood if bones may be turned by so many radians."""
@@ -118,9 +126,12 @@ class Evidence:
     @cached_property
     def distance(self) -> Float32[Array, "Q S V"]:
         """Of every candidate from every voter, torso lengths after similarity alignment."""
-        poses = torch.from_numpy(np.ascontiguousarray(self.candidates.poses))
-        voters = torch.from_numpy(np.ascontiguousarray(self.candidates.poses[:, self.voters]))
-        distance: Float32[Array, "Q S V"] = procrustes_mpjpe(poses[:, :, None], voters[:, None]).numpy()
+        poses = to_tensor(np.ascontiguousarray(self.candidates.poses), self._device)
+        voters = poses[:, self.voters]
+        people, pairs = len(poses), max(poses.shape[1] * voters.shape[1], 1)
+        each = people if poses.is_cpu else max(_PAIRS_GPU // pairs, 1)
+        parts = [procrustes_mpjpe(poses[some, :, None], voters[some, None]) for some in blocks(people, max(each, 1))]
+        distance: Float32[Array, "Q S V"] = np.concatenate([to_array(part) for part in parts])
         return distance
 
     @cached_property

@@ -150,7 +150,7 @@ class CandidateFeatures:
 
 
 def compute_features(
-    candidates: FittedCandidates, keypoints: Keypoints, prior: CameraPrior | None = None
+    candidates: FittedCandidates, keypoints: Keypoints, prior: CameraPrior | None = None, *, device: str = "cpu"
 ) -> CandidateFeatures:
     """Compute every feature of fitted candidates.
 
@@ -158,8 +158,10 @@ def compute_features(
         candidates: Q people's.
         keypoints: The same people.
         prior: As given to `fit_cameras`.
+        device: Where the likelihood and the distances of candidates from each other are computed, as torch names it.
+            What follows are a few operations on small arrays, which stay with numpy.
     """
-    evidence = Evidence(candidates, keypoints, prior or CameraPrior())
+    evidence = Evidence(candidates, keypoints, prior or CameraPrior(), device)
     return CandidateFeatures(
         values=np.stack([feature.of(evidence) for feature in FEATURES], axis=-1).astype(np.float32),
         person=np.stack([feature.of(evidence) for feature in PERSON_FEATURES], axis=-1).astype(np.float32),

@@ -3,13 +3,15 @@
 __all__ = ["TILTS", "MarginalLikelihood", "marginal_likelihood"]
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from vipe.arrays import Array
+from vipe.arrays import Array, blocks
+from vipe.crossing import to_array, to_tensor
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.retrieve.camera.body import IN_GROUP, TILT_SHARES
 from vipe.retrieve.camera.perspective import Fits
@@ -25,24 +27,35 @@ TILTS = (0.0, 0.025, 0.05, 0.1, 0.2)
 _ROBUST_AT = 2  # of the tilts: at which joints that are far off are recognized
 _ROBUST_ROUNDS = 2
 _ROWS = 4096  # candidates at a time: their matrices take 60 MB
-
-_PARENTS, _ENDS = torch.tensor(PARENTS), torch.tensor(CHILDREN)
-_KEYPOINTS = torch.tensor(COCO13_IN_H36M17)
+_ROWS_GPU = 65_536  # 1 GB
 
 
-def _carries() -> Float32[Tensor, "13 bones"]:
+@dataclass(frozen=True)
+class _Body:
+    """How bones move keypoints."""
+
+    parents: Int64[Tensor, " bones"]
+    ends: Int64[Tensor, " bones"]
+    keypoints: Int64[Tensor, "13"]  # joints of h36m17
+    carries: Float32[Tensor, "13 bones"]
     """1 where a bone lies between the pelvis and a keypoint's joint: what moves the bone moves the joint."""
-    path = torch.zeros(len(H36M17.joints), len(H36M17.bones))
-    for bone, (parent, end) in enumerate(H36M17.bones):
-        path[end] = path[parent]
-        path[end, bone] = 1
-    return path[_KEYPOINTS]
+    used: Int64[Tensor, " used"]  # no keypoint shows the head's bone
+    tilt: Float32[Tensor, " bones"]
+    group: Float32[Tensor, "bones 9"]
 
-
-_CARRIES = _carries()
-_USED = torch.nonzero(_CARRIES.sum(0))[:, 0]  # no keypoint shows the head's bone
-_TILT = torch.from_numpy(TILT_SHARES).float()
-_GROUP = torch.from_numpy(IN_GROUP).float()
+    @classmethod
+    @cache
+    def on(cls, device: torch.device) -> "_Body":
+        """On a device, made once."""
+        path = np.zeros((len(H36M17.joints), len(H36M17.bones)), dtype=np.float32)
+        for bone, (parent, end) in enumerate(H36M17.bones):
+            path[end] = path[parent]
+            path[end, bone] = 1
+        carries = path[list(COCO13_IN_H36M17)]
+        numbers = (np.array(PARENTS), np.array(CHILDREN), np.array(COCO13_IN_H36M17), carries)
+        shares = (TILT_SHARES.astype(np.float32), IN_GROUP.astype(np.float32))
+        used = np.flatnonzero(carries.sum(axis=0))
+        return cls(*(to_tensor(array, device) for array in (*numbers, used, *shares)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +71,9 @@ class MarginalLikelihood:
     ]  # its part that is a squared distance: chi-squared, 2 joints - 6 on average
 
 
-def marginal_likelihood(fits: Fits, keypoints: Keypoints, prior: CameraPrior | None = None) -> MarginalLikelihood:
+def marginal_likelihood(
+    fits: Fits, keypoints: Keypoints, prior: CameraPrior | None = None, *, device: str = "cpu"
+) -> MarginalLikelihood:
     """Likelihood of keypoints, given that the true pose differs from a candidate by small turns of its bones.
 
     An archive seldom holds the very moment, so the residual of its best moment is not the detector's noise alone:
@@ -86,6 +101,7 @@ def marginal_likelihood(fits: Fits, keypoints: Keypoints, prior: CameraPrior | N
         fits: Cameras and bodies of Q people's candidates.
         keypoints: The same people.
         prior: As given to `fit_cameras`; a tenth of its misfit is used, since bones that turn explain the rest.
+        device: Where to compute, as torch names it.
 
     Returns:
         Finite numbers; where all keypoints of a person coincide they mean nothing.
@@ -102,10 +118,11 @@ def marginal_likelihood(fits: Fits, keypoints: Keypoints, prior: CameraPrior | N
     rest = np.where(keypoints.mask[:, None, :, None], rest, 0)
 
     def flat(array: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32).reshape(people * count, *array.shape[2:]))
+        rows = np.ascontiguousarray(array, dtype=np.float32).reshape(people * count, *array.shape[2:])
+        return to_tensor(rows, device)
 
     def each(array: Array) -> Tensor:
-        return torch.from_numpy(array.astype(np.float32)).repeat_interleave(count, 0)
+        return to_tensor(array.astype(np.float32), device).repeat_interleave(count, 0)
 
     parts = (
         flat(fits.poses),
@@ -117,12 +134,11 @@ def marginal_likelihood(fits: Fits, keypoints: Keypoints, prior: CameraPrior | N
         each(variance),
         each(keypoints.mask),
     )
-    costs, chi_squares = torch.empty(2, len(TILTS), people * count).unbind()
-    for start in range(0, people * count, _ROWS):
-        rows = slice(start, start + _ROWS)
+    costs, chi_squares = torch.empty(2, len(TILTS), people * count, device=device).unbind()
+    for rows in blocks(people * count, _ROWS if costs.is_cpu else _ROWS_GPU):
         costs[:, rows], chi_squares[:, rows] = _marginal(prior, convention, *(part[rows] for part in parts))
     shape = (len(TILTS), people, count)
-    return MarginalLikelihood(cost=costs.numpy().reshape(shape), chi_squared=chi_squares.numpy().reshape(shape))
+    return MarginalLikelihood(cost=to_array(costs).reshape(shape), chi_squared=to_array(chi_squares).reshape(shape))
 
 
 def _marginal(
@@ -137,8 +153,8 @@ def _marginal(
     variance: Float32[Tensor, "N 13"],
     seen: Float32[Tensor, "N 13"],
 ) -> tuple[Float32[Tensor, "tilts N"], Float32[Tensor, "tilts N"]]:
-    count = len(poses)
-    points = poses[:, _KEYPOINTS]
+    count, body = len(poses), _Body.on(poses.device)
+    points = poses[:, body.keypoints]
     depth = (1 + inverse_depth[:, None] * points[..., 2]).clamp_min(MIN_DEPTH)
     zoom = scale[:, None] / depth * seen  # an unseen joint has no derivatives and no residual
     slant = inverse_depth[:, None, None] * points[..., :2] / depth[..., None]
@@ -147,31 +163,31 @@ def _marginal(
         moved = moves[:, :, :2] - slant[..., None] * moves[:, :, 2:]
         return (zoom[:, :, None, None] * moved).reshape(count, 26, -1)
 
-    vectors = poses[:, _ENDS] - poses[:, _PARENTS]
-    turned = _cross_matrices(vectors[:, _USED]) * _TILT[_USED, None, None]
-    tilts = torch.einsum("jb,nbxy->njxby", _CARRIES[:, _USED], turned).flatten(3)
-    lengths = torch.einsum("jb,nbx,bg->njxg", _CARRIES, vectors, _GROUP) / (1 + bones)[:, None, None]
+    vectors = poses[:, body.ends] - poses[:, body.parents]
+    turned = _cross_matrices(vectors[:, body.used]) * body.tilt[body.used, None, None]
+    tilts = torch.einsum("jb,nbxy->njxby", body.carries[:, body.used], turned).flatten(3)
+    lengths = torch.einsum("jb,nbx,bg->njxg", body.carries, vectors, body.group) / (1 + bones)[:, None, None]
     by_length = image(lengths)
     by_closeness = -(zoom * points[..., 2] / depth)[..., None] * points[..., :2]
     around = _cross_matrices(points)
-    ones = torch.eye(2).expand(count, 13, 2, 2) * seen[..., None, None]
+    ones = torch.eye(2, device=poses.device).expand(count, 13, 2, 2) * seen[..., None, None]
     camera = torch.cat(
         [image(around), (zoom[..., None] * points[..., :2]).reshape(count, 26, 1), ones.reshape(count, 26, 2)], -1
     )
     # The residual of a body of mean proportions at the mean distance: what the fit explained by both is put back.
     rest = rest + (by_length @ bones[..., None]).reshape(count, 13, 2)
     rest = rest + by_closeness * (inverse_depth - prior.inverse_depth)[:, None, None]
-    spreads = torch.from_numpy(bone_spreads(prior, convention).astype(np.float32))
+    spreads = to_tensor(bone_spreads(prior, convention).astype(np.float32), poses.device)
     believed = torch.cat([by_length * spreads, by_closeness.reshape(count, 26, 1) * prior.inverse_depth_spread], -1)
     if convention.mean.any():
-        offsets = torch.from_numpy((convention.STRENGTH_SPREAD * convention.mean).astype(np.float32))
+        offsets = to_tensor((convention.STRENGTH_SPREAD * convention.mean).astype(np.float32), poses.device)
         believed = torch.cat([believed, image((offsets @ rotation.mT)[..., None])], -1)
     fixed = believed @ believed.mT
     tilted = image(tilts)
     tilted = tilted @ tilted.mT
     right = torch.cat([camera, rest.reshape(count, 26, 1)], -1)
 
-    marked = zoom * torch.from_numpy(convention.spread.astype(np.float32))
+    marked = zoom * to_tensor(convention.spread.astype(np.float32), poses.device)
     noise = torch.where(seen > 0, variance + marked.square(), 1.0)
     if prior.student is not None:
         usual = noise
@@ -207,7 +223,7 @@ class _Solved:
         factor = torch.linalg.cholesky_ex(spread).L
         white = torch.linalg.solve_triangular(factor, right, upper=False)
         columns, rest = white[..., :-1], white[..., -1:]
-        information = columns.mT @ columns + 1e-6 * torch.eye(columns.shape[-1])
+        information = columns.mT @ columns + 1e-6 * torch.eye(columns.shape[-1], device=columns.device)
         inner = torch.linalg.cholesky_ex(information).L
         along = torch.linalg.solve_triangular(inner, columns.mT @ rest, upper=False)
         chi_squared = (rest.square().sum((-2, -1)) - along.square().sum((-2, -1))).clamp_min(0)
