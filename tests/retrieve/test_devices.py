@@ -7,8 +7,8 @@ from standin_device import STANDIN, standin_device
 
 from vipe.crossing import full_precision, to_tensor
 from vipe.detections import Keypoints
-from vipe.detections.known_cameras import in_perspective_crops
-from vipe.detections.lens import Lens
+from vipe.detections.cameras.known_cameras import in_perspective_crops
+from vipe.detections.cameras.lens import Lens
 from vipe.lift import Lifter
 from vipe.retrieve import query
 from vipe.retrieve.archive_lifter import ArchiveLifter
