@@ -6,7 +6,8 @@ Four galleries, from sparse to dense: `val` without near-duplicates; `train` and
 at 10 frames/s; and those with nine copies of which every bone is turned by about 7 degrees. Each is asked, under every
 condition of the search protocol, for poses of `val`, with five things left out of it: nothing, 4 s around the query,
 that and every pose within 0.065 torso, every pose within 0.1, and the query's clip. `--folds 5` leaves
-every fifth action out, learns on the rest and judges on what was left out. Takes about ten minutes.
+every fifth action out, learns on the rest and judges on what was left out; `--absent` compares several weights of the
+queries whose pose is absent, and `--results DIR` writes that as a table. Takes about ten minutes.
 
 How long lists are that hold a right hit is learned with 4 s and with the clip left out, where it is harder than with
 the moment in the archive. `--keep FILE` learns that alone, for a model that is there: no order and no probability
@@ -16,11 +17,17 @@ changes.
 
 import argparse
 import csv
+import os
+import platform
+import shlex
+import sys
 import tempfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import results_tables
 import torch
 from scipy.special import expit
 
@@ -29,7 +36,13 @@ from vipe.arrays import put_rows, take_columns, take_rows
 from vipe.detections import Keypoints
 from vipe.detections.normalize import normalize_keypoints
 from vipe.evaluate.conditions import CONDITIONS, Condition, simulate_condition
-from vipe.evaluate.metrics import auroc, expected_calibration_error, pose_distance, without_near_duplicates
+from vipe.evaluate.metrics import (
+    auroc,
+    calibration_error_by_chance,
+    expected_calibration_error,
+    pose_distance,
+    without_near_duplicates,
+)
 from vipe.geometry.canonical import canonicalize_array
 from vipe.retrieve.camera.perspective import fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
@@ -98,6 +111,8 @@ def main() -> None:
     parser.add_argument(
         "--without", nargs="*", default=[], help="also judge without features that have this in their name"
     )
+    parser.add_argument("--absent", type=float, nargs="*", default=[], help="other weights of absent poses to judge")
+    parser.add_argument("--results", type=Path, help="folder for calibration_mix.json, a table of these weights")
     parser.add_argument("--keep", type=Path, help="a ranking model of which only the lengths of lists are learned anew")
     parser.add_argument("--galleries", nargs="*", default=GALLERIES, choices=GALLERIES)
     parser.add_argument("--exact", action="store_true", help="no keypoints of other conventions than the archive's")
@@ -109,6 +124,14 @@ def main() -> None:
         return
     if arguments.folds > 1:
         report(judged(cells, arguments.folds))
+        rows = []
+        for weight in arguments.absent:
+            found = judged(cells, arguments.folds, MIX | {"0.1": weight})
+            print(f"absence counts {weight:g}:")
+            report(found, short=True)
+            rows += [[weight, *row] for row in by_left_out(found)]
+        if arguments.results:
+            results_tables.write(arguments.results / "calibration_mix.json", mix_table(rows, cells, arguments))
         for word in arguments.without:
             print(f"without the features whose name has {word!r}:")
             report(judged([cell.without(word) for cell in cells], arguments.folds), short=True)
@@ -116,12 +139,12 @@ def main() -> None:
     print(f"{arguments.out} written")
 
 
-def judged(cells: list[Cell], folds: int) -> list[tuple[RankingModel, Cell]]:
+def judged(cells: list[Cell], folds: int, mix: dict[str, float] = MIX) -> list[tuple[RankingModel, Cell]]:
     """Each cell's queries under a model that learned from no clip of their action."""
     actions, result = np.unique(np.concatenate([cell.action for cell in cells])), []
     for fold in range(folds):
         away = [np.isin(cell.action, actions[fold::folds]) for cell in cells]
-        model = learned([cell.of(~out) for cell, out in zip(cells, away, strict=True)])
+        model = learned([cell.of(~out) for cell, out in zip(cells, away, strict=True)], mix)
         result += [(model, cell.of(out)) for cell, out in zip(cells, away, strict=True)]
     return result
 
@@ -243,10 +266,10 @@ def cell(name, action, searched, clip, people, near, residual, distance, kept) -
     return Cell(name, action, known, away, present).of(enough)
 
 
-def learned(cells: list[Cell]) -> RankingModel:
+def learned(cells: list[Cell], mix: dict[str, float] = MIX) -> RankingModel:
     """The model of all cells' examples."""
     model = fit_ranking_model(
-        joined([cell for cell in cells if cell.name[2] in MIX]),
+        joined([cell for cell in cells if cell.name[2] in mix], mix),
         camera_prior=CameraPrior(),
         made="benchmarks/ranking.py: logistic regressions on simulated views of validation clips (Bandai Namco)",
     )
@@ -257,7 +280,7 @@ def of_lists(cells: list[Cell]) -> RankingExamples:
     return joined([cell for cell in cells if cell.name[2] in LISTED])
 
 
-def joined(cells: list[Cell]) -> RankingExamples:
+def joined(cells: list[Cell], mix: dict[str, float] = MIX) -> RankingExamples:
     parts = [cell.known for cell in cells]
     return RankingExamples(
         features=CandidateFeatures(
@@ -268,7 +291,7 @@ def joined(cells: list[Cell]) -> RankingExamples:
         ),
         distance=np.concatenate([cell.distance for cell in cells]),
         present=np.concatenate([cell.present for cell in cells]),
-        weight=np.concatenate([np.full(len(cell.action), MIX.get(cell.name[2], 0.0)) for cell in cells]),
+        weight=np.concatenate([np.full(len(cell.action), mix.get(cell.name[2], 0.0)) for cell in cells]),
     )
 
 
@@ -295,6 +318,43 @@ def report(judged: list[tuple[RankingModel, Cell]], short: bool = False) -> None
     print(f"ECE of all {expected_calibration_error(p.ravel(), y.ravel()):.3f}, of first hits", end=" ")
     print(f"{expected_calibration_error(p[:, 0], y[:, 0]):.3f};", end=" ")
     print(f"presence: AUROC {auroc(np.concatenate(there), np.concatenate(present)):.3f}")
+    for row in by_left_out(judged):
+        print(*(f"{value:.3f}" if isinstance(value, float) else value for value in row))
+
+
+def by_left_out(judged: list[tuple[RankingModel, Cell]]) -> list[list[str | int | float]]:
+    """What is said of first hits and of presence, beside what is true, by what is left out."""
+    rows: list[list[str | int | float]] = []
+    for left_out in LEFT_OUT:
+        said, right, presence, present = [], [], [], []
+        for model, one in judged:
+            if one.name[2] == left_out and len(one.action):
+                ranking, log_odds = model.probabilities(one.known)
+                first = coverage_order(ranking, one.known, 1)
+                said.append(expit(take_columns(log_odds.near, first))[:, 0])
+                right.append(take_columns(one.distance, first)[:, 0] < 0.1)
+                presence.append(expit(log_odds.presence))
+                present.append(one.present)
+        p, y, q, z = (np.concatenate(part).astype(np.float64) for part in (said, right, presence, present))
+        chance = calibration_error_by_chance(p, generator=np.random.default_rng(0))
+        errors = expected_calibration_error(p, y > 0), chance, expected_calibration_error(q, z > 0)
+        rows.append([left_out, len(p), p.mean(), y.mean(), *errors[:2], q.mean(), z.mean(), errors[2]])
+    return rows
+
+
+def mix_table(rows: list[list[str | int | float]], cells: list[Cell], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The table of `results`."""
+    names = {"weight of absence": 2, "left out": None, "queries": 0, "said": 3, "right": 3, "ECE": 3, "by chance": 3}
+    names |= {"presence": 3, "present": 3, "presence ECE": 3}
+    return {
+        "command": shlex.join(["python", "benchmarks/ranking.py", *sys.argv[1 : sys.argv.index("--results")]]),
+        "data": f"{arguments.queries} queries of val in each of {len(cells)} cells (gallery, condition, left out); "
+        f"learned on other actions, {arguments.folds} folds; the shipped model has weight {MIX['0.1']:g}",
+        "seed": arguments.seed,
+        "machine": f"{os.cpu_count()} cores ({platform.machine()}), no GPU",
+        "columns": names,
+        "rows": rows,
+    }
 
 
 def rates(hit: np.ndarray) -> list[str]:

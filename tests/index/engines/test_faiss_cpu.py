@@ -37,6 +37,17 @@ def test_allowed_rows_outside_the_searched_lists_are_found(vectors, few, monkeyp
 
 
 @pytest.mark.parametrize(
+    ("lists", "training", "wanted"), [(1, 100, 100), (10, 100, 400), (1, 150, 150), (90, 100, 2000)]
+)
+def test_lists_are_trained_on_poses_from_all_over_the_archive_and_on_enough(lists, training, wanted, vectors):
+    recipe = msgspec.structs.replace(load_recipe("ivf"), training=training)
+    rows = faiss_cpu._training_rows(recipe, faiss.index_factory(12, f"IVF{lists},Flat"), len(vectors))
+    assert len(np.unique(rows)) == len(rows) == wanted
+    assert (rows[0], rows[-1]) == (0, 1999)
+    assert np.ptp(np.diff(rows)) <= 1  # evenly
+
+
+@pytest.mark.parametrize(
     ("poses", "lists", "searched"), [(30, 1, 1), (400, 10, 8), (200_000, 1788, 107), (1_000_000, 4000, 240)]
 )
 def test_lists_grow_as_the_root_of_the_poses_and_a_share_of_them_is_searched(poses, lists, searched):

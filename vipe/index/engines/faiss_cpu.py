@@ -32,6 +32,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
 _MAPPED = getattr(faiss, "IO_FLAG_MMAP_IFC", 0)  # FAISS before 1.11 reads the file into memory
 _FEW = 20_000  # allowed rows: so few are compared one by one in less time than their lists are searched
+_A_LIST = 40  # embeddings that a list's centre is trained on, at least: FAISS asks for 39
 _SPARSE = 10  # a graph of which less than this part is allowed is not walked: most steps would lead nowhere
 
 
@@ -58,7 +59,7 @@ class FaissCPU:
         try:
             with _settings(threads=None):
                 if not index.is_trained:
-                    index.train(_held(recipe, vectors[:: -(-len(vectors) // recipe.training)]))
+                    index.train(_held(recipe, vectors[_training_rows(recipe, index, len(vectors))]))
                 for rows in blocks(len(vectors), _BLOCK):
                     index.add(_held(recipe, vectors[rows]))
         except RuntimeError as error:  # such as more lists than poses
@@ -235,6 +236,12 @@ def faiss_metric(metric: Metric) -> int:
 def lists_searched(recipe: Recipe, lists: int) -> int:
     """Of so many lists those that are searched: the share that the recipe says, and eight at least."""
     return min(lists, max(_LEAST_LISTS, round(recipe.search.lists * lists)))
+
+
+def _training_rows(recipe: Recipe, index: faiss.Index, count: int) -> Int64[Array, " n"]:
+    """Rows spread evenly over all: as many as the recipe says, or as its lists need."""
+    wanted = max(recipe.training, _A_LIST * getattr(index, "nlist", 0))
+    return np.arange(count) if wanted >= count else np.linspace(0, count - 1, wanted).round().astype(np.int64)
 
 
 def _held(recipe: Recipe, vectors: Float32[Array, "*N D"]) -> Float32[Array, "*N held"]:
