@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, Shaped
+from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
 from vipe.arrays import Array, take_columns, take_rows
 from vipe.detections import Keypoints, normalize_keypoints
@@ -77,6 +77,7 @@ def fit_cameras(
     *,
     proportions: BodyProportions | None = None,
     joint_offsets: Float[Array, "13 3"] | None = None,
+    empty: Bool[Array, "Q K"] | None = None,
 ) -> Fits:
     """Fit a perspective camera and nine bone lengths of the person to each of K poses for each of Q people.
 
@@ -113,6 +114,8 @@ def fit_cameras(
         joint_offsets: From each joint of coco13 to what the keypoints mark, such as an annotator's hips, torso lengths
             in the directions of the canonical body. They are added to the poses first, so `Fits.poses` has them too,
             and take the place of the keypoints' convention.
+        empty: Places whose poses nobody asks about, where people have different numbers of candidates: they are never
+            among the best, and their cost is infinite.
 
     Returns:
         The size of the person and the distance of the camera trade off exactly (all bones longer, scale and
@@ -164,6 +167,8 @@ def fit_cameras(
         depth = None if focal is None else focal[chosen]
         return Problem.of(points[rows], xy[..., chosen], weights[:, chosen], prior, mean, spread, depth)
 
+    unasked = None if empty is None else torch.from_numpy(np.ascontiguousarray(empty)).flatten()
+
     spaces: list[Workspace] = []  # taken and given back by the threads
 
     def advance(rows: slice | Int64[torch.Tensor, " M"], steps: int, *, start: bool) -> None:
@@ -172,7 +177,13 @@ def fit_cameras(
         spaces.append(space)
 
     _keep_freed_memory()
+
+    def leave_out_unasked() -> None:
+        if unasked is not None:
+            state[Layout.COST, unasked] = torch.inf
+
     _in_blocks(lambda rows: advance(rows, prior.steps, start=False), people * count)
+    leave_out_unasked()
     for rivals, steps in prior.rounds(count) if people else ():
         best = state[Layout.COST].view(people, count).topk(rivals, largest=False).indices
         left = (best + torch.arange(people)[:, None] * count).flatten().sort().values
@@ -181,6 +192,7 @@ def fit_cameras(
             advance(left[rows], steps, start=True)
 
         _in_blocks(further, len(left))
+        leave_out_unasked()
     return _fits(state, points, person, count, keypoints, center, radius)
 
 
