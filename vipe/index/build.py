@@ -57,6 +57,8 @@ def write_index(
     """Embed a store's poses and write the index folder; `PoseIndex.build` documents it."""
     _check_kinds(store, encoder)
     chosen = None if recipe == "auto" else load_recipe(recipe)  # before anything is read, because it may be wrong
+    if chosen is not None:
+        chosen.refuse_other_metric(encoder.name, encoder.metric)
     if path.exists():
         raise IndexFormatError(f"{path}: is there already; give another path or remove it")
     total = len(store.table(columns=["frame"], where=where))
