@@ -163,6 +163,25 @@ def test_an_index_is_tuned_and_says_what_was_tried(run, store, tmp_path):
     assert code == 0, err
     assert "recall@3" in out.splitlines()[0]
     assert "people that comparing every pose finds: from now on" in out
+    # Found is not exact: another line says what is compared, and how many of the nearest that gives.
+    share = result["trials"][-1]["nearest"]
+    assert out.splitlines()[-1] == result["exactness"]
+    assert "answers may be inexact: a graph is walked, and codes are compared, of which more than asked" in out
+    assert f"{share:.1%} of the 3 nearest by comparing every pose were found, of {result['people']} people" in out
+
+
+def test_a_build_says_whether_its_answers_are_exact(run, store, tmp_path):
+    (tmp_path / "mine.toml").write_text('engine = "faiss_cpu"\nfactory = "SQ8"\n')
+    for recipe, said in (
+        ("flat", "answers are exact: every embedding is compared"),
+        ("hnsw", "recipe hnsw states that of the people whom comparing every pose finds, 94.1% are found among 10"),
+        (tmp_path / "mine.toml", "(no `deeper` in the recipe); recipe mine does not state how much is lost"),
+    ):
+        code, out, err = run(
+            "index", "build", store, "--out", tmp_path / f"of {recipe}".replace("/", "-"), "--recipe", recipe
+        )
+        assert code == 0, err
+        assert said in out.splitlines()[-1]
 
 
 def test_an_index_is_tuned_on_keypoints_of_one_s_own(run, store, tmp_path):

@@ -301,3 +301,53 @@ def test_an_engine_and_its_factories_go_together(tmp_path):
         file.write_text(f'engine = "{engine}"\nfactory = "{factory}"\n')
         with pytest.raises(VipeError, match=r"mine\.toml: (engine|factory) is"):
             load_recipe(file)
+
+
+@pytest.mark.parametrize(
+    ("factory", "more", "said"),
+    [
+        ("Flat", "", "answers are exact: every embedding is compared"),
+        ("IVF{lists},Flat", "[search]\nlists = 1.0", "answers are exact: every embedding is compared"),
+        ("IVF{lists},Flat", "", "answers may be inexact: some of the lists are searched; recipe mine does not state"),
+        ("HNSW32", "", "answers may be inexact: a graph is walked; recipe mine does not state"),
+        (
+            "SQ8",
+            "",
+            "codes are compared, of which no more than asked for are taken (no `deeper` in the recipe); recipe",
+        ),
+        ("SQ8", "deeper = 2", "codes are compared, of which more than asked for are taken and compared again by the"),
+        ("HNSW32,SQ8", "beyond = 9", "a graph is walked, and codes are compared, of which more than asked for"),
+        (
+            "SQ8",
+            "[expected.affine]\nbytes = 80\nrecall_10 = 0.981\nrecall_200 = 0.5",
+            "recipe mine states that of the people whom comparing every pose finds, 98.1% are found among 10 and 50.0%",
+        ),
+    ],
+)
+def test_a_recipe_says_whether_its_answers_are_exact(tmp_path, factory, more, said):
+    (tmp_path / "mine.toml").write_text(f'engine = "faiss_cpu"\nfactory = "{factory}"\n{more}\n')
+    assert said in load_recipe(tmp_path / "mine.toml").exactness("affine")
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_a_recipe_of_another_metric_is_refused_before_anything_is_built(store, encoder, indexes, metric, tmp_path):
+    (tmp_path / "mine.toml").write_text(f'engine = "faiss_cpu"\nfactory = "SQ8"\nmetric = "{metric}"\n')
+    seen = []
+
+    def build():
+        return PoseIndex.build(
+            store, encoder, tmp_path / "index", recipe=tmp_path / "mine.toml", progress=lambda *done: seen.append(done)
+        )
+
+    if metric == encoder.metric:
+        assert build().manifest.recipe.metric == metric
+        return
+    index = next(iter(indexes.values()))
+    for change in (build, lambda: index.recoded(tmp_path / "mine.toml")):
+        with pytest.raises(VipeError, match=rf"recipe mine is for embeddings of metric {metric}, encoder \S+ has "):
+            change()
+    before = sorted(index.path.rglob("*"))
+    with pytest.raises(VipeError, match="recipe mine is for embeddings of metric"):
+        index.compact(recipe=tmp_path / "mine.toml")
+    assert sorted(index.path.rglob("*")) == before
+    assert not seen and not (tmp_path / "index").exists() and not (tmp_path / ".index.unfinished").exists()

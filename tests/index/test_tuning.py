@@ -71,6 +71,14 @@ def test_the_first_setting_that_finds_enough_is_the_one():
     assert (half.recall, half.recipe.search.lists < 0.06) == (0.5, True)
 
 
+def test_a_person_may_be_found_while_the_nearest_are_missed():
+    find, exactly, poses = line_of_poses(100)
+    found = tune(load_recipe("ivf"), find, exactly, people_at(40), poses, recall=1.0, k=21)  # 30 to 50 are the nearest
+    seen = round(100 * found.recipe.search.lists)
+    assert 40 < seen <= 50
+    assert (found.recall, found.nearest) == (1.0, pytest.approx((seen - 30) / 21))  # of rows before `seen`
+
+
 def test_people_whom_comparing_every_pose_misses_do_not_count():
     find, exactly, poses = line_of_poses(100)
     found = tune(load_recipe("ivf"), find, exactly, people_at(3, 40.5), poses, recall=1.0, k=1)
@@ -170,6 +178,8 @@ def test_auto_is_tuned_when_it_is_built_and_stays_so_while_the_index_grows(store
     index = PoseIndex.build(store, AffineSignature(), tmp_path / "index", recall=0.5, where={"clip": names[:6]})
     recipe = index.manifest.recipe
     assert index.manifest.automatic
+    assert index.tuned.reached and index.tuned.recipe == recipe
+    assert "it finds all" in index.exactness("it finds all")
     assert recipe != "ivf"
     assert recipe.search.lists < 1
     with pytest.raises(VipeError, match="recall must be above 0 and at most 1, got 99"):

@@ -362,7 +362,8 @@ def test_people_of_several_blocks_keep_their_order(affine, people, monkeypatch):
     monkeypatch.setattr(sys.modules["vipe.retrieve.query"], "_AT_ONCE", 5)
     apart = query(affine, people, 3)
     np.testing.assert_array_equal(apart.rows, together.rows)
-    np.testing.assert_allclose(apart.fits.rotation, together.fits.rotation, atol=1e-4)
+    # How many are summed at once decides how sums are rounded, which a fit to six joints magnifies.
+    np.testing.assert_allclose(apart.fits.rotation, together.fits.rotation, atol=1e-3)
     np.testing.assert_allclose(apart.contributions["agreement"], together.contributions["agreement"], atol=1e-2)
 
 

@@ -16,6 +16,7 @@ from vipe.cli.output import Json, counted, emit, listed, progress
 if TYPE_CHECKING:
     from vipe.index import Change, PoseIndex
     from vipe.index.build import RowProgress
+    from vipe.index.tuning import Tuned
 
 MANUAL = """
 An index is a folder that holds the poses of clips, made searchable by an encoder. It needs neither the store it was
@@ -105,7 +106,12 @@ def build(
         )
     result = {**index.info(), "seconds": round(time.perf_counter() - start, 3)}
     poses = counted(len(index), "pose")
-    emit(result, f"{out}: {poses} by {index.encoder.name} in {result['seconds']:.1f} s", as_json=as_json)
+    done, measured = f"{out}: {poses} by {index.encoder.name} in {result['seconds']:.1f} s", None
+    if index.tuned is not None:
+        reached = "" if index.tuned.reached else f", not the {recall:.1%} asked for: it searches as its recipe says"
+        measured = f"{_measured(index.tuned)}{reached}"
+    exactness = index.exactness(measured)
+    emit({**result, "exactness": exactness}, done, exactness, as_json=as_json)
 
 
 def add(
@@ -219,7 +225,12 @@ def tune(
         )
     field, name = ("lists", "share of lists") if found.recipe.has_lists else ("effort", "effort")
     trials = [
-        {field: getattr(trial.search, field), "recall": trial.recall, "milliseconds": trial.milliseconds}
+        {
+            field: getattr(trial.search, field),
+            "recall": trial.recall,
+            "nearest": trial.nearest,
+            "milliseconds": trial.milliseconds,
+        }
         for trial in found.trials
     ]
     result = {
@@ -239,7 +250,8 @@ def tune(
     of = "people that comparing every pose finds" if people is None else "people's nearest"
     done = "from now on" if found.reached else f"not reached, so nothing was changed (wanted {recall:g})"
     last = f"{index}: {name} {result[field]:.4g} finds {100 * found.recall:.1f}% of {found.people} {of}: {done}"
-    emit(result, "\n".join(rows), last, as_json=as_json)
+    result["exactness"] = PoseIndex.open(index).exactness(_measured(found) if found.reached else None)
+    emit(result, "\n".join(rows), last, result["exactness"], as_json=as_json)
 
 
 def verify(index: IndexFolder, /, *, as_json: Json = False) -> None:
@@ -261,6 +273,13 @@ def info(index: IndexFolder, /, *, as_json: Json = False) -> None:
     found = PoseIndex.open(index).info()
     width = max(map(len, found))
     emit(found, "\n".join(f"{name:<{width}} {_told(value)}" for name, value in found.items()), as_json=as_json)
+
+
+def _measured(found: "Tuned") -> str:
+    return (
+        f"{found.nearest:.1%} of the {found.k} nearest by comparing every pose were found, "
+        f"of {counted(found.people, 'person', 'people')} that were tried"
+    )
 
 
 def _changed(

@@ -60,6 +60,7 @@ def write_index(
     chosen = None if recipe == "auto" else load_recipe(recipe)  # before anything is read, because it may be wrong
     if chosen is not None:
         ENGINES[chosen.engine].check(chosen)
+        chosen.refuse_other_metric(encoder.name, encoder.metric)
     if path.exists():
         raise IndexFormatError(f"{path}: is there already; give another path or remove it")
     total = len(store.table(columns=["frame"], where=where))

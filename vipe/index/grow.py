@@ -155,6 +155,8 @@ def compact(
         ENGINES[asked.engine].check(asked)
     with writing(path, on_wait) as manifest:
         auto = recipe == "auto" or (recipe is None and manifest.automatic)
+        if asked is not None:
+            asked.refuse_other_metric(manifest.encoder.name, manifest.encoder.metric)
         if asked is None:
             asked = _automatic(path, manifest, manifest.poses) if auto else recipe_of(path, manifest.recipe)
         noted = named(asked)

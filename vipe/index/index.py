@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from vipe.clips import Clip
 from vipe.detections import Keypoints
+from vipe.embed import find_encoder
 from vipe.embed.encoder import Encoder
 from vipe.errors import IndexFormatError
 from vipe.index import grow
@@ -49,6 +50,8 @@ class PoseIndex(Searchable):
         super().__init__(path, manifest, parts, encoder, device)
         self.change: grow.Change | None = None
         """What the `add`, `remove` or `compact` did that gave this object."""
+        self.tuned: Tuned | None = None
+        """What the `build` with recipe "auto" that gave this object measured; None if it had nothing to tune."""
 
     @classmethod
     def build(
@@ -84,7 +87,7 @@ class PoseIndex(Searchable):
         Raises:
             IndexFormatError: If something is at `path` already, or the folder cannot be written.
             StoreError: If no pose is left to index, or two frames of the store have one id.
-            VipeError: If there is no such recipe, or its file is not one.
+            VipeError: If there is no such recipe, its file is not one, or it is for encoders of another metric.
             ArgumentError: If `store` or `embedder` has the wrong type.
         """
         check_recall(recall)
@@ -92,9 +95,23 @@ class PoseIndex(Searchable):
         index = cls.open(path, embedder)
         if not index.manifest.automatic or not index._recipe.has_lists:
             return index
+        found = None
         with suppress(NobodyFound):  # of poses so far apart that no measure is possible; it searches as its recipe says
-            index.tune(recall)
-        return cls.open(path, embedder)
+            found = index.tune(recall)
+        index = cls.open(path, embedder)
+        index.tuned = found
+        return index
+
+    def exactness(self, measured: str | None = None) -> str:
+        """A line on how far answers are those of comparing every pose, of the recipe as it searches now.
+
+        Args:
+            measured: What was measured on this index, in place of what the recipe states.
+        """
+        recipe, name = self._recipe, self.manifest.encoder.name
+        if not recipe.exact and name not in recipe.expected and self.holds(find_encoder("default")):
+            name = "default"  # as recipes call the embedding that comes with the library
+        return recipe.exactness(name, measured)
 
     @classmethod
     def open(cls, path: str | Path, embedder: Encoder | None = None, *, device: str = "cpu") -> "PoseIndex":
@@ -207,7 +224,7 @@ class PoseIndex(Searchable):
             on_wait: As in `add`.
 
         Raises:
-            VipeError: If there is no such recipe, or its file is not one.
+            VipeError: If there is no such recipe, its file is not one, or it is for encoders of another metric.
             IndexFormatError: As in `add`.
         """
         return self._changed(grow.compact(self.path, recipe=recipe, progress=progress, on_wait=on_wait))
@@ -263,6 +280,7 @@ class PoseIndex(Searchable):
     def recoded(self, recipe: str | Path) -> "PoseIndex":
         """The same rows searched by another recipe, in memory and not in the folder: to compare recipes."""
         chosen = load_recipe(recipe)
+        chosen.refuse_other_metric(self.manifest.encoder.name, self.manifest.encoder.metric)
         manifest = msgspec.structs.replace(self.manifest, recipe=named(chosen))
         gpu, parts = gpu_number(self.device), self._parts.each(lambda part: part.recoded(chosen))
         if gpu is not None:

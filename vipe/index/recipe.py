@@ -132,6 +132,58 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Of a graph of engine "faiss_cagra": the neighbours of each pose."""
         return int(self.factory.removeprefix("CAGRA"))
 
+    @property
+    def compares_again(self) -> bool:
+        """Whether more are found by code than are wanted, and compared again by the embeddings themselves."""
+        return self.deeper != 1 or self.beyond > 0
+
+    def refuse_other_metric(self, encoder: str, metric: str) -> None:
+        """Check that the recipe is one for an encoder's embeddings.
+
+        Args:
+            encoder: Its name.
+            metric: Its metric, "l2" or "ip".
+
+        Raises:
+            VipeError: If the recipe is for those of another metric; names both.
+        """
+        if self.metric not in ("any", metric):
+            raise VipeError(
+                f"recipe {self.name} is for embeddings of metric {self.metric}, encoder {encoder} has {metric}; take "
+                f'another recipe, or write metric = "{metric}" or "any" in it'
+            )
+
+    def exactness(self, encoder: str, measured: str | None = None) -> str:
+        """A line on how far answers are those of comparing every pose.
+
+        Args:
+            encoder: What `expected` calls it: "affine", "default".
+            measured: What was measured on the index itself, in place of what the recipe states.
+
+        >>> load_recipe("flat").exactness("affine")
+        'answers are exact: every embedding is compared'
+        >>> load_recipe("ivf").exactness("affine", "it finds all").partition("; ")[2]
+        'it finds all'
+        """
+        if self.exact:
+            return "answers are exact: every embedding is compared"
+        ways = ["some of the lists are searched"] if self.has_lists and self.search.lists < 1 else []
+        ways += ["a graph is walked"] if self.has_graph else []
+        if not (self.factory.endswith("Flat") or (self.has_graph and "," not in self.factory)):
+            again = "more than asked for are taken and compared again by the embeddings"
+            none = "no more than asked for are taken (no `deeper` in the recipe)"
+            ways += [f"codes are compared, of which {again if self.compares_again else none}"]
+        if not ways:
+            return "answers are exact: every embedding is compared"
+        if measured is None and encoder in self.expected:
+            known = self.expected[encoder]
+            measured = (
+                f"recipe {self.name} states that of the people whom comparing every pose finds, {known.recall_10:.1%} "
+                f"are found among 10 and {known.recall_200:.1%} among 200"
+            )
+        unknown = f"recipe {self.name} does not state how much is lost with encoder {encoder}"
+        return f"answers may be inexact: {', and '.join(ways)}; {measured or unknown}"
+
     def depth(self, k: int) -> int:
         """How many neighbours to find by code when k are wanted."""
         return int(self.deeper * k) + self.beyond

@@ -67,6 +67,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     search: Search
     recall: float
+    nearest: float
+    """Share of the k nearest by comparing every pose that are among the k found; 1 if answers are exact."""
     milliseconds: float
     """A query, one at a time, on this machine as busy as it was."""
 
@@ -81,6 +83,11 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
     """Those counted: found by comparing every pose, if they are simulated."""
     recall: float
     trials: tuple[Trial, ...]
+
+    @property
+    def nearest(self) -> float:
+        """`Trial.nearest` of the setting that was found."""
+        return self.trials[-1].nearest
 
     @property
     def reached(self) -> bool:
@@ -203,11 +210,9 @@ def _tried(
     start = time.perf_counter()
     rows = np.concatenate([find(search, one[None], k).rows for one in people.queries])
     taken = time.perf_counter() - start
-    if people.poses is not None:
-        recall = float(_found(rows, people, poses).mean())
-    else:
-        recall = float(np.mean([np.isin(*pair).mean() for pair in zip(exact, rows, strict=True)]))
-    return Trial(search=search, recall=recall, milliseconds=1e3 * taken / len(people.queries))
+    nearest = float(np.mean([np.isin(*pair).mean() for pair in zip(exact, rows, strict=True)]))
+    recall = nearest if people.poses is None else float(_found(rows, people, poses).mean())
+    return Trial(search=search, recall=recall, nearest=nearest, milliseconds=1e3 * taken / len(people.queries))
 
 
 def _found(

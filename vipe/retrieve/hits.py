@@ -35,6 +35,7 @@ _EMPTY: dict[str, object] = {  # what an empty place holds
     "probability": 0,
     "probability_close": 0,
     "presence": np.nan,
+    "presence_mirrored": np.nan,
     "enough": 0,
     "fit_cost": np.inf,
     "affine_residual": np.inf,

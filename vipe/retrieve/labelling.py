@@ -11,6 +11,7 @@ __all__ = [
     "can_be_searched",
     "doubtful",
     "explained",
+    "is_mirrored",
     "lost_joints",
     "misfit",
     "pixel_evidence",
@@ -128,6 +129,21 @@ def explained(name: str) -> str:
     'In 3 of 9 images left and right of the legs are taken as swapped: that fits far better.'
     """
     return " ".join(_sentence(*_OF_IMAGES.findall(one)[0]) for one in name.split(", "))
+
+
+def is_mirrored(name: str) -> bool:
+    """Whether a reading, by its name, takes a person for their mirror image; of a sequence in half of its images.
+
+    >>> is_mirrored("body"), is_mirrored("legs"), is_mirrored("body in 6 of 9 images, arms in 3 of 9 images")
+    (True, False, True)
+    """
+    share = 0.0
+    for one in name.split(", "):
+        what, images = _OF_IMAGES.findall(one)[0]
+        if what in (MIRRORED.name, SIDES[0].name):
+            some, of = re.findall(r"\d+", images) or (1, 1)
+            share += int(some) / int(of)
+    return share >= 0.5
 
 
 def _sentence(name: str, images: str) -> str:

@@ -1,6 +1,6 @@
 """The question users ask: which moments of an archive show the pose of these keypoints? (numpy; torch inside)."""
 
-__all__ = ["FEWEST_SEEN", "MODES", "NO_ROW", "Mode", "answer", "query"]
+__all__ = ["FEWEST_SEEN", "MODES", "NO_ROW", "Mode", "answer", "answer_mirrored", "query"]
 
 from dataclasses import replace
 from typing import Literal, get_args
@@ -148,7 +148,7 @@ def query(
         return answer(search, keypoints, k, mode, confidence)
     if confidence is not None:
         raise VipeError("confidence is known of people as they are: leave out mirrored")
-    return _answer_mirrored(search, keypoints, k, mode)
+    return answer_mirrored(search, keypoints, k, mode)
 
 
 def answer(
@@ -196,8 +196,8 @@ def answer(
     return Hits.stacked(found).spread_over(np.concatenate([many, others]), skipped)
 
 
-def _answer_mirrored(search: Search, keypoints: Keypoints, k: int, mode: str) -> Hits:
-    """The hits of people and of their mirror images.
+def answer_mirrored(search: Search, keypoints: Keypoints, k: int = 10, mode: str = "full") -> Hits:
+    """The hits of people and of their mirror images, as `query` gives them with `mirrored`.
 
     Labels are read once, and the reading is mirrored. Whoever is best explained by a mirrored image, or by all sides
     exchanged, is taken as labelled: the search for the mirror image finds what explains them.

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from vipe.arrays import Array, take_columns, take_rows
 from vipe.detections import Keypoints
@@ -170,8 +170,8 @@ class Search:
         """The `count` candidates of least cost; nobody may have fewer."""
         empty = candidates.rows < 0
         rows = np.where(empty, candidates.rows[:, :1], candidates.rows)
-        fits = self.cameras(rows, people)
-        best = np.argsort(np.where(empty, np.inf, fits.cost), axis=1, kind="stable")[:, :count]
+        fits = self._fit(rows, people, self.prior, None, empty)
+        best = np.argsort(fits.cost, axis=1, kind="stable")[:, :count]
         residual = take_columns(candidates.affine_residual, best)
         return self.gathered(take_columns(rows, best), fits.take(best), people, residual)
 
@@ -251,11 +251,22 @@ class Search:
         )
 
     def _fit(
-        self, rows: Int64[Array, "Q C"], people: Keypoints, prior: CameraPrior, proportions: BodyProportions | None
+        self,
+        rows: Int64[Array, "Q C"],
+        people: Keypoints,
+        prior: CameraPrior,
+        proportions: BodyProportions | None,
+        empty: Bool[Array, "Q C"] | None = None,
     ) -> Fits:
-        offsets = self.settings.joint_offsets
-        poses, device = self.index.poses(rows), self.device
-        return fit_cameras(poses, people, prior, proportions=proportions, joint_offsets=offsets, device=device)
+        return fit_cameras(
+            self.index.poses(rows),
+            people,
+            prior,
+            proportions=proportions,
+            joint_offsets=self.settings.joint_offsets,
+            empty=empty,
+            device=self.device,
+        )
 
 
 def _joined(parts: list[_T], kind: type[_T], axis: int = 0) -> dict[str, Array]:

@@ -212,7 +212,6 @@ def test_moments_stay_the_rows_of_their_frames(index, moment):
         (("people.json", "--within", "1"), "--within goes with --pose CLIP:FRAME"),
         (("people.json", "--leave-out", "1"), "--leave-out goes with --pose"),
         (("people.json", "--exact"), "--exact goes with --pose"),
-        (("people.json", "--mirrored", "--views"), "--mirrored takes people of single images"),
         (("people.json", "--mirrored", "--confidence", "0.9"), "--confidence is known of people as they are"),
         (("PEOPLE", "--joints", "left_arm"), "3 keypoints are named"),
         (("PEOPLE", "--joints", "upper=1,lower=2"), "weights must be equal"),

@@ -126,3 +126,25 @@ def test_photos_are_no_video(run, folder):
     assert (code, out) == (2, "")
     assert "none of 3 in 3 images is seen in another of them within 10 frames; photos are searched one by one" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "options"), [("video.json", ("--track", "--fps", 10, "--every", 2)), ("views.json", ("--views",))]
+)
+def test_several_images_are_looked_for_mirrored_too(run, folder, tmp_path, file, options):
+    plain = answered(run, folder, folder / file, *options)[0]
+    both, *left_out = answered(run, folder, folder / file, *options, "--mirrored")
+    best = both["hits"][0]
+    assert (best["clip"], best["frame"], best["mirrored"]) == (
+        *(plain["hits"][0][name] for name in ("clip", "frame")),
+        False,
+    )
+    assert 0 <= both["presence_mirrored"] <= 1 and both["presence"] == pytest.approx(plain["presence"], abs=1e-3)
+    assert all(one["hits"] == [] for one in left_out)
+    page, table = tmp_path / "page.html", tmp_path / "hits.csv"
+    words = ("query", folder / "index", folder / file, *options, "--mirrored", "--page", page, "--table", table)
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert "there / mirrored" in out
+    assert "mirror image" in page.read_text(encoding="utf-8")
+    assert ",mirrored" in table.read_text(encoding="utf-8").splitlines()[0].replace('"', "")

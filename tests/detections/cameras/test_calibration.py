@@ -205,6 +205,12 @@ def broken(**change: object) -> dict:
         ),
         (broken(K={"rows": 3, "cols": 3, "data": [1, 2]}), "K says 3 rows of 3, but has 2 numbers"),
         ({"a": broken(name="one"), "b": broken(name="one")}, "two cameras are called 'one'"),
+        (
+            broken(K=[[1e300, 0, 320], [0, 800, 240], [0, 0, 1]]),
+            r"focal lengths must be 0.001 to 1e\+09 pixels, got 1e",
+        ),
+        (broken(K=[[800, 0, 1e300], [0, 800, 240], [0, 0, 1]]), "principal point must lie within"),
+        (broken(dist=[1e300, 0, 0, 0]), "distortion coefficients must be within"),
         ("<calibration><camera serial='1'>", "broken XML"),
         ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "XML with a document type is not read"),
         (QUALISYS.replace('focalLengthV="51168"', ""), "camera cam_01: intrinsic needs focalLengthU"),
@@ -266,3 +272,44 @@ def test_an_integer_beyond_all_numbers_is_refused_in_one_line(tmp_path: Path) ->
     (tmp_path / "a.toml").write_text(f"fx = 0x{'9' * 5000}\nfy = 1\ncx = 0\ncy = 0\n")
     with pytest.raises(ReadError, match="fx is an integer beyond all numbers"):
         read_calibration(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("said", "is_meant"),
+    [
+        ("1.15e3", 1150.0),  # text in YAML 1.1, for want of a sign
+        ("1150e0", 1150.0),
+        ("1.15E+03", 1150.0),
+        ("1150.", 1150.0),
+        ("1150", 1150.0),
+        ("01150", 1150.0),  # octal in YAML 1.1
+        ("0x47E", 1150.0),
+        ("!!float 1150", 1150.0),
+    ],
+)
+def test_numbers_of_yaml_are_those_of_its_version_1_2(tmp_path: Path, said: str, is_meant: float) -> None:
+    pytest.importorskip("yaml")
+    text = f"fx: {said}\nfy: 800\ncx: .5e2\ncy: -1e1\nk1: -3e-1\n"
+    lens = read_calibration(written(tmp_path, "a.yaml", text))[0].lens
+    assert lens == Lens(is_meant, 800.0, 50.0, -10.0, coefficients=(-0.3, 0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("said", [".inf", ".Nan", "1:30", "1_150", "e3", "'1150'", "!!float one", "9" * 5000])
+def test_what_is_no_finite_number_of_yaml_is_refused(tmp_path: Path, said: str) -> None:
+    pytest.importorskip("yaml")
+    with pytest.raises(ReadError, match=r"expected a (finite )?number|not YAML") as caught:
+        read_calibration(written(tmp_path, "a.yaml", f"fx: {said}\nfy: 800\ncx: 0\ncy: 0\n"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_far_larger_than_a_calibration_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    camera = "a{}: {{fx: 800, fy: 800, cx: 0, cy: 0}}\n"
+    large = "".join(camera.format(number) for number in range(10_000))
+    with pytest.raises(
+        ReadError, match=r"characters, at most 262,144 are read of a calibration; keep the cameras alone"
+    ):
+        read_calibration(written(tmp_path, "a.yaml", large))
+    with pytest.raises(ReadError, match="is longer than the 2,097,152 bytes"):
+        read_calibration(written(tmp_path, "a.toml", large * 8))
+    (tmp_path / "usual.json").write_text(json.dumps({f"a{i}": broken() for i in range(1000)}, indent=4))
+    assert len(read_calibration(tmp_path / "usual.json")) == 1000

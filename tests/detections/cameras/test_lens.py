@@ -1,5 +1,6 @@
 """Lenses: closed forms, an inverse to the last digits, and where there is none."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from numpy.polynomial import Polynomial
 from scipy.optimize import fsolve
 
-from vipe.detections.cameras.lens import Lens
+from vipe.detections.cameras.lens import LENS_MODELS, Lens
 from vipe.errors import VipeError
 
 NONE = Lens(800.0, 790.0, 321.0, 239.0)
@@ -156,8 +157,39 @@ def test_unseen_pixels_stay_unseen() -> None:
         ({"coefficients": (math.nan, 0.0, 0.0, 0.0)}, "must be finite"),
         ({"fx": 0.0}, "must be above 0"),
         ({"fy": -5.0}, "must be above 0"),
+        ({"fx": 1e300}, "focal lengths must be 0.001 to 1e\\+09 pixels, got 1e\\+300 and 1"),
+        ({"fy": 1e-300}, "focal lengths must be 0.001 to 1e"),
+        ({"cx": -1e30}, "principal point must lie within 1e"),
+        ({"coefficients": (0.0, 1e300, 0.0, 0.0)}, "coefficients must be within 1e\\+12, got 0 1e\\+300 0 0"),
     ],
 )
 def test_wrong_numbers_are_refused(change: dict, said: str) -> None:
     with pytest.raises(VipeError, match=said):
         Lens(**({"fx": 1.0, "fy": 1.0, "cx": 0.0, "cy": 0.0} | change))
+
+
+MAGNITUDES = [1e-300, 1e-20, 1e-3, 1e9, 1e12, 1e100, 1e300]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("model", LENS_MODELS)
+def test_a_lens_of_any_numbers_is_refused_or_works_without_a_warning(model: str) -> None:
+    pixels = np.random.default_rng(0).uniform(-100, 2000, (3, 2))
+    count = max(LENS_MODELS[model])
+    for place, size, sign in itertools.product(range(4 + count), MAGNITUDES, (1, -1)):
+        for others in (0.0, 0.01):
+            numbers = [800.0, 800.0, 320.0, 240.0, *[others] * count]
+            numbers[place] = sign * size
+            try:
+                lens = Lens(*numbers[:4], model=model, coefficients=tuple(numbers[4:]))
+            except VipeError:
+                continue
+            directions = lens.directions(pixels)
+            assert not np.isinf(directions).any()
+            assert not np.isinf(lens.project(np.nan_to_num(directions))).any()
+
+
+def test_a_coefficient_that_bends_nothing_is_none() -> None:
+    bent = Lens(800.0, 800.0, 320.0, 240.0, coefficients=(-0.3, 0.0, 0.0, 0.0, 1e-300))
+    assert bent.limit == Lens(800.0, 800.0, 320.0, 240.0, coefficients=(-0.3, 0.0, 0.0, 0.0)).limit
+    assert math.isinf(Lens(800.0, 800.0, 320.0, 240.0, coefficients=(-1e-30, 0.0, 0.0, 0.0)).limit)

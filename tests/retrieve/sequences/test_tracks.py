@@ -285,6 +285,6 @@ def test_where_the_middle_frame_cannot_be_used_the_nearest_is_named_and_its_came
 def test_tracks_of_one_image_and_of_several_stand_beside_each_other(moving):
     people = seen(moving, np.array([10, 11, 12, 30]), np.random.default_rng(1))
     for track in (np.array([0, 0, 0, 1]), np.array([1, 1, 1, 0])):
-        hits = query_tracks(moving, people, 2, track=track, time=np.array([0.0, 0.1, 0.2, 0.0]))
+        hits = query_tracks(moving, people, 2, track=track, time=np.array([0.0, 0.1, 0.2, 0.0]), where=FORWARDS)
         assert hits.affine_residual is None
         assert hits.rows[track[3], 0] == 30 and hits.rows[track[0], 0] == 11

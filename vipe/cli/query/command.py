@@ -183,7 +183,7 @@ def query(
         raise VipeError("give --keypoints FILE, --image FILE or --video FILE; or --pose CLIP:FRAME")
     k = 10 if k is None else k
     if mirrored:
-        _check_mirrored(confidence, several_images=track or views or video is not None)
+        _check_mirrored(confidence)
     if fps is not None and not track and video is None:
         raise VipeError("--fps is the rate of a video: it goes with --track or --video")
     if views and video is not None:
@@ -226,12 +226,13 @@ def query(
 
         limits["lifter"] = Lifter.from_pretrained(lifter or "default", device=device)
         limits |= {} if samples is None else {"samples": samples}
+    limits["mirrored"] = mirrored
     if track:
         people, images, hits = _of_tracks(opened, people, k, fps, every, limits, time_of)
     elif views:
         people, images, hits = _of_views(opened, people, k, limits)
     else:
-        hits, images = search(opened, people, k, mode=mode, confidence=confidence, mirrored=mirrored, **limits), []
+        hits, images = search(opened, people, k, mode=mode, confidence=confidence, **limits), []
     if explain and hits.contributions is None:
         raise VipeError(f"--explain needs mode full, got {mode}")
     if not images:
@@ -270,12 +271,10 @@ def query(
         save_query_page(page, opened, people, hits, images=images, pictures=given.pictures)
 
 
-def _check_mirrored(confidence: float | None, *, several_images: bool) -> None:
-    """Refuse what is not known of people and their mirror images together."""
+def _check_mirrored(confidence: float | None) -> None:
+    """Refuse what is not known of people and their mirror images together: how long lists have to be."""
     from vipe.errors import VipeError
 
-    if several_images:
-        raise VipeError("--mirrored takes people of single images: leave out --track, --video and --views")
     if confidence is not None:
         raise VipeError("--confidence is known of people as they are: leave out --mirrored")
 

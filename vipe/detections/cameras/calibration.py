@@ -22,9 +22,17 @@ _EXPECTED = (
 )
 _DEEPEST = 4  # sections within sections
 _MOST = 1000  # cameras
-_LARGEST = 16 << 20  # bytes of a file
+_LARGEST = 2 << 20  # bytes of a file: twice a thousand cameras at their wordiest
+_LARGEST_YAML = 256 << 10  # bytes: PyYAML reads a megabyte in some ten seconds
 _SUBPIXELS = 64  # of a pixel, in Qualisys' files
 _NAMED = 12  # cameras that a message names
+_NUMBERS = {
+    "int": re.compile(r"[-+]?[0-9]+$|0o[0-7]+$|0x[0-9a-fA-F]+$"),
+    "float": re.compile(
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|Nan|NAN)$"
+    ),
+}
+"""The core schema of YAML 1.2, section 10.3.2; and `.Nan`, as OpenCV writes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +52,9 @@ def read_calibration(path: str | Path) -> tuple[CalibratedCamera, ...]:
     one camera or with a section for each. Where the cameras stand is not read.
 
     Raises:
-        ReadError: If the file cannot be read, holds no camera, or a camera is wrong: a matrix that is not
-            [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], numbers that are missing or not finite, another number of distortion
-            coefficients, an unknown model; names the camera.
+        ReadError: If the file cannot be read, is larger than 2 MiB (of YAML 256 KiB), holds no camera, or a camera is
+            wrong: a matrix that is not [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], numbers that are missing, not finite or
+            beyond all lenses (`Lens`), another number of distortion coefficients, an unknown model; names the camera.
         MissingExtra: If the file is YAML and PyYAML is not installed.
 
     Example:
@@ -160,7 +168,15 @@ def _no_key_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _yaml(text: str) -> Any:
-    """YAML, with the header and the tags of OpenCV's FileStorage."""
+    """YAML, with the header and the tags of OpenCV's FileStorage, and the numbers of YAML 1.2.
+
+    PyYAML knows those of YAML 1.1, where 1.15e3 is text for want of a sign and 0640 is octal.
+    """
+    if len(text) > _LARGEST_YAML:
+        raise ValueError(
+            f"{len(text):,} characters, at most {_LARGEST_YAML:,} are read of a calibration; keep the cameras alone, "
+            "or give them as JSON"
+        )
     try:
         import yaml  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
@@ -181,12 +197,33 @@ def _yaml(text: str) -> Any:
             _no_key_twice([(str(key), None) for key in keys])
             return super().construct_mapping(node, deep)
 
+    tags = {f"tag:yaml.org,2002:{kind}": kind for kind in ("int", "float")}
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag not in tags]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    for tag, kind in tags.items():
+        Loader.add_implicit_resolver(tag, _NUMBERS[kind], list("-+.0123456789"))
+        Loader.add_constructor(tag, lambda loader, node: _number_of(loader.construct_scalar(node)))
     Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", yaml.SafeLoader.construct_yaml_map)
     body = re.sub(r"\A\s*%YAML[^\n]*\n", "", text)  # OpenCV's "%YAML:1.0" is no directive of YAML
     try:
         return yaml.load(body, Loader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+def _number_of(text: str) -> int | float:
+    """A number of YAML 1.2.
+
+    Raises:
+        ValueError: If the text is none, for a file may say `!!float one`.
+    """
+    if text[:2] in ("0x", "0o"):
+        return int(text, 0)
+    if _NUMBERS["int"].match(text):
+        return int(text)
+    return float(re.sub(r"\.(?=[inIN])", "", text))  # .inf and .nan
 
 
 def _sections(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -17,6 +17,12 @@ FISHEYE = "fisheye"
 LENS_MODELS = {BROWN: (0, 4, 5, 8), FISHEYE: (0, 4)}
 """How many coefficients each model takes; 0 is a lens without distortion, of `FISHEYE` the equidistant one."""
 
+_LENGTHS = (1e-3, 1e9)
+"""Pixels that a focal length may have: far more than any lens and sensor, far less than what float32 overflows by."""
+
+_OFF_CENTRE = 1e9  # pixels from the image's corner to the principal point, at most
+_STRONGEST = 1e12  # a coefficient, at most: one of r^6 grows with the sixth power of how narrow the view is
+_FARTHEST = 1e6  # radius in normalized image coordinates: a direction some 1e-6 radians short of sideways
 _STEPS = 60  # halvings of the radius' interval, then at most as many Newton steps
 _CLOSE = 1e-12  # of what is left, relative to 1 and the point's radius
 
@@ -35,8 +41,9 @@ class Lens:
       (x', y') has the direction of (X, Y) and the length theta (1 + k1 theta^2 + k2 theta^4 + k3 theta^6 + k4 theta^8).
 
     Raises:
-        VipeError: If a number is not finite, a focal length is not above 0, the model is unknown or has another number
-            of coefficients.
+        VipeError: If a number is not finite or beyond all lenses (focal lengths from 1e-3 to 1e9 pixels, a principal
+            point within 1e9 pixels, coefficients up to 1e12), the model is unknown or has another number of
+            coefficients.
 
     Reference:
         Brown 1966; Kannala & Brandt 2006. Order and names of the coefficients are OpenCV's.
@@ -68,6 +75,21 @@ class Lens:
             raise VipeError(f"lens: focal lengths, principal point and distortion must be finite, got {numbers}")
         if not (self.fx > 0 and self.fy > 0):
             raise VipeError(f"lens: focal lengths must be above 0, got {self.fx:g} and {self.fy:g}")
+        low, high = _LENGTHS
+        if not all(low <= length <= high for length in (self.fx, self.fy)):
+            raise VipeError(
+                f"lens: focal lengths must be {low:g} to {high:g} pixels, got {self.fx:g} and {self.fy:g}; "
+                "in which unit are they?"
+            )
+        if max(abs(self.cx), abs(self.cy)) > _OFF_CENTRE:
+            raise VipeError(
+                f"lens: the principal point must lie within {_OFF_CENTRE:g} pixels, got {self.cx:g} and {self.cy:g}"
+            )
+        if any(abs(number) > _STRONGEST for number in self.coefficients):
+            raise VipeError(
+                f"lens: distortion coefficients must be within {_STRONGEST:g}, got "
+                f"{' '.join(f'{number:g}' for number in self.coefficients)}"
+            )
 
     @property
     def focal(self) -> float:
@@ -163,17 +185,17 @@ class Lens:
     def _inverse_radius(self, length: Float64[Array, "*batch"]) -> Float64[Array, "*batch"]:
         """The ideal radius, NaN where there is none."""
         high = np.full(length.shape, self.limit)
-        if math.isinf(self.limit):
-            high = np.maximum(length, 1e-3)
-            for _ in range(_STEPS):
-                high = np.where(self._radial(high) < length, 2 * high, high)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):  # a radius may be that at which a fraction's divisor is 0
+            if math.isinf(self.limit):
+                high = np.maximum(length, 1e-3)
+                for _ in range(_STEPS):
+                    high = np.where(self._radial(high) < length, 2 * high, high)
             reached = self._radial(high) >= length
-        low, top = np.zeros_like(length), high
-        for _ in range(_STEPS):
-            middle = (low + top) / 2
-            below = self._radial(middle) < length
-            low, top = np.where(below, middle, low), np.where(below, top, middle)
+            low, top = np.zeros_like(length), high
+            for _ in range(_STEPS):
+                middle = (low + top) / 2
+                below = self._radial(middle) < length
+                low, top = np.where(below, middle, low), np.where(below, top, middle)
         radius = (low + top) / 2
         return np.asarray(np.where(reached, radius, np.nan))
 
@@ -229,10 +251,13 @@ def _solved(matrix: Float64[Array, "*batch 2 2"], right: Float64[Array, "*batch 
 
 
 def _first_root(polynomial: np.polynomial.Polynomial) -> float:
-    """The least real root above 0, infinite if there is none."""
-    roots = polynomial.trim().roots()
+    """The least real root above 0 and within `_FARTHEST` squared, infinite if there is none."""
+    within = _FARTHEST ** (2 * np.arange(len(polynomial.coef))) * np.abs(polynomial.coef)
+    # A coefficient too small to turn anything within that radius would only give roots that overflow.
+    kept = np.where(within > np.finfo(np.float64).eps * np.abs(polynomial.coef[0]), polynomial.coef, 0)
+    roots = np.polynomial.Polynomial(kept).trim().roots()
     real = roots[(np.abs(roots.imag) <= 1e-9 * np.maximum(np.abs(roots), 1)) & (roots.real > 0)].real
-    return float(real.min(initial=math.inf))
+    return float(real[real <= _FARTHEST**2].min(initial=math.inf))
 
 
 def _either(counts: tuple[int, ...]) -> str:

@@ -31,7 +31,9 @@ const momentsOf = (data, { clip, frame, time }) => {
   };
 
   const table = (lit) => {
-    const quoted = (text) => (/[",\n\r]/.test(text) ? `"${String(text).replaceAll('"', '""')}"` : text);
+    // Spreadsheets run a cell that begins so; an apostrophe makes it text. Numbers stay numbers.
+    const plain = (text) => (/^[=+\-@\t\r]/.test(text) && !Number.isFinite(Number(text)) ? `'${text}` : String(text));
+    const quoted = (text) => (/[",\n\r]/.test(text) ? `"${plain(text).replaceAll('"', '""')}"` : plain(text));
     const lines = all(lit).flatMap((one) => one.rows.map((i) => {
       const words = [data.actions[data.clips.action[one.clip]], data.subjects[data.clips.subject[one.clip]]];
       return [data.clips.name[one.clip], frame[i], time[i].toFixed(4), ...words].map(quoted).join(",");

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, Shaped
+from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
 from vipe.arrays import Array, take_columns, take_rows
 from vipe.crossing import to_array, to_tensor
@@ -79,6 +79,7 @@ def fit_cameras(
     *,
     proportions: BodyProportions | None = None,
     joint_offsets: Float[Array, "13 3"] | None = None,
+    empty: Bool[Array, "Q K"] | None = None,
     device: str = "cpu",
 ) -> Fits:
     """Fit a perspective camera and nine bone lengths of the person to each of K poses for each of Q people.
@@ -116,6 +117,8 @@ def fit_cameras(
         joint_offsets: From each joint of coco13 to what the keypoints mark, such as an annotator's hips, torso lengths
             in the directions of the canonical body. They are added to the poses first, so `Fits.poses` has them too,
             and take the place of the keypoints' convention.
+        empty: Places whose poses nobody asks about, where people have different numbers of candidates: they are never
+            among the best, and their cost is infinite.
         device: Where to compute, as torch names it. A GPU rounds sums in another order, so that costs differ by 1e-5
             or so, and of two starts that end alike it may take the other one.
 
@@ -173,6 +176,8 @@ def fit_cameras(
         depth = None if focal is None else focal[chosen]
         return Problem.of(points[rows], xy[..., chosen], weights[:, chosen], prior, mean, spread, depth)
 
+    unasked = None if empty is None else to_tensor(np.ascontiguousarray(empty), device).flatten()
+
     spaces: list[Workspace] = []  # taken and given back by the threads
 
     def advance(rows: slice | Int64[torch.Tensor, " M"], steps: int, *, start: bool) -> None:
@@ -182,7 +187,13 @@ def fit_cameras(
 
     if state.is_cpu:
         _keep_freed_memory()
+
+    def leave_out_unasked() -> None:
+        if unasked is not None:
+            state[Layout.COST, unasked] = torch.inf
+
     _in_blocks(lambda rows: advance(rows, prior.steps, start=False), people * count, block)
+    leave_out_unasked()
     for rivals, steps in prior.rounds(count) if people else ():
         best = state[Layout.COST].view(people, count).topk(rivals, largest=False).indices
         left = (best + everyone[:, None] * count).flatten().sort().values
@@ -191,6 +202,7 @@ def fit_cameras(
             advance(left[rows], steps, start=True)
 
         _in_blocks(further, len(left), block)
+        leave_out_unasked()
     return _fits(state, points, person, count, keypoints, center, radius)
 
 

@@ -87,7 +87,7 @@ def read_together(
         probability=np.ones(len(people), dtype=np.float32),
     )
     off = misfit(first, people)
-    doubted = np.flatnonzero(off > _DOUBTED_FROM)
+    doubted = np.flatnonzero((off > _DOUBTED_FROM) & search.settings.relabel)
     if not len(doubted):
         return plain
     one_camera = bool((np.diff(offset) > 0).all())

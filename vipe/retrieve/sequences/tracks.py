@@ -17,7 +17,9 @@ from vipe.retrieve.arguments import check_arguments
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates.affine import skip_reasons
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.query import NO_ROW, answer
+from vipe.retrieve.labelling import is_mirrored
+from vipe.retrieve.mirrored import mirrored_people, with_mirrored
+from vipe.retrieve.query import NO_ROW, answer, answer_mirrored
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS
 from vipe.retrieve.ranking.model import RankingModel
@@ -47,6 +49,7 @@ def query_tracks(
     config: TrackConfig | None = None,
     model: RankingModel | None = None,
     fusion: Fusion | None = None,
+    mirrored: bool = False,
 ) -> Hits:
     """Search an index with the frames of people over time: for moments around which the archive moves as they do.
 
@@ -75,6 +78,8 @@ def query_tracks(
         config: How a track may run through the archive.
         model: As `query` takes it.
         fusion: How log odds are joined, if not by the numbers that come with the library.
+        mirrored: Also search with the track's mirror image, as `query` does with a person's: all frames of a hit are
+            mirrored, or none.
 
     Returns:
         One query a track, in ascending order of their numbers. A hit is the archive's moment of the track's middle
@@ -98,6 +103,7 @@ def query_tracks(
         where,
         config,
         fusion,
+        mirrored=mirrored,
         candidates=candidates,
         max_per_clip=max_per_clip,
         min_gap_seconds=min_gap_seconds,
@@ -122,6 +128,7 @@ def query_views(
     joint_offsets: Float[Array, "13 3"] | None = None,
     model: RankingModel | None = None,
     fusion: Fusion | None = None,
+    mirrored: bool = False,
 ) -> Hits:
     """Search an index with one person seen by several cameras at once: what they say of each moment adds.
 
@@ -142,6 +149,7 @@ def query_views(
         joint_offsets: As `fit_cameras` takes them.
         model: As `query` takes it.
         fusion: As `query_tracks` takes it.
+        mirrored: As `query_tracks` takes it: all views of a hit are mirrored, or none.
 
     Returns:
         One query a moment, in ascending order of their numbers; `fit_cost` is the sum over views, the distance the
@@ -161,6 +169,7 @@ def query_views(
         where,
         None,
         fusion,
+        mirrored=mirrored,
         candidates=candidates,
         max_per_clip=max_per_clip,
         min_gap_seconds=min_gap_seconds,
@@ -204,10 +213,10 @@ def _members(
 class _SequenceSearch:
     """A search with sequences of images, one a query."""
 
-    def __init__(self, search: Search, k: int, config: TrackConfig, fusion: Fusion) -> None:
+    def __init__(self, search: Search, k: int, config: TrackConfig, fusion: Fusion, *, mirrored: bool = False) -> None:
         if k < 1:
             raise VipeError(f"k must be at least 1, got {k}")
-        self.search, self.config, self.fusion = search, config, fusion
+        self.search, self.config, self.fusion, self.mirrored = search, config, fusion, mirrored
         self.line = Timeline(search.index, search.rows, reach=4 * config.reach)
         self.k = min(k, len(self.line))
 
@@ -221,6 +230,7 @@ class _SequenceSearch:
         config: TrackConfig | None,
         fusion: Fusion | None,
         *,
+        mirrored: bool,
         model: RankingModel | None,
         **settings: Any,
     ) -> "_SequenceSearch":
@@ -228,7 +238,8 @@ class _SequenceSearch:
         check_arguments(index, keypoints, k=k, **{name: settings[name] for name in _CHECKED})
         known = settings["joint_offsets"] is not None  # then marks are the archive's
         how = SearchSettings(**settings, model=model or RankingModel.of(ARCHIVE if known else keypoints.convention))
-        return cls(Search(index, how, where), k, config or TrackConfig(), fusion or Fusion.default())
+        search = Search(index, how, where)
+        return cls(search, k, config or TrackConfig(), fusion or Fusion.default(), mirrored=mirrored)
 
     def answer(self, people: Keypoints, group: Integer[Array, " N"], time: Float64[Array, " N"]) -> Hits:
         """One query a group, in ascending order of their numbers."""
@@ -247,16 +258,34 @@ class _SequenceSearch:
                 hits = self._none(1, (NO_ROW,))
             elif len(mine) == 1 and not offset.any():
                 hits = self._one(people[mine])
+            elif self.mirrored:
+                hits = self._with_mirror_image(people[mine], offset, drawn)
             else:
                 hits = self._several(people[mine], offset, drawn)
             answers.append(replace(hits, image=np.array([mine[drawn] if len(mine) else middle], dtype=np.int64)))
         return Hits.stacked(answers)
 
     def _one(self, image: Keypoints) -> Hits:
-        hits = answer(self.search, image, self.k)
+        hits = (answer_mirrored if self.mirrored else answer)(self.search, image, self.k)
         nothing = np.zeros(hits.rows.shape, dtype=np.float32)
         contributions = {**(hits.contributions or {}), OTHER_IMAGES: nothing}
         return replace(hits, contributions=contributions)
+
+    def _with_mirror_image(self, images: Keypoints, offset: Float64[Array, " T"], drawn: int) -> Hits:
+        """Hits of one person's images and of their mirror images, all of them mirrored or none.
+
+        Labels of both are read, for some images may be labelled wrongly. Where most would be read as mirrored, they are
+        taken as labelled: the other search finds what explains them.
+        """
+        labelled = type(self)(self.search.as_labelled(), self.k, self.config, self.fusion)
+
+        def one_way(seen: Keypoints) -> Hits:
+            hits = self._several(seen, offset, drawn)
+            names = hits.relabelled or ("",)
+            return labelled._several(seen, offset, drawn) if is_mirrored(names[0]) else hits
+
+        both = one_way(images), one_way(mirrored_people(images))
+        return with_mirrored(self.search, images[drawn : drawn + 1], *both, self.k)
 
     def _several(self, images: Keypoints, offset: Float64[Array, " T"], drawn: int) -> Hits:
         """Hits of one person's images; their cameras are those of the image at place `drawn`."""
@@ -292,4 +321,7 @@ class _SequenceSearch:
     def _none(self, queries: int, skipped: tuple[str | None, ...]) -> Hits:
         groups = (*self.search.model.groups, OTHER_IMAGES)
         hits = Hits.none(self.search.index, queries, self.k, skipped, groups, affine=False)
+        if self.mirrored:
+            nothing = np.zeros(hits.rows.shape, dtype=bool)
+            hits = replace(hits, mirrored=nothing, presence_mirrored=hits.presence)
         return replace(hits, relabelled=("",) * queries, stretch=np.ones(queries, dtype=np.float32))
