@@ -156,17 +156,17 @@ def rates(score: dict[str, Any]) -> list[Any]:
 
 
 def from_calibration(report: dict[str, Any]) -> Table:
-    """Rows of keypoints and galleries, their mean over the keypoints, and the errors of all queries together."""
-    figures = ("first", "right", "error", "presence", "present")
-    rows = [[row[key] for key in ("condition", "gallery", "queries", *figures)] for row in report["rows"]]
-    for gallery in dict.fromkeys(row["gallery"] for row in report["rows"]):
-        of = [row for row in report["rows"] if row["gallery"] == gallery]
-        means = [sum(row[key] for row in of) / len(of) for key in figures]
-        rows.append(["mean of all", gallery, sum(row["queries"] for row in of), means[0], means[1], None, *means[3:]])
-    pooled = report["pooled"]
-    rows.append(["all together", "all", None, None, None, pooled["first"], None, None])
-    columns = {"keypoints": None, "gallery": None, "queries": 0, "probability": 3, "right": 3, "ECE": 3}
-    return columns | {"presence": 3, "present": 3}, rows
+    """Rows of keypoints and galleries, each gallery's of all keypoints together, and the errors of all together."""
+    figures = ("first", "right", "error", "interval", "by_chance", "presence", "present", "presence_error")
+    rows = [
+        [condition, *(row.get(key) for key in ("gallery", "queries", *figures))]
+        for condition, row in [(row["condition"], row) for row in report["rows"]]
+        + [("all together", row) for row in report["galleries"]]
+    ]
+    pooled = {"gallery": "all", "error": report["pooled"]["first"], "presence_error": report["pooled"]["presence"]}
+    rows.append(["all together", *(pooled.get(key) for key in ("gallery", "queries", *figures))])
+    columns = {"keypoints": None, "gallery": None, "queries": 0, "probability": 3, "right": 3, "ECE": 3, "95%": 3}
+    return columns | {"by chance": 3, "presence": 3, "present": 3, "ECE of presence": 3}, rows
 
 
 def from_lifting(report: dict[str, Any]) -> Table:
