@@ -57,7 +57,9 @@ def candidates_for(
         near = by_embedding(index, people, min(2 * count, available), allowed).rows
         return Candidates(near, affine_residuals(index, people, near))
     depth = count if weight is None else min(DEPTH * count, available)
-    near, left = robust_candidates(index, people, depth, allowed, search=by_affine_camera)
+    near, left = robust_candidates(
+        index, people, depth, allowed, search=by_affine_camera, again=quickly_by_affine_camera
+    )
     if weight is not None and depth > count:
         best = rescored(index, people, weight, near, count)
         near, left = take_columns(near, best), take_columns(left, best)

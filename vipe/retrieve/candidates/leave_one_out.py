@@ -21,6 +21,7 @@ from vipe.retrieve.candidates.scan import affine_residual
 from vipe.skeletons.working import COCO13_IN_H36M17
 
 Ranker = Callable[[PoseIndex, Keypoints, int, Int64[Array, " M"] | None], Neighbours]
+QuickRanker = Callable[[PoseIndex, Keypoints, int, Int64[Array, " M"] | None], Int64[Array, "Q C"]]
 
 _LEAST_NOISE = 0.02  # per coordinate, in units of the keypoints' RMS radius
 # How many times the others' noise variance a joint must be off before a search is made without it. In 1,000,000 poses
@@ -109,7 +110,13 @@ def joint_weights(
 
 
 def robust_candidates(
-    index: PoseIndex, people: Keypoints, count: int, allowed: Int64[Array, " M"] | None = None, *, search: Ranker
+    index: PoseIndex,
+    people: Keypoints,
+    count: int,
+    allowed: Int64[Array, " M"] | None = None,
+    *,
+    search: Ranker,
+    again: QuickRanker,
 ) -> Neighbours:
     """Candidates of a search, half of them looked for without the joint that spoils the fit, where there is one.
 
@@ -124,7 +131,8 @@ def robust_candidates(
         people: The queries.
         count: How many rows a person.
         allowed: Search only these rows.
-        search: The search of which this makes one or two for each person.
+        search: The search that everybody gets.
+        again: The search that people with such a joint get without it, as well; it need not find the very nearest.
 
     Returns:
         Rows of the index and their affine residuals over all seen joints, least first.
@@ -139,11 +147,11 @@ def robust_candidates(
         if joint is not None:
             mask[person, seen[joint]], doubted[person] = False, True
     trusted = replace(people, mask=mask)
-    again = np.flatnonzero(doubted & (normalize_keypoints(trusted)[2] > 0))
-    if not len(again):
+    places = np.flatnonzero(doubted & (normalize_keypoints(trusted)[2] > 0))
+    if not len(places):
         return Neighbours(rows, residual)
-    others, _ = search(index, trusted[again], count, allowed)
-    for person, more in zip(again.tolist(), others, strict=True):
+    others = again(index, trusted[places], count, allowed)
+    for person, more in zip(places.tolist(), others, strict=True):
         first = rows[person, : rows.shape[1] // 2]
         whole = np.concatenate([first, more[~np.isin(more, first)]])[: rows.shape[1]]
         seen = np.flatnonzero(people.mask[person])
