@@ -102,11 +102,8 @@ def actions(store: PoseStore, index: PoseIndex, options: argparse.Namespace) -> 
         segments = find_like(index, motion, DEPTH, but=own)
         same = [action_of(other) == action_of(name) for other in segments.clip]
         found.setdefault("motion", []).append(padded(np.array(same, dtype=bool)))
-        others = np.flatnonzero(names != name)
-        middle = motion[len(motion) // 2][None]
-        hits = timed(
-            spent, "one pose", lambda middle=middle, rows=others: query_poses(index, middle, DEPTH, where=rows)
-        )
+        rest, middle = np.flatnonzero(names != name), motion[len(motion) // 2][None]
+        hits = query_poses(index, middle, DEPTH, where=rest)
         same = [action_of(str(other)) == action_of(name) for other in hits.clip[0]]
         found.setdefault("one pose", []).append(padded(np.array(same, dtype=bool)))
     groups = np.array([action_of(name) for name in chosen])
