@@ -78,7 +78,7 @@ def test_a_command_computes_where_it_is_told(run, folder, command, place, monkey
     monkeypatch.setattr(getattr(vipe, kind), method, loaded)
     clip = str(vipe.PoseStore.open(folder / "store").table(["clip"])["clip"][0])
     words = [
-        folder / word if word != command[0] and (folder / word).exists() or word == "new" else word.format(clip=clip)
+        folder / word if (word != command[0] and (folder / word).exists()) or word == "new" else word.format(clip=clip)
         for word in command
     ]
     assert run(*words, "--device", "cuda:7")[0] == 2
