@@ -102,5 +102,6 @@ def test_every_part_goes_to_the_device_that_was_asked_for_and_to_none_otherwise(
     monkeypatch.setattr(Part, "on_gpu", lambda part, gpu: sent.append((part.note.rows, gpu)) or part)
     assert len(PoseIndex.open(tmp_path / "index")) == 90
     assert not sent
-    PoseIndex.open(tmp_path / "index", device="cuda:3")
+    index = PoseIndex.open(tmp_path / "index", learned, device="cuda:3")
     assert sent == [(70, 3), (20, 3)]
+    assert index.device == index.remove({"clip": "sit"}).device == "cuda:3"

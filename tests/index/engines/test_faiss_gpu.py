@@ -6,11 +6,13 @@ import faiss
 import msgspec
 import numpy as np
 import pytest
+import torch
 
 from vipe.errors import VipeError
 from vipe.index.engines import ENGINES, FaissCagra, FaissCPU, FaissGPU, gpu_number
 from vipe.index.engines.faiss_cpu import lists_searched
 from vipe.index.recipe import Search, load_recipe
+from vipe.pretrained import check_device
 
 ON_GPU = ("flat", "fp16", "int8", "ivf", "ivf-pq", "cagra")
 
@@ -41,14 +43,14 @@ def gpu(monkeypatch):
     class GpuIndexIVFScalarQuantizer(faiss.IndexIVFScalarQuantizer):
         def __init__(self, resources, centres, dim, lists, code, metric, by_residual, config):
             super().__init__(centres, dim, lists, code, metric, by_residual)
-            asked.append((config.device, "GpuIndexIVFScalarQuantizer", code))
+            asked.append((config.device, "GpuIndexIVFScalarQuantizer", code, metric))
 
     class GpuIndexCagra:
         """The graph of a CPU, which walks it as well."""
 
         def __init__(self, resources, dim, metric, config):
             self.d, self.metric, self.config = dim, metric, config
-            asked.append((config.device, "GpuIndexCagra"))
+            asked.append((config.device, "GpuIndexCagra", metric))
 
         def train(self, vectors):
             assert self.config.intermediate_graph_degree > self.config.graph_degree
@@ -96,20 +98,23 @@ def built(name, vectors, metric):
 @pytest.mark.parametrize("name", ON_GPU)
 def test_a_gpu_finds_what_the_cpu_finds(vectors, name, metric, gpu):
     engine = built(name, vectors, metric)
+    if name == "cagra":
+        assert gpu[0][2] == engine.index.metric_type
     gpu.clear()
     there = engine.on_gpu(0)
     assert isinstance(there, FaissGPU)
     z = vectors[:20] / 9
     for mine, its in zip(engine.search(z, 8), there.search(z, 8), strict=True):
         np.testing.assert_allclose(mine, its, atol=1e-5)
+    kind = faiss.METRIC_INNER_PRODUCT if metric == "ip" else faiss.METRIC_L2
     copied = {
         "ivf": (0, "IndexIVFScalarQuantizer"),
         "ivf-pq": (0, "IndexFlat"),  # the centres of its lists
-        "cagra": (0, "GpuIndexCagra"),
+        "cagra": (0, "GpuIndexCagra", kind),
     }
     assert gpu[0] == copied.get(name, (0, name != "flat"))
     if name == "ivf-pq":
-        assert gpu[1] == (0, "GpuIndexIVFScalarQuantizer", faiss.ScalarQuantizer.QT_fp16)
+        assert gpu[1] == (0, "GpuIndexIVFScalarQuantizer", faiss.ScalarQuantizer.QT_fp16, kind)
 
 
 def test_a_graph_is_walked_with_the_recipe_s_effort_and_as_deep_as_cuvs_goes(vectors, gpu):
@@ -186,7 +191,7 @@ def test_a_graph_needs_cuvs_to_be_built_and_to_be_walked_on_a_gpu(vectors, gpu, 
     with pytest.raises(
         VipeError, match=r"recipe cagra: .*without cuVS; .*pip uninstall faiss-cpu, .*vipe-pose\[cuda13\]"
     ):
-        FaissCagra.check(engine.recipe)
+        FaissCagra.build(engine.recipe, vectors[:500], "l2")
     with pytest.raises(VipeError, match=r"recipe cagra: .*without cuVS, which walks .*vipe-pose\[cuda13\]"):
         engine.on_gpu(0)
 
@@ -207,6 +212,13 @@ def test_devices_by_name(gpu, monkeypatch):
             gpu_number(wrong)
     with pytest.raises(VipeError, match="device cuda:1: FAISS finds 1 GPUs"):
         gpu_number("cuda:1")
+
+
+def test_a_gpu_that_torch_cannot_use_is_refused(gpu, monkeypatch):
+    monkeypatch.setattr("vipe.index.engines.faiss_gpu.check_device", check_device)
+    if not torch.cuda.is_available():
+        with pytest.raises(VipeError, match="device 'cuda' cannot be used: "):
+            gpu_number("cuda")
 
 
 @pytest.mark.skipif(hasattr(faiss, "StandardGpuResources"), reason="this FAISS is built for GPUs")
