@@ -193,6 +193,15 @@ def test_an_index_is_tuned_on_keypoints_of_one_s_own(run, store, tmp_path):
     assert (result["people"], result["recall"]) == (1, 1.0)
 
 
+def test_a_recall_that_no_build_would_heed_is_refused(run, store, tmp_path):
+    code, out, err = run("index", "build", store, "--out", tmp_path / "flat", "--recipe", "flat", "--recall", "0.5")
+    assert (code, out) == (2, "") and "--recall is what recipe auto is tuned for, got recipe flat" in err
+    assert not (tmp_path / "flat").exists()
+    told(run, "index", "build", store, "--out", tmp_path / "hnsw", "--recipe", "hnsw")
+    tuned = told(run, "index", "tune", tmp_path / "hnsw", "--recall", "0.1", "--k", "99999999")
+    assert tuned["k"] == told(run, "index", "info", tmp_path / "hnsw")["poses"]
+
+
 def test_what_cannot_be_tuned_is_said_in_one_line(run, store, tmp_path):
     told(run, "index", "build", store, "--out", tmp_path / "flat")
     code, out, err = run("index", "tune", tmp_path / "flat")

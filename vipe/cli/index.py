@@ -77,8 +77,11 @@ def build(
         ),
     ] = "auto",
     recall: Annotated[
-        float, Parameter(help="With recipe `auto`, the share of people found by comparing all that must be found.")
-    ] = 0.99,
+        float | None,
+        Parameter(
+            help="With recipe `auto`, the share of people found by comparing all that must be found; 0.99 if not given."
+        ),
+    ] = None,
     device: Annotated[
         str, Parameter(help="Where a learned encoder embeds: `cpu`, or a GPU as torch names it: `cuda`, `cuda:1`.")
     ] = "cpu",
@@ -88,8 +91,14 @@ def build(
     from vipe.embed import AffineSignature, find_encoder
     from vipe.errors import VipeError
     from vipe.index import PoseIndex
+    from vipe.index.tuning import WANTED
     from vipe.store import PoseStore
 
+    if recall is not None and recipe != "auto":
+        raise VipeError(
+            f"--recall is what recipe auto is tuned for, got recipe {recipe}: tune it with `vipe index tune`"
+        )
+    recall = WANTED if recall is None else recall
     embedder, start = find_encoder(encoder, device=device), time.perf_counter()
     if device != "cpu" and embedder.name == AffineSignature.name:
         raise VipeError(
@@ -245,7 +254,7 @@ def tune(
         "trials": trials,
         "seconds": round(time.perf_counter() - start, 3),
     }
-    rows = [f"{name:>15} {'recall@' + str(k):>12} {'ms a query':>12}"]
+    rows = [f"{name:>15} {'recall@' + str(found.k):>12} {'ms a query':>12}"]
     rows += [f"{trial[field]:>15.4g} {trial['recall']:>12.4f} {trial['milliseconds']:>12.3f}" for trial in trials]
     of = "people that comparing every pose finds" if people is None else "people's nearest"
     done = "from now on" if found.reached else f"not reached, so nothing was changed (wanted {recall:g})"

@@ -264,7 +264,9 @@ class PoseIndex(Searchable):
         else:
             asked = People(np.ascontiguousarray(self.encoder.encode_keypoints(people), dtype=np.float32), None)
         find, exactly = self._parts.by_search(self._recipe), self._parts.exactly
-        found = tune(self._recipe, find, exactly, asked, self.poses, recall=recall, k=k, progress=progress)
+        found = tune(
+            self._recipe, find, exactly, asked, self.poses, recall=recall, k=min(k, len(self)), progress=progress
+        )
         if found.reached:
             grow.retune(self.path, found.recipe.search, on_wait=on_wait)
         return found

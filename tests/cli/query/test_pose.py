@@ -212,6 +212,8 @@ def test_moments_stay_the_rows_of_their_frames(index, moment):
         (("people.json", "--within", "1"), "--within goes with --pose CLIP:FRAME"),
         (("people.json", "--leave-out", "1"), "--leave-out goes with --pose"),
         (("people.json", "--exact"), "--exact goes with --pose"),
+        (("people.json", "--every", "2"), "--every is how long the pieces of a track are: it goes with --track"),
+        (("people.json", "--views", "--every", "2"), "--every is how long the pieces of a track are"),
         (("people.json", "--mirrored", "--confidence", "0.9"), "--confidence is known of people as they are"),
         (("PEOPLE", "--joints", "left_arm"), "3 keypoints are named"),
         (("PEOPLE", "--joints", "upper=1,lower=2"), "weights must be equal"),

@@ -1,5 +1,7 @@
 """FAISS on the CPU: the lists it searches, the threads it takes, and how filters and codes play together."""
 
+from pathlib import Path
+
 import faiss
 import msgspec
 import numpy as np
@@ -136,3 +138,12 @@ def test_codes_that_cannot_be_learned_from_so_few_poses_are_refused_in_one_line(
     ) as told:
         FaissCPU.build(recipe, vectors, "l2")
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("poses", [10, 100_000], ids=["less than a buffer", "more"])
+def test_a_disk_that_is_full_is_said_whenever_it_is_noticed(rng, poses):
+    vectors = rng.normal(size=(poses, 8)).astype(np.float32)
+    engine = FaissCPU.build(load_recipe("flat"), vectors, "l2")
+    with pytest.raises(OSError, match="No space left on device"):
+        engine.save(Path("/dev/full"))

@@ -189,6 +189,8 @@ def query(
     if views and video is not None:
         raise VipeError("--views takes photos of one moment: a video is followed")
     track = track or video is not None
+    if every != 1.0 and not track:
+        raise VipeError("--every is how long the pieces of a track are: it goes with --track or --video")
     if track or views:
         if mode not in (None, "full"):
             raise VipeError(f"--track, --video and --views fit cameras: they need mode full, got {mode}")

@@ -96,11 +96,26 @@ class FaissCPU:
         return cls(index, recipe, vectors, metric)
 
     def save(self, file: Path) -> None:
-        """See `Engine`."""
-        try:
-            faiss.write_index(self.index, str(file))
-        except RuntimeError as error:  # how FAISS reports a full disk
-            raise OSError(f"FAISS: {str(error).splitlines()[0]}") from error
+        """See `Engine`.
+
+        Python writes the file: FAISS's own writer says nothing if the disk is full when it closes it.
+        """
+        refused: list[OSError] = []
+        with file.open("wb") as out:
+
+            def write(chunk: bytes) -> None:
+                try:
+                    out.write(chunk)
+                except OSError as error:
+                    refused.append(error)
+                    raise
+
+            try:
+                _FAISS.write_index(self.index, _FAISS.PyCallbackIOWriter(write))
+            except (RuntimeError, SystemError, OSError):  # by its version FAISS puts another in the error's place
+                if refused:
+                    raise refused[0] from None
+                raise
 
     def on_gpu(self, gpu: int) -> "Engine":
         """See `Engine`."""
