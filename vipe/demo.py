@@ -28,10 +28,10 @@ from vipe.evaluate.leave_out import NOTHING
 from vipe.evaluate.scoring import Score, Scoring, chance_score
 from vipe.evaluate.splits import hashed_splits, read_splits
 from vipe.evaluate.study import Archive, Progress, Study, recorded_poses
+from vipe.files.regular_file import read_regular
 from vipe.index import PoseIndex
 from vipe.plots.pages.answers import Answer, RankedPose, save_answers
 from vipe.readers import read
-from vipe.regular_file import read_regular
 from vipe.retrieve import Mode, affine_camera
 from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vipe.atomic_write import atomic_write
 from vipe.errors import ReadError, VipeError
-from vipe.regular_file import read_regular
+from vipe.files.regular_file import read_regular
 
 FORMAT = 1  # of the folder; the content of `config` belongs to each kind
 

@@ -28,7 +28,7 @@ def detect(
     """Find the people in photos or in a video, and write their keypoints."""
     from vipe.detections import write_coco_results
     from vipe.errors import VipeError
-    from vipe.output_file import check_output_file
+    from vipe.files.output_file import check_output_file
 
     if not image and video is None:
         raise VipeError("give --image FILE or --video FILE")

@@ -77,7 +77,7 @@ def lift(
 ) -> None:
     """Lift the people of a keypoint file, of photos or of a video: the 3D poses they may have, and how sure that is."""
     from vipe.errors import VipeError
-    from vipe.output_file import refuse_inputs
+    from vipe.files.output_file import refuse_inputs
 
     if page is not None:
         from vipe.plots.writing import check_page

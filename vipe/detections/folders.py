@@ -12,7 +12,7 @@ import numpy as np
 from vipe.detections.people.as_found import Id, NoPerson, People
 from vipe.detections.people.image_numbers import image_numbers
 from vipe.errors import ReadError
-from vipe.regular_file import read_regular
+from vipe.files.regular_file import read_regular
 
 _SUFFIXES = (".json", ".jsonl", ".csv", ".npy", ".npz", ".pt")  # the first kind that a folder has is read
 _DEEPEST, _MOST_FOLDERS = 4, 1000

@@ -14,7 +14,7 @@ from jaxtyping import Float64, UInt8
 
 from vipe.arrays import Array
 from vipe.errors import MissingExtra, ReadError
-from vipe.regular_file import read_regular
+from vipe.files.regular_file import read_regular
 
 if TYPE_CHECKING:
     from PIL import Image

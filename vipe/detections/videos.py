@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from vipe.arrays import Array
 from vipe.errors import MissingExtra, ReadError, VipeError
-from vipe.regular_file import irregular
+from vipe.files.regular_file import irregular
 
 if TYPE_CHECKING:
     import av

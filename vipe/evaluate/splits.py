@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vipe.errors import ReadError
-from vipe.regular_file import read_regular
+from vipe.files.regular_file import read_regular
 
 
 def read_splits(table: Path) -> dict[str, str]:

@@ -23,8 +23,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from vipe.errors import VipeError
-from vipe.regular_file import read_regular
-from vipe.toml_table import parse_toml
+from vipe.files.regular_file import read_regular
+from vipe.files.toml_table import parse_toml
 
 _SHIPPED = Path(__file__).with_name("recipes")
 _EXACT_UP_TO = 100_000  # poses: comparing them one by one takes 2 ms, so codes would gain nothing

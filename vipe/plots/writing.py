@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipe.errors import MissingExtra, VipeError
-from vipe.output_file import check_output_file, output_file
+from vipe.files.output_file import check_output_file, output_file
 from vipe.plots.paint import DARK_GROUND, DARK_INK, repaint
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 import pyarrow as pa
 
 from vipe.errors import ReadError
-from vipe.regular_file import irregular
+from vipe.files.regular_file import irregular
 
 _PIECE = 1 << 20  # bytes unpacked at a time
 _PAST_THE_END = 1000  # reads after the end of an archive; a whole one has two

@@ -13,7 +13,7 @@ import msgspec
 
 from vipe.atomic_write import atomic_write
 from vipe.errors import ReadError, ShapeError, VipeError
-from vipe.regular_file import read_regular
+from vipe.files.regular_file import read_regular
 
 _Own = TypeVar("_Own", bound="ShippedNumbers")
 

@@ -14,8 +14,8 @@ from jaxtyping import Float64
 
 from vipe.arrays import Array
 from vipe.errors import ReadError, ShapeError, VipeError
-from vipe.regular_file import read_regular
-from vipe.toml_table import parse_toml
+from vipe.files.regular_file import read_regular
+from vipe.files.toml_table import parse_toml
 
 _RIGS = ("h36m", "mpi_inf_3dhp")
 _KEYS = {"name", "azimuth_deg", "elevation_deg", "roll_deg", "chest"}

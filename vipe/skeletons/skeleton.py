@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float
 
 from vipe.arrays import Array
 from vipe.errors import ShapeError, SkeletonError
-from vipe.regular_file import read_regular
-from vipe.toml_table import parse_toml
+from vipe.files.regular_file import read_regular
+from vipe.files.toml_table import parse_toml
 
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
 

@@ -38,8 +38,8 @@ import pyarrow.parquet as pq
 from vipe.arrays import blocks
 from vipe.clips import Clip
 from vipe.errors import StoreError
+from vipe.files.regular_file import irregular, read_regular
 from vipe.printable import in_short
-from vipe.regular_file import irregular, read_regular
 from vipe.skeletons.working import H36M17
 from vipe.store.bodies import BONES, Bodies
 from vipe.store.conversion import Stored

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from vipe.atomic_write import atomic_write, check_writable, locked
 from vipe.errors import ReadError, VipeError
+from vipe.files.regular_file import read_regular
 from vipe.pretrained import MOST_WEIGHTS
-from vipe.regular_file import read_regular
 from vipe.training.average import WeightAverage
 
 _FORMAT = 1

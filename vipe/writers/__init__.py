@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vipe.clips import Clip
 from vipe.errors import SkeletonError, VipeError
-from vipe.output_file import check_output_file, output_file
+from vipe.files.output_file import check_output_file, output_file
 from vipe.skeletons.working import H36M17
 from vipe.store.moments import Moment
 from vipe.writers import bvh, coco, gltf, npz, parquet

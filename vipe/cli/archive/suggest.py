@@ -33,7 +33,7 @@ def suggest(
         A .bvh file.
     """
     from vipe.errors import VipeError
-    from vipe.output_file import output_file
+    from vipe.files.output_file import output_file
     from vipe.plots.bodies.rig import save_rig
     from vipe.plots.writing import check_picture
     from vipe.readers.rigs.suggestion import suggest as propose

@@ -125,7 +125,7 @@ def query(
     """
     from vipe import PoseIndex
     from vipe.errors import VipeError
-    from vipe.output_file import refuse_inputs
+    from vipe.files.output_file import refuse_inputs
     from vipe.retrieve.candidates.body_parts import only_joints
     from vipe.retrieve.doubts import doubts, doubts_of_size
     from vipe.retrieve.query import FEWEST_SEEN

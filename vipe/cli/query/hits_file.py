@@ -27,7 +27,7 @@ def check_hits_file(path: Path) -> None:
         VipeError: If the name ends otherwise, there is a folder at it, or it cannot be written.
     """
     from vipe.errors import VipeError
-    from vipe.output_file import check_output_file
+    from vipe.files.output_file import check_output_file
 
     if path.suffix.lower() not in _ENDINGS:
         raise VipeError(f"{path}: ends in {path.suffix or 'nothing'}, expected a name that ends in .csv or .parquet")
@@ -47,7 +47,7 @@ def write_hits(path: Path, hits: "pa.Table") -> None:
     from pyarrow.csv import write_csv
     from pyarrow.parquet import write_table
 
-    from vipe.output_file import output_file
+    from vipe.files.output_file import output_file
 
     with output_file(path, "hits") as beside:
         if path.suffix.lower() == ".csv":

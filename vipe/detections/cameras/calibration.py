@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 from vipe.detections.cameras.calibration_sections import camera_of, is_camera
 from vipe.detections.cameras.lens import Lens
 from vipe.errors import MissingExtra, ReadError, VipeError
-from vipe.regular_file import read_regular
-from vipe.toml_table import parse_toml
+from vipe.files.regular_file import read_regular
+from vipe.files.toml_table import parse_toml
 
 _EXPECTED = (
     "expected a camera matrix ('matrix', 'K', 'camera_matrix') or 'fx', 'fy', 'cx', 'cy': Pose2Sim's Calib.toml, "

@@ -15,7 +15,7 @@ from vipe.detections.json_forms.records import Record, apart, people_of
 from vipe.detections.keypoints import Keypoints
 from vipe.detections.people.as_found import NoPerson, People
 from vipe.errors import ReadError
-from vipe.output_file import output_file
+from vipe.files.output_file import output_file
 from vipe.skeletons import load
 
 _RESULTS = msgspec.json.Decoder(list[Record])

@@ -24,8 +24,8 @@ import msgspec
 
 from vipe.atomic_write import atomic_write
 from vipe.errors import IndexFormatError
+from vipe.files.regular_file import irregular, read_regular
 from vipe.index.folder.manifest import FileNote, Manifest, read_manifest
-from vipe.regular_file import irregular, read_regular
 
 _MEMORY = "checked.json"
 _SETTLED = 2_000_000_000  # nanoseconds: longer than the tick of any file system's clock

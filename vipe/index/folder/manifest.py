@@ -28,8 +28,8 @@ import msgspec
 from vipe.atomic_write import atomic_write
 from vipe.embed.encoder import Encoder
 from vipe.errors import EncoderMismatch, IndexFormatError
+from vipe.files.regular_file import read_regular
 from vipe.index.recipe import Recipe, of_earlier_format
-from vipe.regular_file import read_regular
 
 FORMAT_VERSION = 4
 """Of what this version writes; earlier ones are read for ever. 1 and 2 had one part, whose files lay beside the

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vipe.errors import ReadError, VipeError
-from vipe.output_file import check_output_file, output_file
+from vipe.files.output_file import check_output_file, output_file
 from vipe.plots.embedding_map.labels import MapLabels
 from vipe.plots.embedding_map.layout import EmbeddingMap
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vipe.atomic_write import atomic_write
 from vipe.errors import ReadError, VipeError
-from vipe.regular_file import read_regular
+from vipe.files.regular_file import read_regular
 
 WHEEL = "mediapipe==0.10.21"
 DETECTION = "pose_detection.tflite"

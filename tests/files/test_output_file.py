@@ -3,7 +3,7 @@
 import pytest
 
 from vipe.errors import VipeError
-from vipe.output_file import check_output_file, output_file, refuse_inputs
+from vipe.files.output_file import check_output_file, output_file, refuse_inputs
 
 
 @pytest.fixture

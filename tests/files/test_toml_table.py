@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from vipe.toml_table import parse_toml
+from vipe.files.toml_table import parse_toml
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vipe.regular_file import read_regular
+from vipe.files.regular_file import read_regular
 
 
 def test_a_file_and_a_link_to_it_are_read(tmp_path):
