@@ -10,6 +10,7 @@ from vipe.arrays import take_rows
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed import AffineSignature
 from vipe.index import PoseIndex
+from vipe.retrieve import labelling
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.doubts import doubts
 from vipe.retrieve.labelling import (
@@ -29,6 +30,7 @@ from vipe.retrieve.labelling import (
     suspected,
 )
 from vipe.retrieve.query import query
+from vipe.retrieve.ranking.evidence import VOTERS
 from vipe.retrieve.session import Search
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.mistakes import copied_leg, exchanged, mirrored, squeezed
@@ -131,6 +133,37 @@ def test_a_few_candidates_show_how_likely_a_reading_is(archive):
         gain = archive.evidence(people, rivals.readings[0]) - archive.evidence(people)
         np.testing.assert_allclose(rivals.gain, gain[rivals.places], atol=0.5)
         assert (rivals.gain > 0).all()
+
+
+def test_evidence_is_that_of_the_best_voters(archive):
+    person = archive.people[np.array(archive.of(""))[:1]]
+    rows = np.arange(VOTERS + 20)[None]
+    fits = archive.search.refined(rows, person)
+    best = np.sort(np.argsort(fits.cost[0])[:VOTERS])[None]
+    assert archive.search.evidence(fits, person) == pytest.approx(archive.search.evidence(fits.take(best), person))
+    rest = np.sort(np.argsort(fits.cost[0])[20:])[None]
+    assert archive.search.evidence(fits, person) > archive.search.evidence(fits.take(rest), person) + 0.01
+
+
+def test_each_person_is_compared_with_their_own_labels(archive):
+    people = archive.people[np.array([*archive.of(""), *archive.of("legs")])]
+    fitted, features = archive.looked_at(people)
+    rivals = _best_rivals(archive.search, people, fitted, features.evidence)
+    for place, gain in zip(rivals.places, rivals.gain, strict=True):
+        alone = take_rows(fitted, np.array([place]))
+        own = _best_rivals(archive.search, people[[place]], alone, features.evidence[[place]])
+        assert own.gain[0] == pytest.approx(gain, abs=0.05)
+    assert rivals.places.min() > 0  # so that no row is its own place by chance
+
+
+def test_who_is_not_looked_at_closely_is_as_sure_as_a_few_candidates_are(archive, monkeypatch):
+    people = archive.people[np.array(archive.of("legs"))]
+    fitted, features = archive.looked_at(people)
+    gain = _best_rivals(archive.search, people, fitted, features.evidence).gain
+    monkeypatch.setattr(labelling, "_ROUGHLY", -1e9)
+    reading = read_labels(archive.search, people, COUNT, COUNT)
+    assert reading.names == ("",) * len(people)
+    np.testing.assert_allclose(reading.probability, 1 / (1 + np.exp(gain)), rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["", "legs", "image 0.56 as wide", "left knee off"])
