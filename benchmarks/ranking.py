@@ -129,7 +129,7 @@ def main() -> None:
             found = judged(cells, arguments.folds, MIX | {"0.1": weight})
             print(f"absence counts {weight:g}:")
             report(found, short=True)
-            rows += [[weight, *row] for row in by_left_out(found)]
+            rows += [[f"{weight:g}", *row] for row in by_left_out(found)]
         if arguments.results:
             results_tables.write(arguments.results / "calibration_mix.json", mix_table(rows, cells, arguments))
         for word in arguments.without:
@@ -344,7 +344,7 @@ def by_left_out(judged: list[tuple[RankingModel, Cell]]) -> list[list[str | int 
 
 def mix_table(rows: list[list[str | int | float]], cells: list[Cell], arguments: argparse.Namespace) -> dict[str, Any]:
     """The table of `results`."""
-    names = {"weight of absence": 2, "left out": None, "queries": 0, "said": 3, "right": 3, "ECE": 3, "by chance": 3}
+    names = {"weight of absence": None, "left out": None, "queries": 0, "said": 3, "right": 3, "ECE": 3, "by chance": 3}
     names |= {"presence": 3, "present": 3, "presence ECE": 3}
     return {
         "command": shlex.join(["python", "benchmarks/ranking.py", *sys.argv[1 : sys.argv.index("--results")]]),

@@ -38,6 +38,8 @@ _T = TypeVar("_T", CandidateFeatures, MarginalLikelihood)
 CANDIDATES = 200
 """Poses of each source that cameras are fitted to, for each person."""
 
+_ROUGHLY_REFINED = 12  # candidates of a reading of the labels; with all 40 no more readings are found on `val`
+
 SAMPLES = 200
 """Hypotheses of each person that mode "hypotheses" searches with."""
 
@@ -164,7 +166,8 @@ class Search:
 
     def rough_cameras(self, rows: Int64[Array, "Q C"], people: Keypoints) -> Fits:
         """A camera and a body for every candidate, in few steps: they show which reading of the labels fits."""
-        return self._fit(rows, people, replace(self.prior, further_steps=min(self.prior.further_steps, 1)), None)
+        few = replace(self.prior, refine=_ROUGHLY_REFINED, further_steps=min(self.prior.further_steps, 1))
+        return self._fit(rows, people, few, None)
 
     def fitted(self, candidates: Candidates, people: Keypoints, count: int) -> FittedCandidates:
         """The `count` candidates of least cost; nobody may have fewer."""
