@@ -126,7 +126,7 @@ def test_where_all_that_is_right_is_left_out_nothing_is_right_and_the_search_is_
     assert report.presence_auroc > 0.5
     assert report.share_of_five_clips == 1  # the archive has three
     json.dumps(report.to_json(), allow_nan=False)
-    assert len(report.to_table()) == 5
+    assert len(report.to_table()) == 9  # head, four galleries, four of all conditions together
 
 
 def test_the_bins_of_a_gallery_are_of_its_own_queries(report):
@@ -151,7 +151,9 @@ def test_a_gallery_is_judged_over_all_conditions(store, index):
             bins = report.gallery_bins[one.gallery][kind]
             assert error == pytest.approx(sum(bar["share"] * abs(bar["probability"] - bar["rate"]) for bar in bins))
         assert 0 <= one.interval[0] <= one.interval[1] and 0 < one.by_chance < 0.3
-        assert f"{one.gallery}: said {100 * one.first:.1f}%, right {100 * one.right:.1f}%" in str(one)
+        told = next(row for row in report.to_table() if row[:2] == ["all together", one.gallery])
+        assert told[2:6] == ["16", f"{100 * one.first:.1f}", f"{100 * one.right:.1f}", f"{one.error:.3f}"]
+        assert told[6:8] == ["{:.3f}-{:.3f}".format(*one.interval), f"{one.by_chance:.3f}"]
 
 
 def test_a_search_that_is_certain_and_right_has_no_error_in_any_gallery_that_holds_the_pose(store, index, certain):

@@ -23,7 +23,7 @@ def test_a_report_has_pictures_figures_protocol_and_command(tmp_path):
     page = (tmp_path / "p.html").read_text()
     assert page.count('<svg viewBox="') == 2
     assert "<td>81.3</td>" in page and "<th>Hit@1</th>" in page
-    assert "Primary figure: 81.3%. It is &lt;b&gt;." in page
+    assert "<li>Primary figure: 81.3%.</li><li>It is &lt;b&gt;.</li>" in page
     facts = dict(re.findall(r"<tr><td>([a-z ]+)</td><td>(.*?)</td></tr>", page[page.index("<pre>") :]))
     expected = {"recall at": "10, 100", "seed": "0", "poses": "not given", "exact": "yes", "distances": "4"}
     assert facts == expected | {"of": "a: 1"}

@@ -244,7 +244,7 @@ def calibration(
     ]
     if report.presence_auroc is not None:
         lines.append(f"presence, whole gallery against the pose left out: AUROC {report.presence_auroc:.3f}")
-    lines += [str(one) for one in (*report.galleries, *report.lists)]
+    lines += [str(one) for one in report.lists]
     show(
         report,
         *lines,

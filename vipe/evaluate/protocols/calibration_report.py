@@ -43,14 +43,6 @@ class GalleryCalibration:
     presence_error: float  # expected calibration error of presence
     presence_interval: tuple[float, float]
 
-    def __str__(self) -> str:
-        low, high = self.interval
-        return (
-            f"{self.gallery}: said {100 * self.first:.1f}%, right {100 * self.right:.1f}%; ECE {self.error:.3f} "
-            f"({low:.3f} to {high:.3f}), by chance {self.by_chance:.3f}; presence said {100 * self.presence:.1f}%, "
-            f"there {100 * self.present:.1f}%, ECE {self.presence_error:.3f}"
-        )
-
 
 CONFIDENCES = (0.8, 0.9, 0.95)
 """At which lists are judged that shall hold a right hit."""
@@ -100,30 +92,34 @@ class CalibrationReport:
         return asdict(self)
 
     def to_table(self) -> list[list[str]]:
-        """A gallery and condition a row, head first."""
-        head = [
-            "condition",
-            "gallery",
-            "queries",
-            "first hit sure",
-            "right",
-            "ECE",
-            "ECE all",
-            f"ECE {CLOSE_THRESHOLD:g}",
-            "presence",
-            "present",
+        """A gallery and condition a row, then a gallery a row of all conditions together, head first."""
+        head = ["condition", "gallery", "queries", "first hit sure", "right", "ECE", "95%", "by chance"]
+        head += ["ECE all", f"ECE {CLOSE_THRESHOLD:g}", "presence", "present"]
+        rows = [
+            [
+                row.condition,
+                row.gallery,
+                str(row.queries),
+                *(f"{100 * value:.1f}" for value in (row.first, row.right)),
+                f"{row.error:.3f}",
+                *("", ""),
+                *(f"{value:.3f}" for value in (row.error_all, row.error_close)),
+                *(f"{100 * value:.1f}" for value in (row.presence, row.present)),
+            ]
+            for row in self.rows
         ]
-        return [
-            head,
-            *(
-                [
-                    row.condition,
-                    row.gallery,
-                    str(row.queries),
-                    *(f"{100 * value:.1f}" for value in (row.first, row.right)),
-                    *(f"{value:.3f}" for value in (row.error, row.error_all, row.error_close)),
-                    *(f"{100 * value:.1f}" for value in (row.presence, row.present)),
-                ]
-                for row in self.rows
-            ),
+        together = [
+            [
+                "all together",
+                row.gallery,
+                str(row.queries),
+                *(f"{100 * value:.1f}" for value in (row.first, row.right)),
+                f"{row.error:.3f}",
+                "{:.3f}-{:.3f}".format(*row.interval),
+                f"{row.by_chance:.3f}",
+                *("", ""),
+                *(f"{100 * value:.1f}" for value in (row.presence, row.present)),
+            ]
+            for row in self.galleries
         ]
+        return [head, *rows, *together]

@@ -44,7 +44,7 @@ def save_evaluation_page(
         title,
         [
             *(Section(title=shows, pictures=[inline_svg(drawn, shows)]) for shows, drawn in pictures),
-            Section(title="Figures", note=" ".join(map(_sentence, notes)), table=table),
+            Section(title="Figures", points=[_sentence(note) for note in notes], table=table),
             Section(title="How it was measured", code=command, facts=facts),
         ],
     )

@@ -24,6 +24,7 @@ class Section:
 
     title: str
     note: str = ""
+    points: Sequence[str] = ()  # a list of sentences
     code: str = ""  # as it was typed
     facts: Sequence[tuple[str, str]] = ()
     pictures: Sequence["Markup"] = ()  # from `inline_svg`
@@ -98,7 +99,7 @@ def _section(section: Section, figures: list[dict[str, Any]], photos: dict[bytes
             figures += [_plain(view, photos) for view in views]
         over_photos = any(card.figure.photo is not None for card in cards)
         rows.append({"label": label, "cards": drawn, "over_photos": over_photos})
-    shown = {name: getattr(section, name) for name in ("title", "note", "code", "facts", "pictures", "table")}
+    shown = {name: getattr(section, name) for name in ("title", "note", "points", "code", "facts", "pictures", "table")}
     return {**shown, "rows": rows}
 
 
