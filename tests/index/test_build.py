@@ -23,7 +23,7 @@ def test_what_is_there_already_is_refused_and_left_alone(store, learned, tmp_pat
 
 
 def test_an_unknown_recipe_is_refused_before_any_work(store, learned, tmp_path):
-    with pytest.raises(VipeError, match=r"no recipe 'zip'; known are auto, flat, fp16, hnsw, int8, ivf, ivf-pq"):
+    with pytest.raises(VipeError, match=r"no recipe 'zip'; known are auto, cagra, flat, fp16, hnsw, int8, ivf, ivf-pq"):
         PoseIndex.build(store, learned, tmp_path / "index", recipe="zip")
     assert not list(tmp_path.iterdir())
 

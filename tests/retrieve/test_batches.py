@@ -64,7 +64,7 @@ def test_an_answer_does_not_depend_on_who_else_is_asked_about(affine, learned, o
         assert_answers_are_each_ones_own(ask, odd)
 
 
-@pytest.mark.parametrize("recipe", shipped_recipes())
+@pytest.mark.parametrize("recipe", shipped_recipes("faiss_cpu"))
 def test_nor_does_it_in_any_recipe(affine, learned, odd, recipe):
     for index, mode in ((affine, "affine"), (learned, "point")):
         recoded = index.recoded(recipe)

@@ -107,7 +107,8 @@ def test_a_person_gets_the_same_answer_alone_and_among_people_of_whom_more_or_le
     for row in range(len(people)):
         alone = query(archive[0], people[row : row + 1], 4)
         np.testing.assert_array_equal(alone.rows[0], together.rows[row])
-        np.testing.assert_allclose(alone.probability[0], together.probability[row], atol=1e-6)
+        # Products of other sizes are summed in another order: by 4e-6 on one processor, not at all on another.
+        np.testing.assert_allclose(alone.probability[0], together.probability[row], rtol=0, atol=2e-5)
         np.testing.assert_allclose(alone.fits.cost[0], together.fits.cost[row], rtol=1e-4, atol=1e-3)
     assert together.relabelled == ("",) * 8
 

@@ -112,10 +112,12 @@ class FaissCPU:
 
             try:
                 _FAISS.write_index(self.index, _FAISS.PyCallbackIOWriter(write))
-            except (RuntimeError, SystemError, OSError):  # by its version FAISS puts another in the error's place
+            except (RuntimeError, SystemError, OSError) as error:  # by its version FAISS puts another in its place
                 if refused:
                     raise refused[0] from None
-                raise
+                if isinstance(error, OSError):
+                    raise
+                raise OSError(f"FAISS: {str(error).splitlines()[0]}") from error
 
     def on_gpu(self, gpu: int) -> "Engine":
         """See `Engine`."""
