@@ -243,7 +243,7 @@ def query(
     if confidence is not None and not load_convention(people.convention).is_exact:
         remarks.append(
             "the confidence was learned on simulated keypoints; on real photos of one person, lists for 90% held "
-            "a right moment for 79 to 86 of 100"
+            "a right moment for 82 to 86 of 100"
         )
     seconds = time.perf_counter() - start
     bent, told = variations.save(opened, people, hits)

@@ -66,8 +66,8 @@ class ConfidentList:
         told = f"{100 * self.holds:.1f}% ({100 * low:.1f} to {100 * high:.1f}) of the lists hold a right hit"
         without = f"; {100 * self.none:.0f}% get no list" if self.none else ""
         return (
-            f"confidence {self.confidence:g}, {self.gallery}: {told}; {self.median:g} hits long in the middle, "
-            f"{self.length:.1f} on average; {self.queries:,} queries whose pose is there{without}"
+            f"confidence {self.confidence:g}, {self.gallery}: {told}; median length {self.median:g}, "
+            f"mean {self.length:.1f}; queries whose pose is there: {self.queries:,}{without}"
         )
 
 
