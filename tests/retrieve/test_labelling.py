@@ -150,8 +150,8 @@ def test_each_person_is_compared_with_their_own_labels(archive):
     fitted, features = archive.looked_at(people)
     rivals = _best_rivals(archive.search, people, fitted, features.evidence)
     for place, gain in zip(rivals.places, rivals.gain, strict=True):
-        alone = take_rows(fitted, np.array([place]))
-        own = _best_rivals(archive.search, people[[place]], alone, features.evidence[[place]])
+        one = np.array([place])
+        own = _best_rivals(archive.search, people[one], take_rows(fitted, one), features.evidence[one])
         assert own.gain[0] == pytest.approx(gain, abs=0.05)
     assert rivals.places.min() > 0  # so that no row is its own place by chance
 
