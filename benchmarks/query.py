@@ -28,9 +28,10 @@ from gallery_size import asked_rows, grown_index, people_of
 
 from vipe.detections import Keypoints
 from vipe.index import PoseIndex
-from vipe.retrieve import labelling, session
+from vipe.retrieve import session
 from vipe.retrieve.candidates import affine
 from vipe.retrieve.hits import Hits
+from vipe.retrieve.labels import reading
 from vipe.retrieve.query import query
 
 query_module = sys.modules["vipe.retrieve.query"]
@@ -131,20 +132,20 @@ def timed(index: PoseIndex, people: Keypoints, watch: Watch, options: argparse.N
     """What people wait for, one at a time."""
     watch.spent.clear()
     used, doubts = 0.0, []
-    is_doubted = labelling.doubtful
+    is_doubted = reading.doubtful
 
     def noted(*given: Any) -> np.ndarray:
         doubts.append(is_doubted(*given))
         return doubts[-1]
 
-    labelling.doubtful = noted
+    reading.doubtful = noted
     for number in [*range(min(WARM_UP, len(people))), *range(len(people))]:
         one = people[number : number + 1]
         start, spent = time.perf_counter(), time.process_time()
         query(index, one, options.k, mode="full", candidates=options.candidates)
         used += time.process_time() - spent
         watch.next(1e3 * (time.perf_counter() - start))
-    labelling.doubtful = is_doubted
+    reading.doubtful = is_doubted
     times = {step: np.array(values[WARM_UP:]) for step, values in watch.spent.items()}
     return {
         "poses": len(index),

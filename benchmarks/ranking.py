@@ -1,4 +1,4 @@
-"""Learn how searches are ranked and calibrated (retrieve/ranking/ranking.json) from simulated views of `val` clips.
+"""Learn how searches are ranked and calibrated (ranking/learned/ranking.json) from simulated views of `val` clips.
 
     python benchmarks/ranking.py ../shared/mocap --split ../shared/mocap/clips.csv --out out/ranking.json
 
@@ -257,7 +257,7 @@ def cell(name, action, searched, clip, people, near, residual, distance, kept) -
         return compute_features(candidates, marked), take_columns(off, best)
 
     known, away = judged(people)
-    if not load_convention(people.convention).is_exact:  # as in `vipe.retrieve.labelling.judged`
+    if not load_convention(people.convention).is_exact:  # as in `vipe.retrieve.labels.reading.judged`
         exact, exact_away = judged(replace(people, convention=ARCHIVE))
         better = np.flatnonzero(exact.evidence > known.evidence)
         put_rows(known, better, take_rows(exact, better))

@@ -58,6 +58,7 @@ class Asked:
     condition: str
     images: str  # such as "3 views"
     clip: int
+    convention: str  # of the joints
     evidence: SequenceEvidence | None  # None where one image is asked for as such
     sure: float  # probability of how the labels are read
     distance: np.ndarray  # of each moment to the true pose, or of the ten hits of a single image
@@ -70,7 +71,7 @@ class Asked:
         """Which of the ten hits are right, their probabilities, and the presence, images joined in some way."""
         if self.evidence is None:
             return self.distance < HIT_THRESHOLD, self.said, self.presence
-        fused = fuse(self.evidence, RankingModel.default(), fusion)
+        fused = fuse(self.evidence, RankingModel.of(self.convention), fusion)  # as `query_views` does
         odds = fused.log_odds.if_true(np.array([self.sure], dtype=np.float32))
         order = coverage_order(fused.ranking[None], fused.features, K)[0]
         return self.distance[order] < HIT_THRESHOLD, expit(odds.near[0, order]), float(expit(odds.presence[0]))
@@ -205,13 +206,14 @@ def one_asked(index, rows, people: Keypoints, seconds: np.ndarray, to, **known) 
     if len(people) == 1:
         hits = query(index, people, K, where=rows)
         alone = {"distance": to(hits.rows[0]), "said": hits.probability[0], "presence": float(hits.presence[0])}
-        return Asked(evidence=None, sure=1.0, **alone, **known)
+        return Asked(convention=people.convention, evidence=None, sure=1.0, **alone, **known)
     config = TrackConfig()
     some = np.flatnonzero(np.abs(seconds) <= config.reach)  # as `query_tracks` chooses
     search = Search(index, where=rows)
     sequence = Sequence(search, Timeline(index, search.rows, 4 * config.reach), people[some], seconds[some], config)
     moments = sequence.align(CANDIDATES, VOTERS)
     return Asked(
+        convention=people.convention,
         evidence=gather_evidence(sequence, moments),
         sure=float(moments.reading.probability[sequence.current].min()),
         distance=to(moments.rows),

@@ -15,7 +15,7 @@ from vipe.index import PoseIndex
 from vipe.lift.aggregation.lifted import to_world
 from vipe.retrieve import CameraPrior, query, query_views
 from vipe.retrieve.bent_hits import bend_hits
-from vipe.retrieve.labelling import SIDES, STRETCHES, as_relabelled
+from vipe.retrieve.labels.labelling import SIDES, STRETCHES, as_relabelled
 from vipe.skeletons.joint_conventions import load_convention
 from vipe.skeletons.working import BONES, COCO13, COCO13_IN_H36M17, H36M17
 from vipe.store import PoseStore

@@ -129,7 +129,7 @@ def test_the_order_stays_and_what_is_said_is_the_calibrations_own(archive, seen)
     assert (applied.presence, applied.lists) == (few.presence, few.lists)
     search, person = Search(archive[0]), seen[1][np.array([1])]
     features = search.features(search.fitted_everywhere(person, VOTERS), person)
-    _, log_odds = applied.probabilities(features)
+    log_odds = search.in_this_archive(applied.probabilities(features)[1])
     hits = query(archive[0], person, 1)
     first = int(model.near.ranking(features.values)[0].argmax())
     assert hits.probability[0, 0] == pytest.approx(float(expit(log_odds.near[0, first])), abs=1e-6)

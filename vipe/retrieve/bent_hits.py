@@ -26,7 +26,7 @@ from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.labelling import as_read
+from vipe.retrieve.labels.labelling import as_read
 from vipe.retrieve.mirrored import mirrored_poses
 from vipe.retrieve.ranking.bending import BentCandidates
 from vipe.retrieve.ranking.marginal_likelihood import TILTS, marginal_likelihood

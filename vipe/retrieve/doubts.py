@@ -14,7 +14,7 @@ from vipe.detections import Keypoints
 from vipe.index import PoseIndex
 from vipe.retrieve.candidates.affine import MIN_JOINTS
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.labelling import MIRRORED, SIDES
+from vipe.retrieve.labels.labelling import MIRRORED, SIDES
 from vipe.retrieve.query import query
 
 _USUAL = 0.04  # RMS radii: detections of poses that the archive holds fit within 0.03 (simulated), never doubted

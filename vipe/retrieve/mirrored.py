@@ -12,7 +12,7 @@ from vipe.arrays import Array, take_columns
 from vipe.detections import Keypoints
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.labelling import MIRRORED, as_relabelled
+from vipe.retrieve.labels.labelling import MIRRORED, as_relabelled
 from vipe.retrieve.session import Search
 from vipe.skeletons.working import COCO13_MIRRORED, H36M17
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Int64
 
 from vipe.arrays import Array, blocks, take_columns
 from vipe.detections import Keypoints
@@ -22,7 +22,8 @@ from vipe.retrieve.candidates.body_parts import Joints, only_joints
 from vipe.retrieve.candidates.candidates import by_embedding
 from vipe.retrieve.candidates.hypotheses import near_hypotheses
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.labelling import MIRRORED, SIDES, as_read, read_labels
+from vipe.retrieve.labels.labelling import WHOLE_BODY, as_read
+from vipe.retrieve.labels.reading import Reading, read_labels
 from vipe.retrieve.mirrored import mirrored_people, with_mirrored
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS, FittedCandidates
@@ -94,7 +95,8 @@ def query(
         candidates: Poses of each source that cameras are fitted to for each person; at least `k` are.
         camera_prior: Beliefs about camera, body and noise, if not those of the ranking model.
         joint_offsets: From the archive's joints to what these keypoints mark, as `fit_offsets` estimates them.
-        model: Turns features into probabilities, if not the model that comes with the library.
+        model: Turns features into probabilities, if not the model that comes with the library, which is less sure in
+            small archives (`ArchiveSize`).
         lifter: For mode "hypotheses"; otherwise the one that comes with the library.
         samples: How many hypotheses of each person mode "hypotheses" draws.
         seed: Of that draw; a person's hypotheses do not depend on who else is in the image.
@@ -204,7 +206,7 @@ def answer_mirrored(search: Search, keypoints: Keypoints, k: int = 10, mode: str
     """
     hits, plain = answer(search, keypoints, k, mode), search.as_labelled()
     names = hits.relabelled or ("",) * len(keypoints)
-    whole = np.flatnonzero([name in (MIRRORED.name, SIDES[0].name) for name in names])
+    whole = np.flatnonzero([name in WHOLE_BODY for name in names])
     if len(whole):
         again = answer(plain, keypoints[whole], k, mode)
         places = np.concatenate([np.arange(len(hits)), whole])  # of both, the later one stays
@@ -238,7 +240,7 @@ def _full(search: Search, people: Keypoints, k: int, _: str) -> Hits:
     count = min(max(k, search.settings.candidates), len(search))
     closely = count if search.settings.diverse else min(max(VOTERS, k), count)
     reading = read_labels(search, people, count, closely)
-    ranked = _ranked(search, search.model_of(people), reading.fitted, reading.features, k, reading.probability)
+    ranked = _ranked(search, search.model_of(people), reading.fitted, reading.features, k, reading)
     return replace(ranked, relabelled=reading.names, stretch=reading.stretch)
 
 
@@ -246,9 +248,8 @@ def _full_of_few(search: Search, people: Keypoints, k: int) -> Hits:
     """The same for people of whom few joints are seen: no choice of candidates, no other reading of labels."""
     count = min(max(k, search.settings.candidates if search.settings.diverse else VOTERS), len(search))
     fitted = search.fitted_everywhere(people, count)
-    sure = np.ones(len(people), dtype=np.float32)
-    ranked = _ranked(search, search.model_of_few(people), fitted, search.features(fitted, people), k, sure)
-    return replace(ranked, relabelled=("",) * len(people), stretch=sure)
+    ranked = _ranked(search, search.model_of_few(people), fitted, search.features(fitted, people), k)
+    return replace(ranked, relabelled=("",) * len(people), stretch=np.ones(len(people), dtype=np.float32))
 
 
 def _few_seen(people: Keypoints) -> Bool[Array, " Q"]:
@@ -262,11 +263,13 @@ def _ranked(
     fitted: FittedCandidates,
     features: CandidateFeatures,
     k: int,
-    probability: Float32[Array, " Q"],
+    reading: Reading | None = None,
 ) -> Hits:
-    """Log odds, order, hits; `probability` is that of what the features rest on."""
+    """Log odds, order, hits; `reading` is that of the labels, on which the features rest."""
     ranking, log_odds = model.probabilities(features)
-    log_odds = log_odds.if_true(probability)
+    log_odds = search.in_this_archive(log_odds)
+    if reading is not None:
+        log_odds = log_odds.if_true(reading.probability, reading.presence_otherwise)
     order = coverage_order(ranking, features, fitted.rows.shape[1] if search.settings.diverse else k)
     places = search.diversified(take_columns(fitted.rows, order), k)
     places = np.where(places >= 0, take_columns(order, np.maximum(places, 0)), -1)

@@ -25,12 +25,13 @@ from vipe.retrieve.camera.variances import candidate_weights
 from vipe.retrieve.candidates.affine import affine_residuals
 from vipe.retrieve.candidates.candidates import Candidates, candidates_for
 from vipe.retrieve.candidates.everywhere import rows_around, spread_rows
+from vipe.retrieve.ranking.archive_size import ArchiveSize
 from vipe.retrieve.ranking.diversity import diversify
 from vipe.retrieve.ranking.evidence import VOTERS, FittedCandidates, embedding_distances, log_sum
 from vipe.retrieve.ranking.features import EVIDENT_TILT, CandidateFeatures, compute_features
 from vipe.retrieve.ranking.few_joints import FewJoints
 from vipe.retrieve.ranking.marginal_likelihood import TILTS, MarginalLikelihood, marginal_likelihood
-from vipe.retrieve.ranking.model import RankingModel
+from vipe.retrieve.ranking.model import Probabilities, RankingModel
 from vipe.skeletons.joint_conventions import ARCHIVE, load_convention
 
 _T = TypeVar("_T", CandidateFeatures, MarginalLikelihood)
@@ -136,6 +137,10 @@ class Search:
             return self.settings.model
         known = self.settings.joint_offsets is not None
         return FewJoints.of(ARCHIVE if known else people.convention).applied(self.model_of(people))
+
+    def in_this_archive(self, odds: Probabilities) -> Probabilities:
+        """Log odds of the library's ranking models, as they are among so many poses; a model of the settings knows."""
+        return odds if self.settings.model else ArchiveSize.default().applied(odds, len(self))
 
     def hypotheses(self, people: Keypoints) -> Hypotheses:
         """What the lifter proposes for each person; the same for a person whoever is beside them."""

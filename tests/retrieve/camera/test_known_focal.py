@@ -14,7 +14,7 @@ from vipe.detections.cameras.lens import Lens
 from vipe.geometry import canonicalize_array, random_rotation
 from vipe.retrieve import BONE_GROUPS, CameraPrior, Search, fit_cameras
 from vipe.retrieve.camera.known_focal import FOCAL_SPREAD, depth_priors, known_focal
-from vipe.retrieve.labelling import MIRRORED, SIDES, STRETCHES, suspected
+from vipe.retrieve.labels.labelling import MIRRORED, SIDES, STRETCHES, suspected
 from vipe.skeletons import load
 from vipe.skeletons.working import COCO13_IN_H36M17
 

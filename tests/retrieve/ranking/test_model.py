@@ -39,3 +39,17 @@ def test_the_order_of_candidates_and_of_thresholds_stays_and_nothing_is_infinite
         assert (if_true.close <= if_true.near).all()
         assert (if_true.near <= odds.near + 1e-5).all()
         np.testing.assert_array_equal(if_true.near.argmax(axis=1), odds.near.argmax(axis=1))
+
+
+def test_presence_is_that_of_both_ways_by_their_probabilities(rng):
+    odds, otherwise = some(rng), rng.normal(size=5).astype(np.float32)
+    odds = Probabilities(near=odds.near, close=odds.close, presence=odds.near.max(axis=1) + np.float32(1))
+    probability = rng.uniform(0.01, 0.99, 5).astype(np.float32)
+    mixed = odds.if_true(probability, otherwise)
+    expected = probability * expit(odds.presence) + (1 - probability) * expit(otherwise)
+    np.testing.assert_allclose(expit(mixed.presence), expected, rtol=1e-4)
+    np.testing.assert_array_equal(mixed.near, odds.if_true(probability).near)
+    assert (mixed.presence >= mixed.near.max(axis=1)).all()
+    for sure, alone in ((1.0, odds.presence), (0.0, otherwise)):
+        certain = odds.if_true(np.full(5, sure, dtype=np.float32), otherwise)
+        np.testing.assert_allclose(certain.presence, alone, atol=1e-4)

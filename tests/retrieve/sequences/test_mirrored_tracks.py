@@ -12,7 +12,7 @@ from vipe.embed import AffineSignature
 from vipe.geometry.rotations import random_rotation
 from vipe.index import PoseIndex
 from vipe.retrieve import query_tracks, query_views
-from vipe.retrieve.labelling import MIRRORED, SIDES, as_relabelled
+from vipe.retrieve.labels.labelling import MIRRORED, SIDES, as_relabelled
 from vipe.retrieve.mirrored import mirrored_people, mirrored_poses
 from vipe.retrieve.query import query
 from vipe.skeletons import load

@@ -9,7 +9,7 @@ from vipe.detections import Keypoints
 from vipe.embed import AffineSignature
 from vipe.index import PoseIndex
 from vipe.retrieve import query_tracks, query_views
-from vipe.retrieve.labelling import SIDES, as_relabelled
+from vipe.retrieve.labels.labelling import SIDES, as_relabelled
 from vipe.retrieve.sequences import reading
 from vipe.retrieve.sequences.reading import discontinuity, likeliest_readings
 from vipe.simulate import CameraRig, project_keypoints

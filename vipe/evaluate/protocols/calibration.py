@@ -1,6 +1,6 @@
 """The calibration protocol: probabilities of hits, held against how often they were right (numpy)."""
 
-__all__ = ["evaluate_calibration"]
+__all__ = ["evaluate_calibration", "rows_searched"]
 
 import time
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ def evaluate_calibration(
         people = study.photos(condition, protocol.distances[0])
         for name, gallery in zip(names, (*study.relevance.galleries, None), strict=True):
             tell("calibration", done, total, f"{condition.name}, {name}")
-            searched = _rows_searched(study, gallery)
+            searched = rows_searched(study, gallery)
             present = np.zeros(len(study.query), dtype=bool) if gallery is None else gallery.matches[HIT_THRESHOLD] > 0
             found = _hits(index, people, searched, max(k, VOTERS))
             values = _Judged.of(study.relevance.near, found, k, present, RankingModel.of(people.convention).lists)
@@ -253,7 +253,7 @@ def _list(gallery: str, number: int, judged: _Judged, clips: Shaped[Array, " Q"]
     )
 
 
-def _rows_searched(study: SearchStudy, gallery: Gallery | None) -> list[Int64[Array, " _"]]:
+def rows_searched(study: SearchStudy, gallery: Gallery | None) -> list[Int64[Array, " _"]]:
     """Rows that each query is searched among; without a gallery, all but those that would be right (`ABSENT`)."""
     if gallery is not None:
         return [gallery.rows_of(row, study.gallery) for row in study.query.tolist()]

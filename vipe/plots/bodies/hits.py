@@ -15,7 +15,7 @@ from vipe.plots.bodies.flat import draw_bones
 from vipe.plots.figures import colours, figure_2d
 from vipe.plots.writing import new_figure
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.labelling import as_read
+from vipe.retrieve.labels.labelling import as_read
 from vipe.skeletons.working import H36M17
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from vipe.plots.bodies.sheet import save_sheet
 from vipe.plots.figures import Card, Figure, Photo, colours, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.pages.page import Section, save_page
 from vipe.retrieve.hits import told_list
-from vipe.retrieve.labelling import explained
+from vipe.retrieve.labels.labelling import explained
 from vipe.retrieve.mirrored import mirrored_poses
 from vipe.skeletons import load
 

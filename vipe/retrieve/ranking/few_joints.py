@@ -25,8 +25,8 @@ class FewJoints(ShippedNumbers):
         ShapeError: If it was learned on other features than this version computes.
     """
 
-    shipped = "ranking/few_joints.json"
-    shipped_of_marks: ClassVar[str] = "ranking/few_joints_marks.json"
+    shipped = "ranking/learned/few_joints.json"
+    shipped_of_marks: ClassVar[str] = "ranking/learned/few_joints_marks.json"
     broken = "does not say how sure a ranking is of people of whom few joints are seen"
 
     near: LogisticModel  # over `CALIBRATION_FEATURES`

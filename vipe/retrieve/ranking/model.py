@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Float32
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
 from vipe.arrays import Array
 from vipe.errors import ShapeError, VipeError
@@ -79,8 +79,14 @@ class Probabilities:
     close: Float32[Array, "Q S"]  # within `CLOSE_THRESHOLD`
     presence: Float32[Array, " Q"]  # that any pose searched lies within `HIT_THRESHOLD`
 
-    def if_true(self, probability: Float32[Array, " Q"]) -> "Probabilities":
+    def if_true(
+        self, probability: Float32[Array, " Q"], presence_otherwise: Float32[Array, " Q"] | None = None
+    ) -> "Probabilities":
         """The same where what they rest on is true with some probability only, and no candidate is right otherwise.
+
+        Args:
+            probability: That it is true.
+            presence_otherwise: Log odds of presence if it is not; the same as if it is, if not given.
 
         >>> half = Probabilities(near=np.zeros((1, 1)), close=np.zeros((1, 1)), presence=np.zeros(1))
         >>> half.if_true(np.array([0.5])).near.round(3).tolist()  # log of 1 in 4 over 3 in 4
@@ -92,7 +98,15 @@ class Probabilities:
             -np.logaddexp(np.log(lost) - odds, np.log(np.maximum(lost - 1, np.float32(1e-30))))
             for odds in (self.near, self.close)
         )
-        return Probabilities(near=near, close=close, presence=self.presence)
+        presence = self.presence
+        if presence_otherwise is not None:
+            true, false = (np.log(np.maximum(share, 1e-30)) for share in (probability, 1 - probability))
+            there, away = (
+                np.logaddexp(true + log_expit(sign * presence), false + log_expit(sign * presence_otherwise))
+                for sign in (1, -1)
+            )
+            presence = np.maximum(there - away, near.max(axis=1, initial=-np.inf)).astype(np.float32)
+        return Probabilities(near=near, close=close, presence=presence)
 
 
 def ordered_log_odds(
@@ -128,8 +142,8 @@ class RankingModel(ShippedNumbers):
         ShapeError: If it was learned on other features than this version computes.
     """
 
-    shipped = "ranking/ranking.json"
-    shipped_of_marks: ClassVar[str] = "ranking/ranking_marks.json"
+    shipped = "ranking/learned/ranking.json"
+    shipped_of_marks: ClassVar[str] = "ranking/learned/ranking_marks.json"
     broken = "no ranking model"
 
     near: ThresholdModel

@@ -14,17 +14,8 @@ from vipe.arrays import Array, put_rows, take_rows
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.candidates.affine import by_affine_camera
-from vipe.retrieve.labelling import (
-    STRETCHES,
-    Labelling,
-    as_relabelled,
-    can_be_searched,
-    lost_joints,
-    misfit,
-    pixel_evidence,
-    suspected,
-    unconvincing,
-)
+from vipe.retrieve.labels.evidence import lost_joints, misfit, pixel_evidence, unconvincing
+from vipe.retrieve.labels.labelling import STRETCHES, Labelling, as_relabelled, can_be_searched, suspected
 from vipe.retrieve.session import Search
 
 _SCREENED = 20  # candidates of a reading; it is looked at closely if one fits better than all as they are labelled

@@ -17,17 +17,16 @@ from vipe.retrieve.arguments import check_arguments
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates.affine import skip_reasons
 from vipe.retrieve.hits import Hits
-from vipe.retrieve.labelling import is_mirrored
+from vipe.retrieve.labels.labelling import is_mirrored
 from vipe.retrieve.mirrored import mirrored_people, with_mirrored
 from vipe.retrieve.query import NO_ROW, answer, answer_mirrored
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS
-from vipe.retrieve.ranking.model import RankingModel
+from vipe.retrieve.ranking.model import CALIBRATION, RankingModel
 from vipe.retrieve.sequences.alignment import Sequence, TrackConfig
 from vipe.retrieve.sequences.fusion import OTHER_IMAGES, Fusion, fuse, gather_evidence
 from vipe.retrieve.sequences.timeline import Timeline
 from vipe.retrieve.session import CANDIDATES, Search, SearchSettings
-from vipe.skeletons.joint_conventions import ARCHIVE
 
 _CHECKED = ("candidates", "max_per_clip", "min_gap_seconds", "camera_prior")
 _ROUNDING = 1e-6  # seconds: times are frames over a rate
@@ -213,10 +212,19 @@ def _members(
 class _SequenceSearch:
     """A search with sequences of images, one a query."""
 
-    def __init__(self, search: Search, k: int, config: TrackConfig, fusion: Fusion, *, mirrored: bool = False) -> None:
+    def __init__(
+        self,
+        search: Search,
+        k: int,
+        config: TrackConfig,
+        fusion: Fusion,
+        model: RankingModel,
+        *,
+        mirrored: bool = False,
+    ) -> None:
         if k < 1:
             raise VipeError(f"k must be at least 1, got {k}")
-        self.search, self.config, self.fusion, self.mirrored = search, config, fusion, mirrored
+        self.search, self.config, self.fusion, self.model, self.mirrored = search, config, fusion, model, mirrored
         self.line = Timeline(search.index, search.rows, reach=4 * config.reach)
         self.k = min(k, len(self.line))
 
@@ -236,10 +244,9 @@ class _SequenceSearch:
     ) -> "_SequenceSearch":
         """Check the arguments of a public function and make its search; `settings` are those of `SearchSettings`."""
         check_arguments(index, keypoints, k=k, **{name: settings[name] for name in _CHECKED})
-        known = settings["joint_offsets"] is not None  # then marks are the archive's
-        how = SearchSettings(**settings, model=model or RankingModel.of(ARCHIVE if known else keypoints.convention))
-        search = Search(index, how, where)
-        return cls(search, k, config or TrackConfig(), fusion or Fusion.default(), mirrored=mirrored)
+        search = Search(index, SearchSettings(**settings, model=model), where)
+        own = search.model_of(keypoints)
+        return cls(search, k, config or TrackConfig(), fusion or Fusion.default(), own, mirrored=mirrored)
 
     def answer(self, people: Keypoints, group: Integer[Array, " N"], time: Float64[Array, " N"]) -> Hits:
         """One query a group, in ascending order of their numbers."""
@@ -277,7 +284,7 @@ class _SequenceSearch:
         Labels of both are read, for some images may be labelled wrongly. Where most would be read as mirrored, they are
         taken as labelled: the other search finds what explains them.
         """
-        labelled = type(self)(self.search.as_labelled(), self.k, self.config, self.fusion)
+        labelled = type(self)(self.search.as_labelled(), self.k, self.config, self.fusion, self.model)
 
         def one_way(seen: Keypoints) -> Hits:
             hits = self._several(seen, offset, drawn)
@@ -296,9 +303,12 @@ class _SequenceSearch:
         moments = sequence.align(candidates, count)
         if not len(moments.rows):
             return self._none(1, (None,))
-        fused = fuse(gather_evidence(sequence, moments), self.search.model, self.fusion)
+        fused = fuse(gather_evidence(sequence, moments), self.model, self.fusion)
         reading = moments.reading
-        log_odds = fused.log_odds.if_true(reading.probability[sequence.current].min(keepdims=True))
+        log_odds = self.search.in_this_archive(fused.log_odds).if_true(
+            reading.probability[sequence.current].min(keepdims=True)
+        )
+        lost = log_odds.near - fused.log_odds.near
         order = coverage_order(fused.ranking[None], fused.features, len(moments.rows) if settings.diverse else k)
         places = self.search.diversified(moments.rows[order], k)
         places = np.where(places >= 0, take_columns(order, np.maximum(places, 0)), -1)
@@ -310,7 +320,7 @@ class _SequenceSearch:
             self.search.index,
             seen,
             log_odds,
-            fused.contributions,
+            fused.contributions | {CALIBRATION: fused.contributions[CALIBRATION] + lost},
             places,
             cost=moments.cost[None],
             distance=moments.distance[None],
@@ -319,7 +329,7 @@ class _SequenceSearch:
         return replace(hits, relabelled=(reading.name,), stretch=reading.stretch[image])
 
     def _none(self, queries: int, skipped: tuple[str | None, ...]) -> Hits:
-        groups = (*self.search.model.groups, OTHER_IMAGES)
+        groups = (*self.model.groups, OTHER_IMAGES)
         hits = Hits.none(self.search.index, queries, self.k, skipped, groups, affine=False)
         if self.mirrored:
             nothing = np.zeros(hits.rows.shape, dtype=bool)

@@ -10,25 +10,22 @@ from vipe.arrays import take_rows
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.embed import AffineSignature
 from vipe.index import PoseIndex
-from vipe.retrieve import labelling
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.doubts import doubts
-from vipe.retrieve.labelling import (
+from vipe.retrieve.labels import reading as label_reading
+from vipe.retrieve.labels.evidence import lost_joints, pixel_evidence
+from vipe.retrieve.labels.labelling import (
     MIRRORED,
     SIDES,
     STRETCHES,
     Labelling,
-    _best_rivals,
     as_read,
     as_relabelled,
-    doubtful,
     explained,
-    judged,
-    lost_joints,
-    pixel_evidence,
-    read_labels,
     suspected,
 )
+from vipe.retrieve.labels.reading import _best_rivals, doubtful, judged, read_labels
+from vipe.retrieve.labels.trust import ReadingTrust
 from vipe.retrieve.query import query
 from vipe.retrieve.ranking.evidence import VOTERS
 from vipe.retrieve.session import Search
@@ -160,7 +157,7 @@ def test_who_is_not_looked_at_closely_is_as_sure_as_a_few_candidates_are(archive
     people = archive.people[np.array(archive.of("legs"))]
     fitted, features = archive.looked_at(people)
     gain = _best_rivals(archive.search, people, fitted, features.evidence).gain
-    monkeypatch.setattr(labelling, "_ROUGHLY", -1e9)
+    monkeypatch.setattr(label_reading, "_ROUGHLY", -1e9)
     reading = read_labels(archive.search, people, COUNT, COUNT)
     assert reading.names == ("",) * len(people)
     np.testing.assert_allclose(reading.probability, 1 / (1 + np.exp(gain)), rtol=1e-3)
@@ -179,6 +176,41 @@ def test_the_probability_of_a_reading_is_one_where_nothing_else_was_tried(archiv
     assert ((probability > 0) & (probability <= 1)).all()
     assert (probability[archive.of("")] == 1).all()
     assert (probability[archive.of("left knee off")] < 0.99).any()
+
+
+def test_a_body_read_mirrored_is_as_probable_as_it_is_trusted(archive):
+    """And the labels as given are its alternative."""
+    people = archive.people[np.array(archive.of("body"))]
+    taken, as_given = (read_labels(one, people, COUNT, COUNT) for one in (archive.search, archive.search.as_labelled()))
+    assert taken.names == taken.rivals == ("body",) * 3 and as_given.names == as_given.rivals == ("",) * 3
+    trust = ReadingTrust.default().log_odds(taken.rivals, taken.gain, taken.presence_as_given)
+    np.testing.assert_allclose(taken.probability, expit(trust), rtol=1e-5)
+    presence = archive.search.model.presence(as_given.features.person)
+    for other in (taken.presence_as_given, taken.presence_otherwise, as_given.presence_otherwise):
+        np.testing.assert_array_equal(other, presence)
+    assert (as_given.gain == -np.inf).all() and (as_given.probability == 1).all()
+
+
+def test_whose_labels_stay_has_the_other_reading_as_alternative(archive, monkeypatch):
+    people = archive.people[np.array(archive.of("body"))]
+    taken = read_labels(archive.search, people, COUNT, COUNT)
+    monkeypatch.setattr(label_reading, "unconvincing", lambda fits, people: np.full(len(people), 1e3))
+    left = read_labels(archive.search, people, COUNT, COUNT)
+    assert left.names == ("",) * 3 and left.rivals == taken.rivals
+    np.testing.assert_allclose(left.gain, taken.gain - 1e3)
+    np.testing.assert_allclose(left.presence_otherwise, archive.search.model.presence(taken.features.person))
+    assert (left.probability > 0.99).all()
+
+
+def test_presence_counts_both_readings(archive):
+    person = archive.people[np.array(archive.of("left knee off"))[:1]]
+    reading = read_labels(archive.search, person, COUNT, COUNT)
+    assert 0.01 < reading.probability[0] < 0.99
+    hits = query(archive.index, person, 3, candidates=COUNT)
+    _, odds = archive.search.model.probabilities(reading.features)
+    here = archive.search.in_this_archive(odds)
+    mixed = here.if_true(reading.probability, reading.presence_otherwise)
+    np.testing.assert_allclose(hits.presence, expit(mixed.presence), rtol=1e-4)
 
 
 def test_a_mirrored_photo_is_told_from_exchanged_sides_where_perspective_is_strong(archive):
@@ -421,7 +453,7 @@ def test_hits_are_only_as_probable_as_the_reading_they_rest_on(archive, answered
     hits, people = answered
     search = Search(archive.index)
     reading = read_labels(search, people[4], COUNT, COUNT)
-    _, odds = search.model.probabilities(reading.features)
+    odds = search.in_this_archive(search.model.probabilities(reading.features)[1])
     assert reading.probability[0] < 0.99
     np.testing.assert_allclose(hits.probability[4, 0], reading.probability[0] * expit(odds.near.max()), rtol=0.02)
     found = hits.found.any(axis=1)
