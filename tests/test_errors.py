@@ -54,6 +54,8 @@ def test_every_extra_that_is_named_is_declared():
         for name in re.findall(pattern, text)
     }
     declared = tomllib.loads((package.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {"report", "maps", "formats", "detect", "cuda12", "cuda13"} <= found <= set(declared["optional-dependencies"])
-    apart = [text for text in texts if re.search(r'pip install \S*vipe-pose\[', text)]
+    assert (
+        {"report", "maps", "formats", "detect", "cuda12", "cuda13"} <= found <= set(declared["optional-dependencies"])
+    )
+    apart = [text for text in texts if re.search(r"pip install \S*vipe-pose\[", text)]
     assert len(apart) == 1  # the one place that writes the line

@@ -91,11 +91,14 @@ def test_text_has_a_line_for_each_stretch(run, walks):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("find-like", "INDEX", "nowhere"), "'nowhere' is no clip of"),
+        (("find-like", "INDEX", "nowhere"), "such as 'three'; nor is there a file of that name"),
         (("find-like", "INDEX", "one", "--from", 90), "has no pose from 90 s to its end; its poses are at 0.00 to"),
-        (("find-like", "INDEX", "one", "--clips", "two", "unknown"), "has no clip 'unknown'"),
+        (
+            ("find-like", "INDEX", "one", "--clips", "two", "unknown"),
+            "has no clip 'unknown'; it has 3 clips, such as 'one'",
+        ),
         (("find-like", "INDEX", "one", "--k", 0), "Must be >= 1"),
-        (("cycles", "INDEX", "nowhere"), "'nowhere' is no clip of"),
+        (("cycles", "INDEX", "nowhere"), "has no clip 'nowhere'; it has 3 clips, such as "),
         (("cycles", "INDEX", "one", "--shortest", 5), "the shortest first"),
         (("duplicates", "NOWHERE"), "NOWHERE"),
     ],

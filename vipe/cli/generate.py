@@ -132,6 +132,7 @@ def generate(
 def _pose(store: "PoseStore", clip: str, frame: int) -> "Array":
     """One pose of a store."""
     from vipe.errors import StoreError
+    from vipe.similar_names import lacks_clip
 
     where = {"clip": clip, "frame": frame}
     found = store.poses(where)
@@ -140,10 +141,7 @@ def _pose(store: "PoseStore", clip: str, frame: int) -> "Array":
         return pose
     frames = store.table(["frame"], {"clip": clip}).column("frame").to_pylist()
     if not frames:
-        known = ", ".join(repr(one["clip"]) for one in store.clips()[:3])
-        raise StoreError(
-            f"{store.path}: has no clip {clip!r}; it has {counted(len(store.clips()), 'clip')}, such as {known}"
-        )
+        raise StoreError(lacks_clip(store.path, clip, store.clip_table().column("clip").to_pylist()))
     nearest = min(frames, key=lambda one: abs(one - frame))
     raise StoreError(f"{store.path}: clip {clip!r} has no row of frame {frame}; the nearest is {nearest}")
 
