@@ -11,8 +11,8 @@ pytest.importorskip("jinja2")
 from vipe.geometry import axis_angle
 from vipe.geometry.upright import upright_pose
 from vipe.lift import Hypotheses
+from vipe.lift.aggregation.few_poses import modes
 from vipe.lift.aggregation.lifted import LiftedPeople, LiftedTrack
-from vipe.lift.aggregation.modes import modes
 from vipe.plots.figures import figure_in_camera
 from vipe.plots.pages.lifted import save_people_page, save_tracks_page
 from vipe.simulate import View, simulate_keypoints
