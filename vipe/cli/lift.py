@@ -23,6 +23,7 @@ from vipe.cli.options.people import (
     read_people,
 )
 from vipe.cli.output import Json, Page, Seed, counted, emit, listed, table
+from vipe.printable import in_percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -192,7 +193,7 @@ def _people_table(answers: list[dict[str, Any]]) -> "Table":
             rows.append([_who(answer), "-", "", "", textwrap.fill(answer["skipped"], _WIDE)])
         else:
             seen = f"{len(answer['not_seen'])} not seen" if answer["not_seen"] else "all seen"
-            shares = " ".join(f"{100 * mode['share']:.0f}%" for mode in answer["modes"][:_SHARES])
+            shares = " ".join(in_percent(mode["share"]) for mode in answer["modes"][:_SHARES])
             shares += " ..." if len(answer["modes"]) > _SHARES else ""
             rows.append([_who(answer), seen, shares, *_spread(answer["spread_mm"])])
     return table(["person", "keypoints", "modes", "spread mm", "least certain, mm"], rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vipe.cli.output import counted, listed, table
+from vipe.printable import in_percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,9 +72,7 @@ def answer_table(answers: list[dict[str, Any]]) -> "Table":
     rows = []
     for answer in answers:
         who = called(answer)
-        present = " / ".join(
-            f"{100 * answer[name]:.0f}%" for name in ("presence", "presence_mirrored") if name in answer
-        )
+        present = " / ".join(in_percent(answer[name]) for name in ("presence", "presence_mirrored") if name in answer)
         if "skipped" in answer:
             cells = {"query": who, "rank": "-", "clip": textwrap.fill(answer["skipped"], wide)}
             rows.append([cells.get(name, "") for name in head])
@@ -88,7 +87,7 @@ def answer_table(answers: list[dict[str, Any]]) -> "Table":
                 "seconds": f"{hit['time']:.2f}",
                 "distance": f"{hit['distance']:.3f}",
                 "mirrored": "yes" if hit.get("mirrored") else "",
-                "probable": f"{100 * hit['probability']:.0f}%" if likely else "",
+                "probable": in_percent(hit["probability"]) if likely else "",
             }
             for name, parts in added.items():
                 adds = sum(hit["contributions"][part] for part in parts)

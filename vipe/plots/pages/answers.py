@@ -17,6 +17,7 @@ from vipe.geometry.procrustes import HIT_THRESHOLD
 from vipe.plots.bodies.sheet import save_sheet
 from vipe.plots.figures import Card, Figure, Photo, colours, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.pages.page import Section, save_page
+from vipe.printable import in_percent
 from vipe.retrieve.hits import told_list
 from vipe.retrieve.labelling import explained
 from vipe.retrieve.mirrored import mirrored_poses
@@ -307,8 +308,7 @@ def _presence(hits: "Hits", row: int) -> str:
 
 
 def _percent(probability: float) -> str:
-    percent = round(100 * probability)
-    return f"{percent}%" if percent else "less than 1%"
+    return in_percent(probability).replace("<", "less than ")
 
 
 def _overlay(
