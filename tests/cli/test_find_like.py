@@ -1,6 +1,7 @@
 """`vipe find-like`, `cycles` and `duplicates` on a small archive."""
 
 import json
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -122,3 +123,13 @@ def test_an_answer_that_is_empty_or_unlike_says_so(run, walks):
         remarks = json.loads(out)["remarks"]
         assert len(remarks) == bool(told)
         assert all(part in remarks[0] for part in told)
+
+
+def test_what_is_alike_is_the_same_in_python():
+    """A command must start without the search, so it states the number again."""
+    import vipe.cli.find_like as commands
+    from vipe.retrieve.segments.cycles import find_cycles
+    from vipe.retrieve.segments.find_like import ALIKE, find_parts
+
+    for function in (commands.find_like, commands.cycles, find_cycles, find_parts):
+        assert signature(function).parameters["limit"].default == ALIKE

@@ -248,6 +248,8 @@ def query(
     seconds = time.perf_counter() - start
     bent, told = variations.save(opened, people, hits)
     answers: list[dict[str, Any]] = hits.to_json(people, explain=explain)["queries"]
+    for one, every in zip(answers, images, strict=False):  # of single images there are none
+        one["images"] = len(every)
     asked = counted(len(answers), "query", "queries") if images else counted(len(answers), "person", "people")
     last = f"{asked} in {seconds:.2f} s" + files_told(page, hits_file)
     # The answers come first: a page or a table that cannot be written must not take them away.
@@ -270,7 +272,7 @@ def query(
     if page is not None:
         from vipe.plots.pages.answers import save_query_page
 
-        save_query_page(page, opened, people, hits, images=images, pictures=given.pictures)
+        save_query_page(page, opened, people, hits, images=images, pictures=given.pictures, remarks=remarks)
 
 
 def _check_mirrored(confidence: float | None) -> None:

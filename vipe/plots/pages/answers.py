@@ -114,6 +114,7 @@ def save_query_page(
     most: int = 8,
     images: Sequence["Keypoints"] = (),
     pictures: Pictures | None = None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Draw each person of a keypoint file, of photos or of a video with the first hits, or why there are none.
 
@@ -130,8 +131,9 @@ def save_query_page(
         images: Of tracks and of several views all images of each query, in order; up to four are drawn, of more the
             one in `people`.
         pictures: The images themselves, if they are there: keypoints and hits are drawn over them.
+        remarks: What a reader should know beside the answers, such as `doubts_of_size`; they come first.
     """
-    sections = []
+    sections = [Section(title="Remarks", points=remarks)] if remarks else []
     asked, people = people, people.as_given()
     images = [every.as_given() for every in images]
     queries = [(people[row : row + 1], images[row] if images else people[row : row + 1]) for row in range(len(people))]
