@@ -82,7 +82,7 @@ def test_hits_of_several_images_are_explained_and_drawn(run, folder, tmp_path, a
         "others",
     ]
     assert max(map(len, lines)) <= 120
-    assert " joints seen, at least 6" in out  # the reason of one who is left out goes over several lines
+    assert " joints seen, at least" in out  # the reason of one who is left out goes over several lines
 
 
 def test_table_json_and_page_say_how_many_images_a_query_has(run, folder, tmp_path):

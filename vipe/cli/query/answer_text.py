@@ -69,7 +69,7 @@ def answer_table(answers: list[dict[str, Any]]) -> "Table":
     head = ["query", *several, *there, "rank", *moment, *flipped, *likely, *added]
     # A reason is longer than any clip's name: it goes over several lines, so that the table stays within 120 columns.
     names = [len(hit["clip"]) for answer in answers for hit in answer["hits"]]
-    wide = max([26 if added else 40, *names])
+    wide = max([(23 if several else 27) if added else 40, *names])
     rows = []
     for answer in answers:
         who, count = called(answer), {name: str(answer[name]) for name in several}
