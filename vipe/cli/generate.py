@@ -19,6 +19,7 @@ from vipe.cli.generated import (
     pose_table,
     summary,
 )
+from vipe.cli.options.folders import NewStore
 from vipe.cli.output import Json, Page, Seed, counted, emit, listed
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _FITTED = 4_000  # poses of the store that a prior is fitted to
 def generate(
     *,
     store: Annotated[Path, Parameter(help="Store with the poses to start from, and to compare with.")],
-    out: Annotated[Path, Parameter(help="Folder of the new store.")],
+    out: NewStore,
     clip: Annotated[str | None, Parameter(help="Clip of the pose to start from.")] = None,
     frame: Annotated[int, Parameter(help="Its frame, counted in the source clip.")] = 0,
     mode: Annotated[

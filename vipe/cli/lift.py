@@ -12,13 +12,14 @@ from cyclopts import Parameter, validators
 from vipe.cli.options.device import Device
 from vipe.cli.options.known_camera import CameraOptions
 from vipe.cli.options.people import (
-    KEYPOINTS,
     DetectorOption,
     ImageFiles,
     ImageSize,
+    KeypointFile,
     MinConfidence,
     SkeletonName,
     VideoFile,
+    VideoRate,
     Weights,
     read_people,
 )
@@ -38,7 +39,7 @@ _WIDE = 40  # columns of the reason why a person is left out
 
 
 def lift(
-    keypoints: Annotated[Path | None, Parameter(help=KEYPOINTS)] = None,
+    keypoints: KeypointFile = None,
     *,
     image: ImageFiles = (),
     video: VideoFile = None,
@@ -57,10 +58,7 @@ def lift(
         bool,
         Parameter(negative="", help="The file is a video: follow people over its frames; one smooth motion of each."),
     ] = False,
-    fps: Annotated[
-        float | None,
-        Parameter(help="Frames a second of that video; with --video at most so many are looked at, 15 by default."),
-    ] = None,
+    fps: VideoRate = None,
     min_confidence: MinConfidence = 0.2,
     skeleton: SkeletonName = None,
     image_size: ImageSize = None,

@@ -93,19 +93,6 @@ def test_the_two_answers_are_those_of_the_track_and_of_its_mirror_image(moving):
         assert both.fit_cost[0, place] == pytest.approx(plain.fit_cost[0, at[int(both.rows[0, place])]], rel=1e-3)
 
 
-@pytest.mark.parametrize("first", [10, 90])
-def test_the_list_begins_with_the_likelier_of_the_two_first_hits(moving, first):
-    index, poses = moving
-    people = seen(poses, first + NINE)
-    ways = [
-        query_tracks(index, one, 5, track=np.zeros(9, int), time=NINE / 10) for one in (people, mirrored_people(people))
-    ]
-    likelier = int(np.argmax([hits.probability[0, 0] for hits in ways]))
-    both = asked(index, people)
-    assert (both.rows[0, 0], both.mirrored[0, 0]) == (ways[likelier].rows[0, 0], bool(likelier))
-    assert both.probability[0, 0] == pytest.approx(ways[likelier].probability[0, 0], abs=1e-4)
-
-
 @pytest.mark.parametrize("reading", [MIRRORED, SIDES[0]], ids=["images mirrored", "all sides exchanged"])
 def test_no_reading_of_the_labels_takes_the_place_of_the_mirror_image(moving, reading):
     index, poses = moving
