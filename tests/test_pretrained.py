@@ -5,7 +5,10 @@ import torch
 from torch import nn
 
 from vipe import pretrained
+from vipe.embed import Embedder, find_encoder
 from vipe.errors import ReadError, VipeError
+from vipe.evaluate.baselines.matchers import find_matcher
+from vipe.lift.registry import load_lifter
 
 
 @pytest.fixture
@@ -106,6 +109,23 @@ def test_when_the_last_rename_fails_the_earlier_model_stands(folder, monkeypatch
 def test_an_unknown_name_lists_what_there_is(monkeypatch):
     with pytest.raises(ReadError, match="no trained model 'nonesuch': no such folder; by name there is"):
         pretrained.load("nonesuch")
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "known", "meant"),
+    [
+        (find_encoder, "Affine", "default, affine", "affine"),
+        (find_encoder, "defaults", "default, affine", "default"),
+        (find_matcher, "afine", "default, affine", "affine"),
+        (Embedder.from_pretrained, "defualt", "default", "default"),
+        (load_lifter, "defalt", "default", "default"),
+    ],
+)
+def test_a_name_that_was_mistyped_is_asked_after(load, name, known, meant):
+    with pytest.raises(ReadError, match=f"by name there is {known}; did you mean '{meant}'\\?$"):
+        load(name)
+    with pytest.raises(ReadError, match=f"by name there is {known}$"):
+        load("models/mine")
 
 
 def test_models_that_come_with_the_library_are_found_by_name(folder, monkeypatch, tmp_path):

@@ -10,6 +10,7 @@ __all__ = [
     "SkeletonError",
     "StoreError",
     "VipeError",
+    "install_line",
 ]
 
 from vipe.printable import printable
@@ -61,3 +62,22 @@ class EncoderMismatch(VipeError, ValueError):
 
 class MissingExtra(VipeError, ImportError):
     """An optional dependency is not installed; the message names the line that installs it."""
+
+    @classmethod
+    def of(cls, lack: str, extra: str) -> "MissingExtra":
+        """What needs which package, and how to install the extra that brings it.
+
+        Args:
+            lack: Such as "pages need jinja2".
+            extra: Of `pyproject.toml`, such as "report".
+        """
+        return cls(f"{lack}: {install_line(extra)}")
+
+
+def install_line(extra: str) -> str:
+    """The line that adds an extra, wherever it is run; and README's, which is run in a copy of the repository.
+
+    >>> install_line("report")
+    'pip install "vipe-pose[report]" (in the repository: pip install -e ".[report]")'
+    """
+    return f'pip install "vipe-pose[{extra}]" (in the repository: pip install -e ".[{extra}]")'

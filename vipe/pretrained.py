@@ -4,7 +4,7 @@ __all__ = ["FORMAT", "MOST_WEIGHTS", "Trained", "check_device", "load", "names",
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from vipe.atomic_write import atomic_write
 from vipe.errors import ReadError, VipeError
 from vipe.files.regular_file import read_regular
+from vipe.similar_names import did_you_mean
 
 FORMAT = 1  # of the folder; the content of `config` belongs to each kind
 
@@ -138,7 +139,7 @@ def save(
         raise VipeError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def load(source: str | Path, *, shelf: str = "") -> Trained:
+def load(source: str | Path, *, shelf: str = "", also: Collection[str] = ()) -> Trained:
     """Read a model from its folder, or by the name of one that comes with the library.
 
     A folder is preferred to a name. Nothing in the files is executed: JSON and safetensors only.
@@ -146,11 +147,12 @@ def load(source: str | Path, *, shelf: str = "") -> Trained:
     Args:
         source: The folder, or the name.
         shelf: As in `names`.
+        also: Names of untrained ones that whoever asks takes too, told where there is no such name.
 
     Raises:
         ReadError: If there is no such folder or name, or a file in it is missing, cut, or of another format.
     """
-    folder = _find(source, shelf)
+    folder = _find(source, shelf, also)
     header = _read_header(folder / "config.json")
     if header.get("settings", (found := _settings_digest(header))) != found:  # models of earlier versions have none
         raise ReadError(f"{folder / 'config.json'}: altered: kind and config are not as saved; copy the folder again")
@@ -190,7 +192,7 @@ def _settings_digest(header: Mapping[str, Any]) -> str:
     return _digest(json.dumps([header["kind"], header["config"]], sort_keys=True).encode())
 
 
-def _find(source: str | Path, shelf: str) -> Path:
+def _find(source: str | Path, shelf: str, also: Collection[str]) -> Path:
     folder = Path(source)
     if folder.is_dir():
         return folder
@@ -198,8 +200,11 @@ def _find(source: str | Path, shelf: str) -> Path:
         return Path(str(resources.files("vipe").joinpath("models", shelf, str(source))))
     if folder.exists():
         raise ReadError(f"{source}: is a file; a trained model is a folder with config.json and weights.safetensors")
-    shipped = ", ".join(names(shelf)) or "none in this version"
-    raise ReadError(f"no trained model {str(source)!r}: no such folder; by name there is {shipped}")
+    known = (*names(shelf), *also)
+    told = ", ".join(known) or "none in this version"
+    raise ReadError(
+        f"no trained model {str(source)!r}: no such folder; by name there is {told}{did_you_mean(str(source), known)}"
+    )
 
 
 def _read(file: Path) -> bytes:

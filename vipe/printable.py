@@ -1,6 +1,6 @@
-"""Text from outside as it is shown: names without what steers a terminal, errors of the system in short."""
+"""Values as they are shown: names without what steers a terminal, errors of the system in short, shares in percent."""
 
-__all__ = ["in_short", "printable"]
+__all__ = ["in_percent", "in_short", "printable"]
 
 import os
 import unicodedata
@@ -34,3 +34,16 @@ def in_short(error: Exception) -> str:
     stated = error.strerror if isinstance(error, OSError) else None
     lines = (stated or str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def in_percent(share: float) -> str:
+    """A share or a probability from 0 to 1 in whole percent, the same in tables, on pages and in pictures.
+
+    Only four digits count: those that JSON keeps of a share, of which tables are made.
+
+    Example:
+        >>> in_percent(0.875), in_percent(0.1250004), in_percent(0.125), in_percent(0.003)
+        ('88%', '12%', '12%', '<1%')
+    """
+    percent = round(100 * round(float(share), 4))
+    return f"{percent}%" if percent else "<1%"

@@ -1,6 +1,7 @@
 """`vipe find-like`, `cycles` and `duplicates` on a small archive."""
 
 import json
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -91,11 +92,14 @@ def test_text_has_a_line_for_each_stretch(run, walks):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("find-like", "INDEX", "nowhere"), "'nowhere' is no clip of"),
+        (("find-like", "INDEX", "nowhere"), "such as 'three'; nor is there a file of that name"),
         (("find-like", "INDEX", "one", "--from", 90), "has no pose from 90 s to its end; its poses are at 0.00 to"),
-        (("find-like", "INDEX", "one", "--clips", "two", "unknown"), "has no clip 'unknown'"),
+        (
+            ("find-like", "INDEX", "one", "--clips", "two", "unknown"),
+            "has no clip 'unknown'; it has 3 clips, such as 'one'",
+        ),
         (("find-like", "INDEX", "one", "--k", 0), "Must be >= 1"),
-        (("cycles", "INDEX", "nowhere"), "'nowhere' is no clip of"),
+        (("cycles", "INDEX", "nowhere"), "has no clip 'nowhere'; it has 3 clips, such as "),
         (("cycles", "INDEX", "one", "--shortest", 5), "the shortest first"),
         (("duplicates", "NOWHERE"), "NOWHERE"),
     ],
@@ -119,3 +123,13 @@ def test_an_answer_that_is_empty_or_unlike_says_so(run, walks):
         remarks = json.loads(out)["remarks"]
         assert len(remarks) == bool(told)
         assert all(part in remarks[0] for part in told)
+
+
+def test_what_is_alike_is_the_same_in_python():
+    """A command must start without the search, so it states the number again."""
+    import vipe.cli.find_like as commands
+    from vipe.retrieve.segments.cycles import find_cycles
+    from vipe.retrieve.segments.find_like import ALIKE, find_parts
+
+    for function in (commands.find_like, commands.cycles, find_cycles, find_parts):
+        assert signature(function).parameters["limit"].default == ALIKE

@@ -1,8 +1,11 @@
-"""Pages and pictures that cannot be written are told before any work is done, whatever the command."""
+"""Files of results: what cannot be written is told before any work is done, and missing folders are made."""
 
 import sys
 
 import pytest
+
+from vipe import PoseStore
+from vipe.cli.app import main
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -68,3 +71,32 @@ def test_an_extra_that_is_missing_is_told_first(run, here, monkeypatch, command,
     for module in (package, "matplotlib.backends.backend_agg"):
         monkeypatch.setitem(sys.modules, module, None)
     assert 'pip install "vipe-pose[report]"' in one_line(run, [*{**PAGES, **PICTURES}[command], "a.png"])
+
+
+@pytest.fixture(scope="module")
+def motion(tmp_path_factory):
+    """A store of synthetic motion and an index of it."""
+    folder = tmp_path_factory.mktemp("motion")
+    main(["synth", "--out", str(folder / "store"), "--minutes", "0.3", "--fps", "4", "--seed", "1"])
+    main(["index", "build", str(folder / "store"), "--out", str(folder / "index")])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "results"),
+    [
+        (("synth", "--minutes", "0.1", "--out", "a/b/store"), ["store"]),
+        (("index", "build", "STORE", "--out", "a/b/index"), ["index"]),
+        (("show", "STORE", "CLIP", "--page", "a/b/p.html", "--export", "a/b/m.bvh"), ["p.html", "m.bvh"]),
+        (("query", "INDEX", "--pose", "CLIP:0", "--page", "a/b/p.html", "--table", "a/b/t.csv"), ["p.html", "t.csv"]),
+        (("skeletons", "suggest", "a.bvh", "--out", "a/b/t.toml", "--picture", "a/b/p.png"), ["t.toml", "p.png"]),
+    ],
+    ids=lambda value: " ".join(value[:2]),
+)
+def test_folders_that_a_result_lies_in_are_made(run, here, motion, words, results):
+    clip = PoseStore.open(motion / "store").clips()[0]["clip"]
+    assert run("show", motion / "store", clip, "--export", "a.bvh")[0] == 0
+    places = {"STORE": motion / "store", "INDEX": motion / "index"}
+    code, _, err = run(*(places.get(word, word.replace("CLIP", clip)) for word in words))
+    assert code == 0, err
+    assert sorted(entry.name for entry in (here / "a" / "b").iterdir()) == sorted(results)

@@ -297,8 +297,11 @@ def test_poses_without_a_canonical_pose_are_left_out_of_what_is_added(store, lea
 def test_removing_what_is_not_there_or_everything_is_refused(store, learned, tmp_path):
     index = PoseIndex.build(store, learned, tmp_path / "index")
     for where, message in (
-        ({"clip": ["a", "z", "y"]}, "has no clip 'z' and 1 more of those given; nothing was removed"),
-        ({"clip": "z"}, "has no clip 'z'; nothing was removed"),
+        (
+            {"clip": ["a", "z", "y"]},
+            r"has no clip 'z'; it has .* \(1 more of those given are not there\); nothing was removed",
+        ),
+        ({"clip": "z"}, "has no clip 'z'; it has .*; nothing was removed"),
         ({"subject": "nobody"}, "no pose matches; nothing was removed"),
         ({"subject": [f"s{seed}" for seed in range(8)]}, "would remove every pose; remove the folder instead"),
         ({"clib": "a"}, "no column 'clib'"),
@@ -356,7 +359,7 @@ def test_what_cannot_be_added_is_refused_with_what_to_do(store, learned, clips, 
         with pytest.raises(ArgumentError, match=message):
             index.add(source, where=where)
     for source, where in ((store, {"clip": "z"}), ([], None)):
-        with pytest.raises(StoreError, match=r"nothing to add|no clip to store"):
+        with pytest.raises(StoreError, match=r"nothing to add|no clip to store|has no clip 'z'"):
             index.add(source, where=where)
 
 

@@ -10,20 +10,30 @@ from vipe.index import PoseIndex
 from vipe.retrieve.doubts import doubts, doubts_of_size
 from vipe.retrieve.query import query
 from vipe.simulate import CameraRig, simulate_keypoints
+from vipe.simulate.mistakes import exchanged
 from vipe.simulate.motion import synthesize
 from vipe.store import PoseStore
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    """An index of synthetic motion, and views of five of its poses."""
+def world(tmp_path_factory):
+    """An index of synthetic motion, and six of its poses as recorded."""
     folder = tmp_path_factory.mktemp("doubts")
     clips = synthesize(clips=20, fps=10.0, generator=np.random.default_rng(0))
     store = PoseStore.create(folder / "store", clips)
     index = PoseIndex.build(store, AffineSignature(), folder / "index")
-    rows = np.linspace(40, len(index) - 40, 6).astype(int)
+    return index, store.poses()[np.linspace(40, len(index) - 40, 6).astype(int)]
+
+
+def viewed(poses, seed, **settings):
     rig = CameraRig.load("mpi_inf_3dhp")
-    return index, simulate_keypoints(store.poses()[rows], rig, noise=0.01, generator=np.random.default_rng(1))
+    return simulate_keypoints(poses, rig, noise=0.01, generator=np.random.default_rng(seed), **settings)
+
+
+@pytest.fixture(scope="module")
+def archive(world):
+    """The index, and views of the poses."""
+    return world[0], viewed(world[1], 1)
 
 
 def said(index, people, mode="full"):
@@ -43,6 +53,35 @@ def test_swapped_sides_are_doubted(archive):
     assert "fit far better with left and right swapped" in lines[0]
     assert said(index, swapped[:2]) == []  # too few to tell
     assert said(index, swapped, mode="affine") == []  # no camera is fitted
+
+
+def test_swapped_sides_are_doubted_where_mirror_images_are_searched_too(world):
+    """Then nobody is read as swapped, and from nearby a mirror image does not explain a swap."""
+    index, poses = world
+    seen = viewed(poses, 3, distance=2.0)
+    swapped = exchanged("body")(seen, np.random.default_rng(0))
+    hits = query(index, swapped, 3, mirrored=True)
+    assert set(hits.relabelled or ()) == {""}
+    assert "these people fit far better with left and right swapped" in doubts(index, swapped, hits)[0]
+    assert doubts(index, seen, query(index, seen, 3, mirrored=True)) == []
+
+
+def test_what_cannot_fit_far_better_is_not_searched_again(archive, monkeypatch):
+    """Six searches for nothing would take longer than the answer."""
+    index, seen = archive
+    upward = replace(seen, xy=(seen.xy * [1, -1]).astype(np.float32))
+    hits, searched = query(index, upward, 3), []
+
+    def counted(archive, people, k):
+        searched.append(people)
+        return query(archive, people, k)
+
+    monkeypatch.setattr("vipe.retrieve.doubts.query", counted)
+    told = doubts(index, upward, hits)
+    assert len(searched) < 6
+    monkeypatch.setattr("vipe.retrieve.doubts._WORTH", np.inf)
+    searched.clear()
+    assert (doubts(index, upward, hits), len(searched)) == (told, 6)
 
 
 def test_squashed_images_are_doubted(archive):

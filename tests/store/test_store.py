@@ -287,7 +287,7 @@ def test_an_error_on_the_way_leaves_nothing(error, tmp_path, make_clip):
 
 def test_an_existing_path_is_never_harmed(store, make_clip, contents):
     before = contents(store.path)
-    with pytest.raises(StoreError, match="exists already"):
+    with pytest.raises(StoreError, match="exists already; append to it \\(`vipe ingest --append`\\), delete it, or"):
         PoseStore.create(store.path, [make_clip("a")])
     assert contents(store.path) == before
 

@@ -70,13 +70,14 @@ def find_like(
     from vipe.index import PoseIndex
     from vipe.retrieve.segments.find_like import find_like as search_whole
     from vipe.retrieve.segments.find_like import find_parts
+    from vipe.similar_names import lacks_clip
 
     began = time.perf_counter()
     opened = PoseIndex.open(index)
     poses, times, but = _motion(opened, clip, start, end, fps)
     for name in clips:
         if not len(opened.rows({"clip": name})):
-            raise VipeError(f"{index}: has no clip {name!r}")
+            raise VipeError(lacks_clip(index, name, opened.labels["clip"].unique().to_pylist()))
     where = {"clip": list(clips)} if clips else None
     if parts:
         rate = 1 / max(_step(times), 1e-6)
@@ -231,6 +232,7 @@ def _motion(
     import numpy as np
 
     from vipe.errors import VipeError
+    from vipe.similar_names import lacks_clip
 
     rows = index.rows({"clip": clip})
     if len(rows):
@@ -239,8 +241,8 @@ def _motion(
     elif Path(clip).exists():
         poses, times = _read(Path(clip), fps if fps is not None else _rate(index))
     else:
-        known = ", ".join(repr(one) for one in index.labels["clip"].unique().to_pylist()[:3])
-        raise VipeError(f"{clip!r} is no clip of {index.path}, and no file; the index has such as {known}")
+        told = lacks_clip(index.path, clip, index.labels["clip"].unique().to_pylist())
+        raise VipeError(f"{told}; nor is there a file of that name")
     kept = (times >= start) & (times <= (np.inf if end is None else end))
     if not kept.any():
         raise VipeError(

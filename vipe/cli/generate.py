@@ -19,6 +19,7 @@ from vipe.cli.generated import (
     pose_table,
     summary,
 )
+from vipe.cli.options.folders import NewStore
 from vipe.cli.output import Json, Page, Seed, counted, emit, listed
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _FITTED = 4_000  # poses of the store that a prior is fitted to
 def generate(
     *,
     store: Annotated[Path, Parameter(help="Store with the poses to start from, and to compare with.")],
-    out: Annotated[Path, Parameter(help="Folder of the new store.")],
+    out: NewStore,
     clip: Annotated[str | None, Parameter(help="Clip of the pose to start from.")] = None,
     frame: Annotated[int, Parameter(help="Its frame, counted in the source clip.")] = 0,
     mode: Annotated[
@@ -132,6 +133,7 @@ def generate(
 def _pose(store: "PoseStore", clip: str, frame: int) -> "Array":
     """One pose of a store."""
     from vipe.errors import StoreError
+    from vipe.similar_names import lacks_clip
 
     where = {"clip": clip, "frame": frame}
     found = store.poses(where)
@@ -140,10 +142,7 @@ def _pose(store: "PoseStore", clip: str, frame: int) -> "Array":
         return pose
     frames = store.table(["frame"], {"clip": clip}).column("frame").to_pylist()
     if not frames:
-        known = ", ".join(repr(one["clip"]) for one in store.clips()[:3])
-        raise StoreError(
-            f"{store.path}: has no clip {clip!r}; it has {counted(len(store.clips()), 'clip')}, such as {known}"
-        )
+        raise StoreError(lacks_clip(store.path, clip, store.clip_table().column("clip").to_pylist()))
     nearest = min(frames, key=lambda one: abs(one - frame))
     raise StoreError(f"{store.path}: clip {clip!r} has no row of frame {frame}; the nearest is {nearest}")
 

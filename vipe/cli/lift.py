@@ -12,17 +12,19 @@ from cyclopts import Parameter, validators
 from vipe.cli.options.device import Device
 from vipe.cli.options.known_camera import CameraOptions
 from vipe.cli.options.people import (
-    KEYPOINTS,
     DetectorOption,
     ImageFiles,
     ImageSize,
+    KeypointFile,
     MinConfidence,
     SkeletonName,
     VideoFile,
+    VideoRate,
     Weights,
     read_people,
 )
 from vipe.cli.output import Json, Page, Seed, counted, emit, listed, table
+from vipe.printable import in_percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +39,7 @@ _WIDE = 40  # columns of the reason why a person is left out
 
 
 def lift(
-    keypoints: Annotated[Path | None, Parameter(help=KEYPOINTS)] = None,
+    keypoints: KeypointFile = None,
     *,
     image: ImageFiles = (),
     video: VideoFile = None,
@@ -56,10 +58,7 @@ def lift(
         bool,
         Parameter(negative="", help="The file is a video: follow people over its frames; one smooth motion of each."),
     ] = False,
-    fps: Annotated[
-        float | None,
-        Parameter(help="Frames a second of that video; with --video at most so many are looked at, 15 by default."),
-    ] = None,
+    fps: VideoRate = None,
     min_confidence: MinConfidence = 0.2,
     skeleton: SkeletonName = None,
     image_size: ImageSize = None,
@@ -192,7 +191,7 @@ def _people_table(answers: list[dict[str, Any]]) -> "Table":
             rows.append([_who(answer), "-", "", "", textwrap.fill(answer["skipped"], _WIDE)])
         else:
             seen = f"{len(answer['not_seen'])} not seen" if answer["not_seen"] else "all seen"
-            shares = " ".join(f"{100 * mode['share']:.0f}%" for mode in answer["modes"][:_SHARES])
+            shares = " ".join(in_percent(mode["share"]) for mode in answer["modes"][:_SHARES])
             shares += " ..." if len(answer["modes"]) > _SHARES else ""
             rows.append([_who(answer), seen, shares, *_spread(answer["spread_mm"])])
     return table(["person", "keypoints", "modes", "spread mm", "least certain, mm"], rows)

@@ -154,7 +154,7 @@ def _check_files(out: Path | None, picture: Path | None, coordinates: Path | Non
 
     for module, package in (("sklearn", "scikit-learn"), ("umap", "umap-learn")):
         if find_spec(module) is None:
-            raise MissingExtra(f'maps need {package}: pip install "vipe-pose[maps]"')
+            raise MissingExtra.of(f"maps need {package}", "maps")
     if out is not None:
         check_page(out)
     if picture is not None:

@@ -76,7 +76,7 @@ def read_image(path: Path) -> UInt8[Array, "height width 3"]:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
-        raise MissingExtra('photos need pillow: pip install "vipe-pose[detect]"') from error
+        raise MissingExtra.of("photos need pillow", "detect") from error
     try:
         data = read_regular(path, _LARGEST)
     except OSError as error:

@@ -142,7 +142,7 @@ def _opened(path: Path) -> "InputContainer":
     try:
         import av
     except ImportError as error:
-        raise MissingExtra('videos need av: pip install "vipe-pose[detect]"') from error
+        raise MissingExtra.of("videos need av", "detect") from error
     if not path.is_file():
         found = "a folder" if path.is_dir() else irregular(path)
         what = f"is {found}, expected a video" if found else "there is no such file"

@@ -30,7 +30,7 @@ def find_encoder(source: str | Path, *, device: str = "cpu") -> Encoder:
     """
     if str(source) == AffineSignature.name:
         return AffineSignature()
-    trained = pretrained.load(source)
+    trained = pretrained.load(source, also=(AffineSignature.name,))
     if trained.kind == AffineSignature.name:
         return AffineSignature.from_pretrained(source)
     if trained.kind not in _LEARNED:

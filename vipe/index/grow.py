@@ -37,7 +37,7 @@ from vipe.index.folder.manifest import Manifest, PartNote, RemovedNote, refuse_o
 from vipe.index.folder.part import Part, recipe_of
 from vipe.index.folder.part_writer import PartWriter
 from vipe.index.folder.writing import Filter, OnWait, new_part, next_folder, opened, replace_parts, writing
-from vipe.index.newcomers import as_store, new_clips, those
+from vipe.index.newcomers import as_store, lacking, new_clips, those
 from vipe.index.recipe import Recipe, Search, automatic, load_recipe, named
 from vipe.index.tuning import with_search
 from vipe.store import PassedOver, PoseStore
@@ -116,7 +116,9 @@ def remove(path: Path, which: Filter | Int64[Array, " ids"], *, on_wait: OnWait 
         notes: list[PartNote] = []
         with opened(path, manifest, manifest.parts, ("clips.parquet", "frames.parquet")) as parts:
             if isinstance(which, Mapping) and "clip" in which:
-                _check_names(path, which["clip"], parts)
+                there = dict.fromkeys(name for part in parts for name in part.clips()["clip"].to_pylist())
+                if lack := lacking(path, which["clip"], there):
+                    raise VipeError(f"{lack}; nothing was removed")
             for part in parts:
                 note = _without(path, part, which)
                 notes += [] if note is None else [note]
@@ -218,15 +220,6 @@ def _automatic(path: Path, manifest: Manifest, poses: int) -> Recipe:
     """What "auto" means for so many poses: the recipe of the index, as it was tuned, if it is that one."""
     chosen, held = automatic(poses, manifest.encoder.dim), recipe_of(path, manifest.recipe)
     return held if held.name == chosen.name else chosen
-
-
-def _check_names(path: Path, wanted: object, parts: Sequence[Part]) -> None:
-    """A clip that is not there is a mistake: others may be meant."""
-    names = [wanted] if isinstance(wanted, str) else list(wanted) if isinstance(wanted, Iterable) else []
-    there = {name for part in parts for name in part.clips()["clip"].to_pylist()}
-    if missing := [name for name in names if name not in there]:
-        more = f" and {len(missing) - 1} more of those given" if len(missing) > 1 else ""
-        raise VipeError(f"{path}: has no clip {missing[0]!r}{more}; nothing was removed")
 
 
 def _without(path: Path, part: Part, which: Filter | Int64[Array, " ids"]) -> PartNote | None:

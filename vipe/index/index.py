@@ -177,7 +177,8 @@ class PoseIndex(Searchable):
             the same poses.
 
         Raises:
-            StoreError: If the index has another clip of one's name, the rates differ, or there is nothing to add.
+            StoreError: If the index has another clip of one's name, the rates differ, there is nothing to add, or
+                `where` names a clip that the store lacks.
             IndexFormatError: If the folder cannot be written, or a file of it is not as it was.
         """
         check_source(source, where)

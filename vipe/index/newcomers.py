@@ -1,9 +1,9 @@
 """Clips on their way into an index that has clips already: at its rate, as a store, and only those that are new."""
 
-__all__ = ["as_store", "check_source", "new_clips", "those"]
+__all__ = ["as_store", "check_source", "lacking", "new_clips", "those"]
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from vipe.index.folder.clip_table import ClipNote, ClipReader
 from vipe.index.folder.frames import matching_rows
 from vipe.index.folder.manifest import Manifest, PartNote
 from vipe.index.folder.writing import ROOM, Filter, opened
+from vipe.similar_names import lacks_clip
 from vipe.store import PassedOver, PoseStore
 
 _ROWS = 16384  # at a time
@@ -76,8 +77,12 @@ def new_clips(
         there: The clips of each part. There may be very many, so nothing here is done to each of them in Python.
 
     Raises:
-        StoreError: If a clip has the name of another one, or there is none.
+        StoreError: If a clip has the name of another one, there is none, or `where` names one that the store lacks.
     """
+    if isinstance(where, Mapping) and "clip" in where:
+        names = dict.fromkeys(store.clip_table()["clip"].to_pylist())
+        if lack := lacking(store.path, where["clip"], names):
+            raise StoreError(f"{lack}; nothing was added")
     reader = ClipReader()
     for batch in store.batches(_ROWS, where=where):
         reader.add(batch)
@@ -108,6 +113,22 @@ def new_clips(
     sources = store.table(["clip", "source"], those(where, list(twins))).group_by("clip").aggregate([("source", "min")])
     source_of = dict(zip(sources["clip"].to_pylist(), sources["source_min"].to_pylist(), strict=True))
     return new, tuple(PassedOver(clip, source_of[clip], twin) for clip, twin in twins.items())
+
+
+def lacking(path: Path, wanted: object, there: Collection[str]) -> str:
+    """What to say of names of clips that are not there, since others may be meant; "" if all are.
+
+    Args:
+        path: Whose clips they should be.
+        wanted: A name, or several; anything else names none.
+        there: The names that are there.
+    """
+    names = [wanted] if isinstance(wanted, str) else list(wanted) if isinstance(wanted, Iterable) else []
+    missing = [name for name in names if name not in there]
+    if not missing:
+        return ""
+    more = f" ({len(missing) - 1} more of those given are not there)" if len(missing) > 1 else ""
+    return f"{lacks_clip(path, missing[0], there)}{more}"
 
 
 def _is_the_same(

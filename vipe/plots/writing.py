@@ -26,7 +26,7 @@ def check_page(path: Path) -> None:
     try:
         import jinja2  # noqa: F401
     except ImportError as error:
-        raise MissingExtra('pages need jinja2: pip install "vipe-pose[report]"') from error
+        raise MissingExtra.of("pages need jinja2", "report") from error
     if path.suffix.lower() not in ("", ".html", ".htm"):
         raise VipeError(f"{path}: ends in {path.suffix}, expected the name of a page that ends in .html")
     check_output_file(path, "page")
@@ -43,7 +43,7 @@ def check_picture(path: Path) -> None:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
     except ImportError as error:
-        raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
+        raise MissingExtra.of("plots need matplotlib", "report") from error
     if path.suffix.removeprefix(".").lower() not in FigureCanvasAgg.get_supported_filetypes():
         raise VipeError(f"{path}: ends in {path.suffix or 'nothing'}, expected the name of a picture that ends in .png")
     check_output_file(path, "picture")
@@ -63,7 +63,7 @@ def new_figure(width: float, height: float) -> "Figure":
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra('plots need matplotlib: pip install "vipe-pose[report]"') from error
+        raise MissingExtra.of("plots need matplotlib", "report") from error
     figure: Figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

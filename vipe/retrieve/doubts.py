@@ -3,23 +3,29 @@
 __all__ = ["SMALL", "doubts", "doubts_of_size"]
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from vipe.arrays import Array
 from vipe.detections import Keypoints
 from vipe.index import PoseIndex
 from vipe.retrieve.candidates.affine import MIN_JOINTS
+from vipe.retrieve.candidates.candidates import quick_candidates
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.labels.labelling import MIRRORED, SIDES
 from vipe.retrieve.query import query
+from vipe.retrieve.session import Search
 
 _USUAL = 0.04  # RMS radii: detections of poses that the archive holds fit within 0.03 (simulated), never doubted
 _FAR_BETTER = 0.65  # of the misfit; changed wrongly, keypoints never fitted below 0.74 of it, changed rightly below 0.6
 _FEWEST, _LOOKED_AT = 3, 9  # people: of one, a chance may be to blame; of more, the search would take long
+_FEW = 40  # candidates of the look before a search
+_WORTH = 0.9
+"""Of the misfit, by few candidates and rough cameras: a change that fits worse is not searched with. It has to lie well
+above `_FAR_BETTER`, for a search fits better than this look does."""
 _STRETCHED = (9 / 16, 3 / 4, 4 / 3, 16 / 9)  # width over height of usual images
 
 
@@ -40,8 +46,10 @@ def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
 
     A reading of the keypoints (`Hits.relabelled`) that most people share is a habit of the file, and is told. If there
     is none, and the best hits fit worse than is usual, a few of the people who were read as they are get searched for
-    again: with left and right swapped, the image mirrored, and the image stretched. A change that makes the fits of
-    most of them far better is told: in an archive that does not hold their poses, no change does.
+    again, with what no reading says: the image mirrored and its sides kept; sides swapped, where the search was for
+    mirror images too and read nobody so; and the image stretched, which several people may tell where no single one
+    does. A change that makes the fits of most of them far better is told: in an archive that does not hold their poses,
+    no change does. A search is long, so each change is first looked at with a few candidates.
 
     Args:
         index: The archive.
@@ -67,7 +75,11 @@ def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
     if not np.median(before) > _USUAL:
         return []
     best, line = _FAR_BETTER, ""
-    for changed, what in _changed(replace(people[chosen], image_size=None)):
+    changes = tuple(_changed(replace(people[chosen], image_size=None)))
+    roughly = _misfits(Search(index), [changed for changed, _ in changes])
+    for (changed, what), misfit in zip(changes, roughly, strict=True):
+        if np.median(misfit / before) > _WORTH:
+            continue
         found = query(index, changed, 1)
         # A change that wants another reading on top explains nothing.
         again = np.array([bool(name) for name in found.relabelled or ()])
@@ -80,6 +92,14 @@ def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
                 f"{np.median(after):.3f}): is that how the file is meant?"
             )
     return [line] if line else []
+
+
+def _misfits(search: Search, changes: Sequence[Keypoints]) -> Float32[Array, "C N"]:
+    """RMS radii from each person to a roughly fitted one of a few candidates, under each change: all in one go."""
+    people = Keypoints.concat(changes)
+    fits = search.rough_cameras(quick_candidates(search.index, people, _FEW), people)
+    best = fits.cost.argmin(axis=1)
+    return np.asarray(fits.residual[np.arange(len(people)), best].reshape(len(changes), -1))
 
 
 def _shared(hits: Hits, answered: Int64[Array, " N"]) -> str:
@@ -102,6 +122,7 @@ def _squashed(ratio: float) -> str:
 
 
 def _changed(people: Keypoints) -> Iterator[tuple[Keypoints, str]]:
+    """The people as a file of each other convention would mean them, and that convention in words."""
     swap = list(people.skeleton.mirrored)
     yield (
         replace(people, xy=people.xy[:, swap], mask=people.mask[:, swap], confidence=people.confidence[:, swap]),

@@ -46,7 +46,7 @@ _EMPTY: dict[str, object] = {  # what an empty place holds
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Hits:
-    """K frames of an archive for each of Q queries: the likeliest first, then in order of coverage (mode "full").
+    """K frames of an archive for each of Q queries: the best first, then in order of coverage (mode "full").
 
     A query may have fewer than K: the places left have row -1, distance infinity, time NaN and empty names, and come
     last. `skipped` gives for each query the reason why it has none, where it could not be searched for at all.

@@ -44,7 +44,7 @@ def mirrored_poses(poses: Float32[Array, "*batch 17 3"]) -> Float32[Array, "*bat
 
 
 def with_mirrored(search: Search, people: Keypoints, hits: Hits, mirrored: Hits, k: int) -> Hits:
-    """The hits of people and those of their mirror images as one list each, the likelier first.
+    """The hits of people and those of their mirror images as one list each, that of the likelier first hit first.
 
     Both lists keep their order: what comes next is the likelier (or the nearer) of the two first hits that are left.
     A moment that is in both is taken once, where it comes first. Limits on hits hold for the whole list. `presence`

@@ -20,6 +20,7 @@ from vipe.retrieve.candidates.body_parts import Joints, joint_weights
 from vipe.retrieve.candidates.pose_scan import pose_distances
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.mirrored import mirrored_poses
+from vipe.similar_names import lacks_clip
 
 EXACT = 200_000
 """Rows of a learned index up to which every pose is compared: 0.16 s. Beyond, those that its embedding brings are."""
@@ -168,8 +169,7 @@ def moment_rows(index: PoseIndex, moments: Sequence[tuple[str, int]]) -> Int64[A
     for clip, frame in moments:
         own = index.rows({"clip": clip})
         if not len(own):
-            known = ", ".join(repr(one) for one in index.labels["clip"].unique().to_pylist()[:3])
-            raise VipeError(f"{index.path}: has no clip {clip!r}; it has such as {known}")
+            raise VipeError(lacks_clip(index.path, clip, index.labels["clip"].unique().to_pylist()))
         frames = index.look_up("frame", own, -1)
         place = np.flatnonzero(frames == frame)
         if not len(place):

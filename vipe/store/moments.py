@@ -2,7 +2,6 @@
 
 __all__ = ["Moment", "take_moment"]
 
-import difflib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float64, Int64
 from vipe.arrays import Array
 from vipe.clips import Clip
 from vipe.errors import StoreError
+from vipe.similar_names import lacks_clip
 from vipe.skeletons.working import H36M17
 from vipe.store.store import PoseStore
 
@@ -66,11 +66,7 @@ def take_moment(store: PoseStore, clip: str, start: float | None = None, end: fl
     chosen = pc.field("clip") == clip
     table = store.table(where=chosen)
     if not len(table):
-        names = store.clip_table().column("clip").to_pylist()
-        near = difflib.get_close_matches(clip, names, n=3, cutoff=0.5) or names[:3]
-        known = ", ".join(map(repr, near))
-        count = f"{len(names):,} clip{'' if len(names) == 1 else 's'}"
-        raise StoreError(f"{store.path}: has no clip {clip!r}; it has {count}, such as {known}")
+        raise StoreError(lacks_clip(store.path, clip, store.clip_table().column("clip").to_pylist()))
     time = table.column("time").to_numpy()
     keep = _within(time, start, end, f"{store.path}: clip {clip!r}")
     table, time = table.filter(keep), time[keep]

@@ -110,7 +110,9 @@ class PoseStore:
         path = Path(path)
         _check_fps(fps)
         if path.exists():
-            raise StoreError(f"{path}: exists already; append to it, delete it, or choose another path")
+            raise StoreError(
+                f"{path}: exists already; append to it (`vipe ingest --append`), delete it, or choose another path"
+            )
         motions = Motions() if len(sources) > 1 and not keep_identical else None
         clips = Ingest(sources, store=path, fps=fps, motions=motions, on_skip=on_skip)
         with as_store_error(path), atomic_write(path) as folder:

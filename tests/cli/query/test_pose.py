@@ -191,7 +191,7 @@ def test_moments_stay_the_rows_of_their_frames(index, moment):
         (("--pose", "walk:1.5"), "got 'walk:1.5'"),
         (("--pose", f"CLIP:{'9' * 5000}"), "--pose is CLIP:FRAME, the name of a clip and a frame's number"),
         (("--pose", "CLIP:0", "--camera-name", "left"), "--camera-name goes with people in images"),
-        (("--pose", "nothing:0"), "has no clip 'nothing'; it has such as"),
+        (("--pose", "nothing:0"), "has no clip 'nothing'; it has "),
         (("--pose", "CLIP:99999"), "has no frame 99999 of clip"),
         (("people.json", "--pose", "CLIP:0"), "a keypoint file goes with people in images: leave it out"),
         (("--pose", "CLIP:0", "--mode", "full"), "--mode goes with people in images"),

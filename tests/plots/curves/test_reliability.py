@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -26,3 +28,19 @@ def test_a_row_for_each_gallery_is_drawn_from_its_own_bins():
     for one, bins in zip(axes[3:], report.gallery_bins["1 s left out"].values(), strict=True):
         assert list(one.lines[1].get_ydata()) == [bar["rate"] for bar in bins]
         assert list(one.lines[1].get_xdata()) == [bar["probability"] for bar in bins]
+
+
+@pytest.mark.parametrize("draw", [reliability, reliability_by_gallery])
+@pytest.mark.parametrize("kinds", [1, 2, 4])
+def test_every_word_lies_inside_the_picture(draw, kinds):
+    """Axes are squares, whose titles went beyond the edge."""
+    report = calibration_report()
+    bins = report.bins["presence"]
+    names = ("within 0.1, first hit", "within 0.1", "within 0.05", "presence")[:kinds]
+    panels = dict.fromkeys(names, bins)
+    page = draw(replace(report, bins=panels, gallery_bins=dict.fromkeys(("whole gallery", "clip left out"), panels)))
+    page.canvas.draw()
+    shown = [axes.get_tightbbox().extents for axes in page.axes]
+    assert len(shown) == kinds * (1 if draw is reliability else 2)
+    for left, low, right, high in shown:
+        assert min(left, low) >= 3 and right <= page.bbox.width - 3 and high <= page.bbox.height - 3

@@ -1,3 +1,4 @@
+import html
 import json
 import re
 from dataclasses import replace
@@ -8,11 +9,12 @@ import torch
 
 pytest.importorskip("jinja2")
 
+from vipe.cli.lift import _people_table
 from vipe.geometry import axis_angle
 from vipe.geometry.upright import upright_pose
 from vipe.lift import Hypotheses
+from vipe.lift.aggregation.few_poses import modes
 from vipe.lift.aggregation.lifted import LiftedPeople, LiftedTrack
-from vipe.lift.aggregation.modes import modes
 from vipe.plots.figures import figure_in_camera
 from vipe.plots.pages.lifted import save_people_page, save_tracks_page
 from vipe.simulate import View, simulate_keypoints
@@ -51,6 +53,18 @@ def test_each_person_has_the_keypoints_the_hypotheses_and_the_modes(lifted, tmp_
     assert "Not lifted: 3 joints seen." in page
     assert "image &lt;b&gt;, person 0" in page
     assert not re.search(r"https?://|src=|<link", page)
+
+
+@pytest.mark.parametrize("share", [0.12504, 0.12496, 0.125, 0.375004, 0.0049, 0.004])
+def test_shares_are_those_of_the_terminal(lifted, tmp_path, share):
+    """A table is made of JSON, which keeps four digits; rounded a second time 0.12504 was 12% there and 13% here."""
+    first = replace(lifted.modes[0], share=np.array([1 - share, share]))
+    lifted = replace(lifted, modes=(first, lifted.modes[1]))
+    save_people_page(tmp_path / "p.html", lifted)
+    shown = re.findall(r"</i></span>([^<]+)</div>", (tmp_path / "p.html").read_text())
+    assert len(shown) == 3
+    table = _people_table(lifted.to_json())
+    assert str(next(iter(table.columns[2].cells))) == " ".join(html.unescape(one) for one in shown[:2])
 
 
 def test_hypotheses_lie_over_the_keypoints_they_came_from(lifted, tmp_path):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.archive.store import Out, told_note, told_rig
+from vipe.cli.archive.store import told_note, told_rig
+from vipe.cli.options.folders import NewStore
 from vipe.cli.output import Json, counted, emit, listed, progress
 from vipe.cores import usable_cores
 
@@ -25,7 +26,7 @@ def ingest(
     path: Path,
     /,
     *more: Annotated[Path, Parameter(help="More of them, read in this order.")],
-    out: Out,
+    out: NewStore,
     fps: _Fps = None,
     append: Annotated[
         bool, Parameter(negative="", help="Add to a store that exists; clips that it holds already are passed over.")

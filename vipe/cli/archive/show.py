@@ -161,6 +161,7 @@ def _read(path: Path, clip: str | None, start: float | None, end: float | None) 
     """The one clip of a motion file, or that of a name."""
     import vipe
     from vipe.errors import ReadError
+    from vipe.similar_names import lacks_clip
     from vipe.skeletons.working import H36M17
     from vipe.store.moments import Moment
 
@@ -172,9 +173,8 @@ def _read(path: Path, clip: str | None, start: float | None, end: float | None) 
                 break
         else:
             others.append(one.name)
-    names = ", ".join(map(repr, others[:3]))
     if found is None:
-        raise ReadError(f"{path}: has no clip {clip!r}; it has {counted(len(others), 'clip')}, such as {names}")
+        raise ReadError(lacks_clip(path, clip, others))
     if clip is None and others:
         raise ReadError(f"{path}: has {counted(len(others) + 1, 'clip')}, such as {found.name!r}; give the name of one")
     return Moment.of(found.to(H36M17), start, end)

@@ -1,6 +1,6 @@
 """Commands that make a store of poses and list its content."""
 
-__all__ = ["Out", "info", "outliers", "skeletons", "synth", "told_note", "told_rig"]
+__all__ = ["info", "outliers", "skeletons", "synth", "told_note", "told_rig"]
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from vipe.cli.options.folders import StoreFolder
+from vipe.cli.options.folders import NewStore, StoreFolder
 from vipe.cli.output import Json, Seed, counted, emit, progress, table
 
 if TYPE_CHECKING:
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from vipe.lift.ppca.prior.outliers import Outlier
     from vipe.store import Note
 
-Out = Annotated[Path, Parameter(help="Folder of the new store.")]
 _SHOWN = 20  # outliers, notes or rigs on a screen
 
 
 def synth(
     *,
-    out: Out,
+    out: NewStore,
     minutes: float = 30.0,
     fps: float = 30.0,
     programs: tuple[str, ...] = (),

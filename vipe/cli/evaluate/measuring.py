@@ -1,10 +1,14 @@
 """Options and steps of every command that measures: the part of the store, conditions, the index, and the output."""
 
 __all__ = [
+    "DRAWN",
+    "EVERYTHING",
+    "PRINTED",
+    "Distance",
+    "DrawnOutput",
     "IndexPath",
     "LifterSources",
     "Output",
-    "Picture",
     "Queries",
     "Scope",
     "conditions_of",
@@ -45,7 +49,7 @@ LifterSources = Annotated[
         "several may be given."
     ),
 ]
-Picture = Annotated[Path | None, Parameter(help="Also draw the figures as a .png.")]
+Distance = Annotated[float, Parameter(help="Metres from camera to person.")]
 Queries = Annotated[int, Parameter(help="At most so many, drawn from the gallery.")]
 
 
@@ -88,19 +92,41 @@ class Output:
     ] = None
     as_json: Json = False
 
-    def check(self, picture: Path | None = None) -> None:
+    def check(self) -> None:
         """Refuse files that could not be written, before any work.
 
         Raises:
             MissingExtra: If what writes them is not installed.
             VipeError: If a name does not fit, or its folder cannot be written.
         """
-        from vipe.plots.writing import check_page, check_picture
+        from vipe.plots.writing import check_page
 
         if self.report is not None:
             check_page(self.report)
-        if picture is not None:
-            check_picture(picture)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class _Picture:
+    picture: Annotated[Path | None, Parameter(help="Also draw the figures as a .png.")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DrawnOutput(Output, _Picture):
+    """Where the figures go, if there is a picture of them; `--help` names it first."""
+
+    def check(self) -> None:
+        """See `Output`."""
+        from vipe.plots.writing import check_picture
+
+        super().check()
+        if self.picture is not None:
+            check_picture(self.picture)
+
+
+EVERYTHING, PRINTED, DRAWN = Scope(), Output(), DrawnOutput()
+"""What is measured, and where figures go, if no option says otherwise."""
 
 
 @runtime_checkable
@@ -192,7 +218,6 @@ def show(
     title: str,
     output: Output,
     protocol: Mapping[str, Any] | None = None,
-    picture: Path | None = None,
     draws: Sequence[tuple[str, "Callable[[_R], Figure]"]] = (),
 ) -> None:
     """Print a report as JSON, or as its table and some lines; then draw its picture and its page, if they are wanted.
@@ -203,10 +228,10 @@ def show(
         title: Of the page.
         output: Where to.
         protocol: Settings by name; those of the report if not given.
-        picture: File of the first picture.
-        draws: What each picture shows, and what draws it; a page has them all.
+        draws: What each picture shows, and what draws it; the first is that of `DrawnOutput`, a page has them all.
     """
     head, *rows = report.to_table()
+    picture = output.picture if isinstance(output, DrawnOutput) else None
     written = {"picture": picture, "report": output.report}
     said = [f"{name}: {path}" for name, path in written.items() if path is not None]
     emit(report.to_json(), table(head, rows), *lines, *said, as_json=output.as_json)

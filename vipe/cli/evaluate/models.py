@@ -9,11 +9,20 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vipe.cli.evaluate.measuring import Output, Picture, Scope, conditions_of, primary_figure, show
+from vipe.cli.evaluate.measuring import (
+    DRAWN,
+    EVERYTHING,
+    PRINTED,
+    Distance,
+    DrawnOutput,
+    Output,
+    Scope,
+    conditions_of,
+    primary_figure,
+    show,
+)
 from vipe.cli.options.folders import StoreFolder
 from vipe.cli.output import counted, progress
-
-_EVERYTHING, _PRINTED = Scope(), Output()
 
 
 @Parameter(name="*")
@@ -40,10 +49,10 @@ def retrieval(
     lift: Annotated[
         Path | None, Parameter(help="A V-VIPE whose lifted poses are compared too, every pair aligned (slow).")
     ] = None,
-    scope: Scope = _EVERYTHING,
+    scope: Scope = EVERYTHING,
     poses: Annotated[int | None, Parameter(help="At most so many, drawn at random; all if not given.")] = None,
-    distance: Annotated[float, Parameter(help="Metres from camera to person.")] = 4.0,
-    output: Output = _PRINTED,
+    distance: Distance = 4.0,
+    output: Output = PRINTED,
 ) -> None:
     """View every pose of a store with every camera of a rig, and measure how often it is found from another side."""
     from vipe import Embedder, PoseStore
@@ -82,7 +91,7 @@ def retrieval(
 
 
 def lifting(
-    store: Path,
+    store: StoreFolder,
     /,
     *,
     lifter: Annotated[
@@ -94,27 +103,20 @@ def lifting(
     scope: LiftingScope = _ALL_AROUND,
     queries: Annotated[int, Parameter(help="At most so many poses, evenly spaced.")] = 300,
     samples: Annotated[int, Parameter(help="Hypotheses of each person.")] = 200,
-    distance: Annotated[float, Parameter(help="Metres from camera to person.")] = 4.0,
+    distance: Distance = 4.0,
     observed: Annotated[
         Literal["covariance", "keypoints"], Parameter(help="What of the simulated detector reaches the lifter.")
     ] = "covariance",
-    picture: Picture = None,
-    output: Output = _PRINTED,
+    output: DrawnOutput = DRAWN,
 ) -> None:
-    """Lift simulated photos of a store's poses, and measure how near and how calibrated the hypotheses are.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
+    """Lift simulated photos of a store's poses, and measure how near and how calibrated the hypotheses are."""
     from vipe import PoseIndex, PoseStore
     from vipe.evaluate import LIFT_CONDITIONS, LiftingProtocol, evaluate_lifting
     from vipe.lift import Lifter
     from vipe.plots.curves.error_by_samples import error_by_samples
     from vipe.retrieve.archive_lifter import ArchiveLifter
 
-    output.check(picture)
+    output.check()
     protocol = LiftingProtocol(
         rig=scope.rig,
         distance=distance,
@@ -140,7 +142,6 @@ def lifting(
         "percent; ms: one person, all hypotheses, one core",
         title="Lifters, measured",
         output=output,
-        picture=picture,
         draws=[
             (f"Error and calibration: {name}", partial(error_by_samples, condition=name))
             for name in report.protocol["conditions"]

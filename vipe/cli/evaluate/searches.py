@@ -3,15 +3,18 @@
 __all__ = ["calibration", "hypotheses", "real", "search"]
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
 from vipe.cli.evaluate.measuring import (
+    DRAWN,
+    EVERYTHING,
+    PRINTED,
+    DrawnOutput,
     IndexPath,
     LifterSources,
     Output,
-    Picture,
     Queries,
     Scope,
     conditions_of,
@@ -25,7 +28,11 @@ from vipe.cli.options.known_camera import CameraOptions
 from vipe.cli.options.people import Convention, MinConfidence, SkeletonName, read_people, with_convention
 from vipe.cli.output import counted
 
-_EVERYTHING, _PRINTED, _UNKNOWN_CAMERA = Scope(), Output(), CameraOptions()
+if TYPE_CHECKING:
+    from vipe.evaluate import SearchProtocol
+    from vipe.evaluate.protocols.search_report import SearchReport
+
+_UNKNOWN_CAMERA = CameraOptions()
 
 
 def search(
@@ -36,7 +43,7 @@ def search(
     mode: Annotated[
         tuple[str, ...], Parameter(help="Modes of `vipe query`; all geometric ones that fit the index if not given.")
     ] = (),
-    scope: Scope = _EVERYTHING,
+    scope: Scope = EVERYTHING,
     queries: Queries = 600,
     distance: Annotated[tuple[float, ...], Parameter(help="Metres from camera to person; several may be given.")] = (
         4.0,
@@ -45,23 +52,15 @@ def search(
         Literal["keypoints", "scores", "covariance"],
         Parameter(help="What of the simulated detector reaches the search; scores know how far off a joint is."),
     ] = "keypoints",
-    picture: Picture = None,
-    output: Output = _PRINTED,
+    output: DrawnOutput = DRAWN,
 ) -> None:
     """Query a store with simulated photos of its own poses, and measure how often they are found."""
-    from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_search
+    from vipe.evaluate import evaluate_search
     from vipe.evaluate.protocols.search import fitting_modes
     from vipe.plots.curves.search import search_picture
 
-    output.check(picture)
-    protocol = SearchProtocol(
-        rig=scope.rig,
-        distances=distance,
-        queries=queries,
-        conditions=conditions_of(scope, CONDITIONS),
-        observed=observed,
-        seed=scope.seed,
-    )
+    output.check()
+    protocol = _protocol(scope, queries, distances=distance, observed=observed)
     report = measured(
         store,
         index,
@@ -75,22 +74,19 @@ def search(
             progress=advance,
         ),
     )
-    asked, clips = counted(report.queries, "query", "queries"), counted(report.clips, "clip")
     show(
         report,
-        f"{asked} from {clips} against {counted(report.gallery, 'pose')} in {report.seconds:.1f} s; "
-        "shares in percent, lengths in torso lengths, m from camera to person, ms a query in a batch, "
-        "queries by threshold",
+        f"{_asked(report)}; shares in percent, lengths in torso lengths, m from camera to person, ms a query in a "
+        "batch, queries by threshold",
         *primary_figure(report.primary, "mode {mode}, {asked}"),
         title="Search, measured",
         output=output,
-        picture=picture,
         draws=[("Queries with a hit, by gallery and condition", search_picture)],
     )
 
 
 def hypotheses(
-    store: Path,
+    store: StoreFolder,
     /,
     *,
     lifter: LifterSources = ("default",),
@@ -106,25 +102,16 @@ def hypotheses(
         50,
         200,
     ),
-    scope: Scope = _EVERYTHING,
+    scope: Scope = EVERYTHING,
     queries: Queries = 200,
-    picture: Picture = None,
-    output: Output = _PRINTED,
+    output: DrawnOutput = DRAWN,
 ) -> None:
-    """Search with the hypotheses of lifters alone, and measure how often they find the pose.
-
-    Parameters
-    ----------
-    store
-        Folder of the store.
-    """
-    from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_hypotheses
+    """Search with the hypotheses of lifters alone, and measure how often they find the pose."""
+    from vipe.evaluate import evaluate_hypotheses
     from vipe.plots.curves.search import search_picture
 
-    output.check(picture)
-    protocol = SearchProtocol(
-        rig=scope.rig, queries=queries, conditions=conditions_of(scope, CONDITIONS), seed=scope.seed
-    )
+    output.check()
+    protocol = _protocol(scope, queries)
     lifters = lifters_of(lifter)
     report = measured(
         store,
@@ -141,14 +128,12 @@ def hypotheses(
             progress=advance,
         ),
     )
-    asked, clips = counted(report.queries, "query", "queries"), counted(report.clips, "clip")
     show(
         report,
-        f"{asked} from {clips} against {counted(report.gallery, 'pose')} in {report.seconds:.1f} s; a lifter and how "
-        "many of its hypotheses searched, nothing else; shares in percent, lengths in torso lengths, ms a query",
+        f"{_asked(report)}; a lifter and how many of its hypotheses searched, nothing else; shares in percent, lengths "
+        "in torso lengths, ms a query",
         title="What hypotheses find, measured",
         output=output,
-        picture=picture,
         draws=[("Queries with a hit, by gallery and condition", search_picture)],
     )
 
@@ -169,7 +154,7 @@ def real(
     min_confidence: MinConfidence = 0.2,
     skeleton: SkeletonName = None,
     camera: CameraOptions = _UNKNOWN_CAMERA,
-    output: Output = _PRINTED,
+    output: Output = PRINTED,
 ) -> None:
     """Query a store with real keypoints of a motion that it holds, and measure how often the moment is found.
 
@@ -214,20 +199,17 @@ def calibration(
     /,
     *,
     index: IndexPath = None,
-    scope: Scope = _EVERYTHING,
+    scope: Scope = EVERYTHING,
     queries: Queries = 200,
-    picture: Picture = None,
-    output: Output = _PRINTED,
+    output: DrawnOutput = DRAWN,
 ) -> None:
     """Query a store with simulated photos of its own poses, and measure whether the probabilities are right."""
-    from vipe.evaluate import CONDITIONS, SearchProtocol, evaluate_calibration
+    from vipe.evaluate import evaluate_calibration
     from vipe.evaluate.metrics import CLOSE_THRESHOLD, HIT_THRESHOLD
     from vipe.plots.curves.reliability import reliability, reliability_by_gallery
 
-    output.check(picture)
-    protocol = SearchProtocol(
-        rig=scope.rig, queries=queries, conditions=conditions_of(scope, CONDITIONS), seed=scope.seed
-    )
+    output.check()
+    protocol = _protocol(scope, queries)
     report = measured(
         store,
         index,
@@ -250,9 +232,22 @@ def calibration(
         *lines,
         title="Probabilities of hits, measured",
         output=output,
-        picture=picture,
         draws=[
             ("Probabilities beside how often they were right", reliability),
             ("The same of each gallery", reliability_by_gallery),
         ],
     )
+
+
+def _protocol(scope: Scope, queries: int, **more: Any) -> "SearchProtocol":
+    """The protocol that options ask for; `more` are settings that only some commands have."""
+    from vipe.evaluate import CONDITIONS, SearchProtocol
+
+    conditions = conditions_of(scope, CONDITIONS)
+    return SearchProtocol(rig=scope.rig, queries=queries, conditions=conditions, seed=scope.seed, **more)
+
+
+def _asked(report: "SearchReport") -> str:
+    """What was searched with, where, and how long that took."""
+    asked, clips = counted(report.queries, "query", "queries"), counted(report.clips, "clip")
+    return f"{asked} from {clips} against {counted(report.gallery, 'pose')} in {report.seconds:.1f} s"

@@ -7,9 +7,11 @@ __all__ = [
     "Given",
     "ImageFiles",
     "ImageSize",
+    "KeypointFile",
     "MinConfidence",
     "SkeletonName",
     "VideoFile",
+    "VideoRate",
     "Weights",
     "read_people",
     "with_convention",
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from vipe.detections.videos import Video
 
 KEYPOINTS = "Keypoints: COCO, OpenPose, MMPose and others as JSON, a table, arrays; or a folder of a video's files."
+KeypointFile = Annotated[Path | None, Parameter(help=KEYPOINTS)]
 MinConfidence = Annotated[float, Parameter(help="Joints of a lower score are not seen.")]
 SkeletonName = Annotated[
     str | None, Parameter(help="Whose joints the file has, if it cannot be told: a name, or your own .toml file.")
@@ -48,6 +51,10 @@ ImageFiles = Annotated[
 ]
 VideoFile = Annotated[
     Path | None, Parameter(help="A video in place of keypoints: a detector finds its people, who are followed.")
+]
+VideoRate = Annotated[
+    float | None,
+    Parameter(help="Frames a second of that video; with --video at most so many are looked at, 15 by default."),
 ]
 DetectorOption = Annotated[
     Literal["blazepose", "rtmlib"] | None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vipe.cli.output import counted, listed, table
+from vipe.printable import in_percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,7 +46,7 @@ def order(answers: list[dict[str, Any]]) -> list[str]:
     for answer in answers:
         probability = [hit.get("probability", 0.0) for hit in answer["hits"]]
         if any(later > earlier + _RISE for earlier, later in pairwise(probability)):
-            return ["probabilities need not fall: after the likeliest hit come other readings of the keypoints"]
+            return ["probabilities need not fall: after the first hit come other readings of the keypoints"]
     return []
 
 
@@ -64,23 +65,23 @@ def answer_table(answers: list[dict[str, Any]]) -> "Table":
     likely = ["probable"] if "probability" in some else []
     flipped = ["mirrored"] if "mirrored" in some else []
     there = ["there / mirrored" if flipped else "there"] if likely else []
-    head = ["query", *there, "rank", *moment, *flipped, *likely, *added]
+    several = ["images"] if any("images" in answer for answer in answers) else []
+    head = ["query", *several, *there, "rank", *moment, *flipped, *likely, *added]
     # A reason is longer than any clip's name: it goes over several lines, so that the table stays within 120 columns.
     names = [len(hit["clip"]) for answer in answers for hit in answer["hits"]]
-    wide = max([27 if added else 40, *names])
+    wide = max([(23 if several else 27) if added else 40, *names])
     rows = []
     for answer in answers:
-        who = called(answer)
-        present = " / ".join(
-            f"{100 * answer[name]:.0f}%" for name in ("presence", "presence_mirrored") if name in answer
-        )
+        who, count = called(answer), {name: str(answer[name]) for name in several}
+        present = " / ".join(in_percent(answer[name]) for name in ("presence", "presence_mirrored") if name in answer)
         if "skipped" in answer:
-            cells = {"query": who, "rank": "-", "clip": textwrap.fill(answer["skipped"], wide)}
+            cells = {"query": who, **count, "rank": "-", "clip": textwrap.fill(answer["skipped"], wide)}
             rows.append([cells.get(name, "") for name in head])
         for hit in answer["hits"]:
             first = hit["rank"] == 1
             cells = {
                 "query": who if first else "",
+                **(count if first else dict.fromkeys(several, "")),
                 **dict.fromkeys(there, present if first else ""),
                 "rank": str(hit["rank"]),
                 "clip": hit["clip"],
@@ -88,7 +89,7 @@ def answer_table(answers: list[dict[str, Any]]) -> "Table":
                 "seconds": f"{hit['time']:.2f}",
                 "distance": f"{hit['distance']:.3f}",
                 "mirrored": "yes" if hit.get("mirrored") else "",
-                "probable": f"{100 * hit['probability']:.0f}%" if likely else "",
+                "probable": in_percent(hit["probability"]) if likely else "",
             }
             for name, parts in added.items():
                 adds = sum(hit["contributions"][part] for part in parts)

@@ -4,7 +4,6 @@ __all__ = ["query"]
 
 import math
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -13,14 +12,15 @@ from vipe.cli.options.device import Device
 from vipe.cli.options.folders import IndexFolder
 from vipe.cli.options.known_camera import CameraOptions
 from vipe.cli.options.people import (
-    KEYPOINTS,
     Convention,
     DetectorOption,
     ImageFiles,
     ImageSize,
+    KeypointFile,
     MinConfidence,
     SkeletonName,
     VideoFile,
+    VideoRate,
     Weights,
     read_people,
     with_convention,
@@ -47,7 +47,7 @@ _NO_POSE = PoseQuestion()
 def query(
     index: IndexFolder,
     /,
-    keypoints: Annotated[Path | None, Parameter(help=KEYPOINTS)] = None,
+    keypoints: KeypointFile = None,
     *,
     image: ImageFiles = (),
     video: VideoFile = None,
@@ -97,10 +97,7 @@ def query(
             help="The file is a video: follow people over its frames, and find moments that move as they do.",
         ),
     ] = False,
-    fps: Annotated[
-        float | None,
-        Parameter(help="Frames a second of that video; with --video at most so many are looked at, 15 by default."),
-    ] = None,
+    fps: VideoRate = None,
     every: Annotated[float, Parameter(help="Seconds of a track that are searched with as one.")] = 1.0,
     views: Annotated[
         bool,
@@ -248,6 +245,8 @@ def query(
     seconds = time.perf_counter() - start
     bent, told = variations.save(opened, people, hits)
     answers: list[dict[str, Any]] = hits.to_json(people, explain=explain)["queries"]
+    for one, seen in zip(answers, images, strict=False):  # of single images there are none
+        one["images"] = len(seen)
     asked = counted(len(answers), "query", "queries") if images else counted(len(answers), "person", "people")
     last = f"{asked} in {seconds:.2f} s" + files_told(page, hits_file)
     # The answers come first: a page or a table that cannot be written must not take them away.
@@ -270,7 +269,7 @@ def query(
     if page is not None:
         from vipe.plots.pages.answers import save_query_page
 
-        save_query_page(page, opened, people, hits, images=images, pictures=given.pictures)
+        save_query_page(page, opened, people, hits, images=images, pictures=given.pictures, remarks=remarks)
 
 
 def _check_mirrored(confidence: float | None) -> None:

@@ -89,8 +89,10 @@ def find_matcher(source: str | Path, name: str = "") -> Matcher:
         ReadError: If there is no such model, or it is broken.
         VipeError: If the model cannot compare two images.
     """
-    if str(source) != AffineSignature.name and pretrained.load(source).kind == PrVIPE.name:
-        return ProbabilityMatcher(PrVIPE.from_pretrained(source), name)
+    if str(source) != AffineSignature.name:
+        trained = pretrained.load(source, also=(AffineSignature.name,))
+        if trained.kind == PrVIPE.name:
+            return ProbabilityMatcher(PrVIPE.from_pretrained(source), name)
     return EmbeddingMatcher(find_encoder(source), name)
 
 

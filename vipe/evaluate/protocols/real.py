@@ -21,6 +21,7 @@ from vipe.lift import Lifter
 from vipe.retrieve import query
 from vipe.retrieve.candidates.hypotheses import near_hypotheses
 from vipe.retrieve.session import SAMPLES
+from vipe.similar_names import lacks_clip
 
 REAL_MODES = ("affine", "full")
 _BLOCK_SECONDS = 0.5  # frames nearer in time succeed and fail together: intervals are over such blocks of each camera
@@ -122,7 +123,8 @@ def evaluate_real(
     frames = index.frames()
     rows = np.flatnonzero(frames["clip"].astype(str) == clip)
     if not len(rows):
-        raise VipeError(f"index {index.path} has no clip {clip!r}; expected the clip that the keypoints show")
+        told = lacks_clip(index.path, clip, index.labels["clip"].unique().to_pylist())
+        raise VipeError(f"{told}; expected the clip that the keypoints show")
     keypoints = replace(keypoints, frame=frame_numbers(keypoints))
     held = {int(frame): int(row) for frame, row in zip(frames["frame"][rows], rows, strict=True)}
     chosen = _one_an_image(keypoints, held)

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from vipe.arrays import Array
 from vipe.embed.encoder import Metric
-from vipe.errors import VipeError
+from vipe.errors import VipeError, install_line
 from vipe.index.engines.faiss_cpu import FaissCPU, faiss_metric
 from vipe.index.recipe import Recipe
 
@@ -36,7 +36,7 @@ class FaissCagra(FaissCPU):
         if not hasattr(faiss, "GpuIndexCagra"):
             raise VipeError(
                 f"recipe {recipe.name}: a GPU builds its graph, and this FAISS ({faiss.__version__}) is built without "
-                "cuVS; install one with it in its place: pip uninstall faiss-cpu, then pip install vipe-pose[cuda13]; "
+                f"cuVS; install one with it in its place: pip uninstall faiss-cpu, then {install_line('cuda13')}; "
                 "or take recipe hnsw"
             )
         if not _FAISS.get_num_gpus():

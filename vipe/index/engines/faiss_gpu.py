@@ -11,7 +11,7 @@ from jaxtyping import Float32, Int64
 
 from vipe.arrays import Array, blocks
 from vipe.embed.encoder import Metric
-from vipe.errors import VipeError
+from vipe.errors import VipeError, install_line
 from vipe.index.engines.faiss_cagra import LEAST_BUILT
 from vipe.index.engines.faiss_cpu import FaissCPU, lists_searched
 from vipe.index.neighbours import Neighbours
@@ -107,7 +107,7 @@ def gpu_number(device: str) -> int | None:
     if not hasattr(faiss, "StandardGpuResources"):
         raise VipeError(
             f"device {device}: this FAISS ({faiss.__version__}) is built for CPUs; install one for GPUs in its place: "
-            "pip uninstall faiss-cpu, then pip install vipe-pose[cuda12] (or [cuda13])"
+            f"pip uninstall faiss-cpu, then {install_line('cuda12')}, or cuda13 in place of cuda12"
         )
     number, count = int(named[1] or 0), _FAISS.get_num_gpus()
     if number >= count:
@@ -128,7 +128,7 @@ def _copied(engine: FaissCPU, gpu: int) -> tuple[Any, Any]:
         if not hasattr(faiss, "GpuIndexCagra"):
             raise VipeError(
                 f"recipe {recipe.name}: this FAISS ({faiss.__version__}) is built without cuVS, which walks its graph "
-                "on a GPU; install one with it in its place: pip install vipe-pose[cuda13]"
+                f"on a GPU; install one with it in its place: {install_line('cuda13')}"
             )
         config = _FAISS.GpuIndexCagraConfig()
         config.device = gpu

@@ -16,7 +16,7 @@ from vipe.detections import Keypoints, follow, frame_numbers
 from vipe.errors import VipeError
 from vipe.geometry.bones import bone_lengths
 from vipe.geometry.upright import stature
-from vipe.lift.aggregation.modes import Modes, modes
+from vipe.lift.aggregation.few_poses import Modes, modes
 from vipe.lift.aggregation.one_pose import weak_perspective
 from vipe.lift.aggregation.track import body_lengths, smooth_track
 from vipe.lift.hypotheses import Hypotheses

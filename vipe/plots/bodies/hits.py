@@ -14,6 +14,7 @@ from vipe.errors import ShapeError, VipeError
 from vipe.plots.bodies.flat import draw_bones
 from vipe.plots.figures import colours, figure_2d
 from vipe.plots.writing import new_figure
+from vipe.printable import in_percent
 from vipe.retrieve.hits import Hits
 from vipe.retrieve.labels.labelling import as_read
 from vipe.skeletons.working import H36M17
@@ -90,7 +91,7 @@ def _short(clip: str) -> str:
 def _below(hits: Hits, row: int) -> str:
     if hits.skipped[row] or hits.presence is None:
         return "not searched for"
-    told = f"presence {hits.presence[row]:.0%}"
+    told = f"presence {in_percent(hits.presence[row])}"
     name = hits.relabelled[row] if hits.relabelled is not None else ""
     return f"{told}\nread: {name}" if name else told
 
@@ -119,4 +120,4 @@ def _bar(axis: Any, probability: float, right: bool | None) -> None:
     axis.plot([-0.45, 0.2], [_BAR, _BAR], color=colours()["missing"], alpha=0.35, linewidth=6, solid_capstyle="butt")
     end = 0.65 * probability - 0.45
     axis.plot([-0.45, end], [_BAR, _BAR], color=colours()[colour], linewidth=6, solid_capstyle="butt")
-    axis.text(0.25, _BAR, f"{probability:.0%}", fontsize=8, va="center", ha="left")
+    axis.text(0.25, _BAR, in_percent(probability), fontsize=8, va="center", ha="left")

@@ -49,7 +49,8 @@ def reliability_by_gallery(report: CalibrationReport) -> "Figure":
 
 def _panels(rows: Sequence[Sequence[tuple[str, list[dict[str, float]]]]]) -> "Figure":
     across = max(len(row) for row in rows)
-    page = new_figure(3.1 * across, 3.4 * len(rows))
+    page = new_figure(3.1 * across, 3.5 * len(rows))
+    page.set_layout_engine("compressed")  # of squares: the usual layout lets their titles go beyond the edge
     grid = page.subplots(len(rows), across, squeeze=False, sharex=True, sharey=True)
     for line, row in zip(grid, rows, strict=True):
         for axes, (title, bins) in zip(line, row, strict=True):

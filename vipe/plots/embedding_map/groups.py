@@ -26,7 +26,7 @@ def clusters(layout: EmbeddingMap, count: int = 12, *, generator: np.random.Gene
     try:
         from sklearn.cluster import KMeans
     except ImportError as error:
-        raise MissingExtra('maps need scikit-learn: pip install "vipe-pose[maps]"') from error
+        raise MissingExtra.of("maps need scikit-learn", "maps") from error
     seed = int(generator.integers(2**31))
     found = KMeans(min(count, len(layout)), n_init=1, random_state=seed).fit_predict(layout.embeddings)
     sizes = np.bincount(found)

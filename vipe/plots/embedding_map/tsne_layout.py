@@ -83,6 +83,6 @@ def _by_sklearn(
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:
-        raise MissingExtra('maps need scikit-learn: pip install "vipe-pose[maps]"') from error
+        raise MissingExtra.of("maps need scikit-learn", "maps") from error
     model = TSNE(2, perplexity=perplexity, init=start.astype(np.float32), n_jobs=workers, max_iter=_EARLY + _LATE)
     return np.asarray(model.fit_transform(np.asarray(vectors)), dtype=np.float32)

@@ -35,7 +35,7 @@ def umap_layout(
             warnings.simplefilter("ignore")
             import umap
     except ImportError as error:
-        raise MissingExtra('maps need umap-learn: pip install "vipe-pose[maps]"') from error
+        raise MissingExtra.of("maps need umap-learn", "maps") from error
     neighbours = graph.rows.shape[1]
     model = umap.UMAP(
         n_neighbors=neighbours,

@@ -17,6 +17,7 @@ from vipe.geometry.procrustes import HIT_THRESHOLD
 from vipe.plots.bodies.sheet import save_sheet
 from vipe.plots.figures import Card, Figure, Photo, colours, figure_2d, figure_3d, figure_in_camera
 from vipe.plots.pages.page import Section, save_page
+from vipe.printable import in_percent
 from vipe.retrieve.hits import told_list
 from vipe.retrieve.labels.labelling import explained
 from vipe.retrieve.mirrored import mirrored_poses
@@ -113,6 +114,7 @@ def save_query_page(
     most: int = 8,
     images: Sequence["Keypoints"] = (),
     pictures: Pictures | None = None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Draw each person of a keypoint file, of photos or of a video with the first hits, or why there are none.
 
@@ -129,8 +131,9 @@ def save_query_page(
         images: Of tracks and of several views all images of each query, in order; up to four are drawn, of more the
             one in `people`.
         pictures: The images themselves, if they are there: keypoints and hits are drawn over them.
+        remarks: What a reader should know beside the answers, such as `doubts_of_size`; they come first.
     """
-    sections = []
+    sections = [Section(title="Remarks", points=remarks)] if remarks else []
     asked, people = people, people.as_given()
     images = [every.as_given() for every in images]
     queries = [(people[row : row + 1], images[row] if images else people[row : row + 1]) for row in range(len(people))]
@@ -307,8 +310,7 @@ def _presence(hits: "Hits", row: int) -> str:
 
 
 def _percent(probability: float) -> str:
-    percent = round(100 * probability)
-    return f"{percent}%" if percent else "less than 1%"
+    return in_percent(probability).replace("<", "less than ")
 
 
 def _overlay(

@@ -34,7 +34,7 @@ def inline_svg(drawn: "Figure", label: str) -> "Markup":
     try:
         from markupsafe import Markup, escape
     except ImportError as error:
-        raise MissingExtra('pages need jinja2: pip install "vipe-pose[report]"') from error
+        raise MissingExtra.of("pages need jinja2", "report") from error
     from matplotlib import rc_context
     from matplotlib.text import Text
 

@@ -12,6 +12,7 @@ from vipe.evaluate import HIT_THRESHOLD
 from vipe.plots.figures import Card, Figure
 from vipe.plots.pages.template import render
 from vipe.plots.writing import save_html
+from vipe.printable import in_percent
 from vipe.shareable import shareable
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def save_page(
         intro=intro,
         table=table,
         hit_threshold=f"{HIT_THRESHOLD:g}",
+        in_percent=in_percent,
         sections=drawn,
         photos=[f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}" for jpeg in photos],
     )

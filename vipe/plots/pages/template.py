@@ -30,7 +30,7 @@ def render(template: str, script: str, data: Any, *, package: str = _HERE, **val
         from jinja2 import Environment
         from markupsafe import Markup
     except ImportError as error:
-        raise MissingExtra('pages need jinja2: pip install "vipe-pose[report]"') from error
+        raise MissingExtra.of("pages need jinja2", "report") from error
 
     def text(name: str, package: str = package) -> str:
         return resources.files(package).joinpath(name).read_text(encoding="utf-8")

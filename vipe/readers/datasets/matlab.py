@@ -160,7 +160,7 @@ def read_hdf5(data: bytes, name: str, wanted: Collection[str]) -> dict[str, Shap
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtra(f'{name}: HDF5 needs h5py: pip install "vipe-pose[formats]"') from error
+        raise MissingExtra.of(f"{name}: HDF5 needs h5py", "formats") from error
     most = min(_MOST_BYTES, max(_RATIO_FROM, _RATIO * len(data)))
     found = {}
     try:

@@ -76,7 +76,7 @@ def read_all(
     try:
         import c3d
     except ImportError as error:
-        raise MissingExtra(f'{name}: C3D needs the package c3d: pip install "vipe-pose[formats]"') from error
+        raise MissingExtra.of(f"{name}: C3D needs the package c3d", "formats") from error
     data = stream.read()
     if len(data) < 1024 or data[1] != 0x50:
         raise ReadError(f"{name}: begins with {data[:2]!r}, expected a block number and 'P'; is it C3D?")

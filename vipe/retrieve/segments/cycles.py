@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32, Float64
 from vipe.arrays import Array
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.canonical import canonicalize_array
+from vipe.retrieve.segments.find_like import ALIKE
 
 _MOVES = 2.0  # times the limit: what half a period away is no farther is no cycle but standing still
 
@@ -33,7 +34,7 @@ def find_cycles(
     poses: Float[Array, "T 17 3"],
     fps: float,
     *,
-    limit: float = 0.15,
+    limit: float = ALIKE,
     shortest: float = 0.4,
     longest: float = 4.0,
 ) -> tuple[Cycle, ...]:

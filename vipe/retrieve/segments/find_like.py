@@ -16,7 +16,7 @@ from vipe.index.folder.frames import Where
 from vipe.retrieve.segments.warping import Costs, Matches, parts, whole
 
 ALIKE = 0.15
-"""Torso lengths, root mean square over joints: about 7 cm."""
+"""Torso lengths, root mean square over joints, below which poses and stretches count as alike: about 7 cm."""
 
 TWICE = 0.05
 """Torso lengths below which stretches of two clips count as one recording that is there twice."""

@@ -59,8 +59,9 @@ def query_tracks(
     candidate does, so a bad frame, or one beyond the end of a clip, cannot decide.
 
     The moments of least cost are ranked by the log odds of the middle frame, as `query` ranks, and by what the frames
-    around it add (`fuse`); `Hits.probability`, `presence` and `contributions` have the same meaning. A track with one
-    usable frame is answered as `query` answers it.
+    around it add (`fuse`); `Hits.probability`, `presence` and `contributions` have the same meaning. The first hit is
+    the moment that all frames together speak for; one beside it may be as near to the true pose, and more probable. A
+    track with one usable frame is answered as `query` answers it.
 
     Args:
         index: The archive.

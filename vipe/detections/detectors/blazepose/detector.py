@@ -70,7 +70,7 @@ class BlazePose:
         try:
             import PIL  # noqa: F401
         except ImportError as error:
-            raise MissingExtra('detectors need pillow: pip install "vipe-pose[detect]"') from error
+            raise MissingExtra.of("detectors need pillow", "detect") from error
         weights = files.find(folder)
         return cls(*(_TFLite(weights[name], threads) for name in (files.DETECTION, files.LANDMARK)))
 
@@ -130,7 +130,7 @@ class _TFLite:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise MissingExtra('BlazePose needs ai-edge-litert: pip install "vipe-pose[detect]"') from error
+            raise MissingExtra.of("BlazePose needs ai-edge-litert", "detect") from error
         try:
             with _silent():
                 self._interpreter = Interpreter(model_content=model, num_threads=threads)

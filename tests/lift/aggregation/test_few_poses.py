@@ -5,7 +5,7 @@ from scipy.spatial.distance import squareform
 
 from vipe.errors import ShapeError, VipeError
 from vipe.geometry.upright import upright_pose
-from vipe.lift.aggregation.modes import _linked, modes
+from vipe.lift.aggregation.few_poses import _linked, modes
 from vipe.lift.hypotheses import Hypotheses
 
 
@@ -104,7 +104,7 @@ def test_however_scattered_there_is_a_mode_and_shares_sum_to_one(rng):
 def test_more_hypotheses_than_are_linked_are_all_counted(rng, monkeypatch):
     pose = upright_pose().astype(np.float64)
     poses = np.concatenate([around(pose, 70, rng), around(mirrored(pose), 30, rng)])
-    monkeypatch.setattr("vipe.lift.aggregation.modes._LINKED", 20)
+    monkeypatch.setattr("vipe.lift.aggregation.few_poses._LINKED", 20)
     (found,) = modes(hypotheses(poses[rng.permutation(100)][None]))
     assert found.share.tolist() == pytest.approx([0.7, 0.3])
     assert len(found.member) == 100
