@@ -30,15 +30,17 @@ _STRETCHED = (9 / 16, 3 / 4, 4 / 3, 16 / 9)  # width over height of usual images
 
 
 SMALL = 1_000
-"""Poses; the ranking was learned in archives of many thousands. In ones of 100 to 500 poses of `val` clips, first hits
-were said to be right 7 to 13 points too often, in ones of 1,000 3 to 5 (benchmarks/small_archives.py)."""
+"""Poses. Below, first hits are said to be right 5 to 8 points too often if the archive lacks the moment, in spite of
+`ArchiveSize` (benchmarks/small_archives.py)."""
 
 
 def doubts_of_size(index: PoseIndex, hits: Hits) -> list[str]:
     """A line if the archive is so small that probabilities are too high; none for hits without probabilities."""
     if hits.probability is None or len(index) >= SMALL:
         return []
-    return [f"the archive has {len(index):,} poses: below {SMALL:,}, probabilities are about 10 points too high"]
+    return [
+        f"the archive has {len(index):,} poses: below {SMALL:,}, probabilities are 5 to 8 points too high if the moment is missing"
+    ]
 
 
 def doubts(index: PoseIndex, people: Keypoints, hits: Hits) -> list[str]:
