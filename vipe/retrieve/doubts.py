@@ -39,7 +39,8 @@ def doubts_of_size(index: PoseIndex, hits: Hits) -> list[str]:
     if hits.probability is None or len(index) >= SMALL:
         return []
     return [
-        f"the archive has {len(index):,} poses: below {SMALL:,}, probabilities are 5 to 8 points too high if the moment is missing"
+        f"the archive has {len(index):,} poses: below {SMALL:,}, "
+        "probabilities are 5 to 8 points too high where it lacks the moment"
     ]
 
 
