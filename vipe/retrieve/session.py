@@ -126,17 +126,19 @@ class Search:
         """The same search, which takes the labels of keypoints as they are."""
         return type(self)(self.index, replace(self.settings, relabel=False), self.rows)
 
+    def convention_of(self, people: Keypoints) -> str:
+        """Where these people's joints are marked; with offsets of the settings, where the archive's are."""
+        return people.convention if self.settings.joint_offsets is None else ARCHIVE
+
     def model_of(self, people: Keypoints) -> RankingModel:
         """What turns the features of these people into probabilities."""
-        known = self.settings.joint_offsets is not None  # then marks are the archive's
-        return self.settings.model or RankingModel.of(ARCHIVE if known else people.convention)
+        return self.settings.model or RankingModel.of(self.convention_of(people))
 
     def model_of_few(self, people: Keypoints) -> RankingModel:
         """The same where few joints are seen; a model of the settings has its own probabilities there too."""
         if self.settings.model is not None:
             return self.settings.model
-        known = self.settings.joint_offsets is not None
-        return FewJoints.of(ARCHIVE if known else people.convention).applied(self.model_of(people))
+        return FewJoints.of(self.convention_of(people)).applied(self.model_of(people))
 
     def in_this_archive(self, odds: Probabilities) -> Probabilities:
         """Log odds of the library's ranking models, as they are among so many poses; a model of the settings knows."""
