@@ -226,7 +226,7 @@ def test_2048_hits_are_given(many):
 
 def test_moments_are_rows(index):
     assert moment_rows(index, [("second", 3), ("first", 59)]).tolist() == [63, 59]
-    with pytest.raises(VipeError, match="no clip 'third'; it has such as 'first', 'second'"):
+    with pytest.raises(VipeError, match="no clip 'third'; it has 2 clips, such as 'first', 'second'"):
         moment_rows(index, [("third", 0)])
     with pytest.raises(VipeError, match="no frame 60 of clip 'first'; it has 60 of its frames, of which 58 and 59 are"):
         moment_rows(index, [("first", 60)])
