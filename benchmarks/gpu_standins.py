@@ -55,7 +55,19 @@ def _field(default: Any = None, **settings: Any) -> Any:  # noqa: ARG001
 
 def _jaxtyping() -> ModuleType:
     module = ModuleType("jaxtyping")
-    for name in ("Bool", "Float", "Float32", "Float64", "Int", "Int32", "Int64", "Integer", "Shaped", "UInt8"):
+    for name in (
+        "Bool",
+        "Float",
+        "Float32",
+        "Float64",
+        "Int",
+        "Int32",
+        "Int64",
+        "Integer",
+        "Shaped",
+        "UInt8",
+        "UInt32",
+    ):
         setattr(module, name, _Shaped)
     return module
 

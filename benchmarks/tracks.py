@@ -2,7 +2,6 @@
 
     python benchmarks/tracks.py STORE --split CLIPS.csv --part test [--among train val test] [--queries 150] [--json]
     python benchmarks/tracks.py STORE --split CLIPS.csv --learn vipe/retrieve/sequences/fusion.json
-    python benchmarks/tracks.py STORE --split CLIPS.csv --learn .../fusion_marks.json --convention coco --queries 60
 
 Queries are frames of clips of `--part` with four more at 10 frames/s on either side, seen from 4 m by cameras of the
 simulated 3DHP rig: by one for a single image and a track, by four for several cameras. The gallery is every pose of
@@ -15,8 +14,7 @@ the archive's frames being those around the hit. Hits are counted over queries t
 calibration errors over all queries. For presence every third query is also asked of a gallery without its pose.
 
 `--learn` writes how the odds of several images are joined: a few numbers, from `val` in two galleries (`val`; `train`
-and `val`). It uses the ranking model of the library: run it again when that has changed. `--convention coco` has joints
-marked where annotators of COCO mark them, all images of a person alike.
+and `val`). It uses the ranking model of the library: run it again when that has changed.
 """
 
 import argparse
@@ -26,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +48,7 @@ from vipe.retrieve.sequences.fusion import gather_evidence
 from vipe.retrieve.sequences.timeline import Timeline
 from vipe.retrieve.sequences.training import FusionExample, fit_fusion
 from vipe.simulate import CameraRig, DetectorNoise, project_keypoints
-from vipe.simulate.people import mark_joints
 from vipe.skeletons import load
-from vipe.skeletons.joint_conventions import ARCHIVE
 from vipe.store import PoseStore
 
 NAMES = ("noise 0.03", "noise 0.06", "4 missing", "one joint off")
@@ -120,26 +116,14 @@ class Asked:
         poses = self.index.canonical
         return float(pose_distance(poses[np.clip(around, inside[0], inside[-1])], poses[self.frames[number]]).mean())
 
-    def people(
-        self, noise: DetectorNoise, carried: float, seed: int, convention: str = ARCHIVE
-    ) -> tuple[Keypoints, Keypoints]:
-        """Tracks (Q x 9) by a camera each, and middle frames by four cameras (Q x 4), the track's among them.
-
-        Of another convention than the archive's, joints of all images of a person are marked alike.
-        """
-
-        def marked(poses: np.ndarray) -> np.ndarray:
-            images = np.moveaxis(poses, 1, 0)
-            return np.stack([mark_joints(one, convention, np.random.default_rng([seed, 2])) for one in images], axis=1)
-
+    def people(self, noise: DetectorNoise, carried: float, seed: int) -> tuple[Keypoints, Keypoints]:
+        """Tracks (Q x 9) by a camera each, and middle frames by four cameras (Q x 4), the track's among them."""
         rig = CameraRig.load("mpi_inf_3dhp")
         rng = np.random.default_rng([seed, 1])
         cameras = np.stack([rng.permutation(len(rig))[:CAMERAS] for _ in self.frames])
-        one = np.repeat(cameras[:, :1], FRAMES, axis=1)
-        tracks = seen(marked(self.poses[self.frames]), rig, one, noise, carried, rng)
+        tracks = seen(self.poses[self.frames], rig, np.repeat(cameras[:, :1], FRAMES, axis=1), noise, carried, rng)
         moments = np.repeat(self.frames[:, MIDDLE : MIDDLE + 1], CAMERAS, axis=1)
-        views = seen(marked(self.poses[moments]), rig, cameras, noise, 0.0, rng)
-        return replace(tracks, convention=convention), replace(views, convention=convention)
+        return tracks, seen(self.poses[moments], rig, cameras, noise, 0.0, rng)
 
 
 def seen(
@@ -310,13 +294,13 @@ def log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def examples(asked: Asked, seed: int, convention: str) -> Iterator[FusionExample]:
+def examples(asked: Asked, seed: int) -> Iterator[FusionExample]:
     """Tracks, pairs of cameras and all cameras under every condition."""
     noises = {one.name: one.noise for one in CONDITIONS}
     config = TrackConfig()
     for condition in NAMES:
         for carried in CARRIED:
-            tracks, views = asked.people(noises[condition], carried, seed, convention)
+            tracks, views = asked.people(noises[condition], carried, seed)
             for number in range(len(asked.frames)):
                 for absent in (False, True) if number % 3 == 0 else (False,):
                     kept = asked.kept(number, absent)
@@ -354,7 +338,6 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learn", type=Path, help="learn the numbers on val and write them here, and measure nothing")
-    parser.add_argument("--convention", default=ARCHIVE, help="with --learn: where joints are marked, such as coco")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with options.split.open(encoding="utf-8", newline="") as file:
@@ -373,9 +356,9 @@ def main() -> None:
         if options.learn:
             some: list[FusionExample] = []
             for among in (["val"], ["train", "val"]):
-                some += examples(ask("val", among, options.queries), options.seed, options.convention)
+                some += examples(ask("val", among, options.queries), options.seed)
             made = "benchmarks/tracks.py --learn: simulated views of validation clips (Bandai Namco)"
-            fit_fusion(some, RankingModel.of(options.convention), made).save(options.learn)
+            fit_fusion(some, RankingModel.default(), made).save(options.learn)
             print(f"{options.learn} written")
             return
         asked = ask(options.part, options.among or [options.part], options.queries)

@@ -67,12 +67,11 @@ class Asked:
     present: bool
     absent: bool  # asked of a gallery without the pose
 
-    def answered(self, fusion: Fusion | None) -> tuple[np.ndarray, np.ndarray, float]:
+    def answered(self, fusion: Fusion) -> tuple[np.ndarray, np.ndarray, float]:
         """Which of the ten hits are right, their probabilities, and the presence, images joined in some way."""
         if self.evidence is None:
             return self.distance < HIT_THRESHOLD, self.said, self.presence
-        how = fusion or Fusion.of(self.convention)
-        fused = fuse(self.evidence, RankingModel.of(self.convention), how)  # as `query_views` does
+        fused = fuse(self.evidence, RankingModel.of(self.convention), fusion)  # as `query_views` does
         odds = fused.log_odds.if_true(np.array([self.sure], dtype=np.float32))
         order = coverage_order(fused.ranking[None], fused.features, K)[0]
         return self.distance[order] < HIT_THRESHOLD, expit(odds.near[0, order]), float(expit(odds.presence[0]))
@@ -96,7 +95,7 @@ def main() -> None:
         return
     if options.store is None or options.split is None:
         parser.error("give a store and --split")
-    fusions = {Path(file).stem: Fusion.load(file) for file in options.fusion} or {"library": None}
+    fusions = {Path(file).stem: Fusion.load(file) for file in options.fusion} or {"library": Fusion.default()}
     rows = []
     for part in options.part:
         asked = list(questions(options, part))
@@ -224,7 +223,7 @@ def one_asked(index, rows, people: Keypoints, seconds: np.ndarray, to, **known) 
     )
 
 
-def figures(asked: list[Asked], fusion: Fusion | None, seed: int) -> list[list]:
+def figures(asked: list[Asked], fusion: Fusion, seed: int) -> list[list]:
     """A row for each condition and number of images."""
     rows = []
     for condition, images in dict.fromkeys((one.condition, one.images) for one in asked):

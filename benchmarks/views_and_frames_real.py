@@ -26,6 +26,7 @@ from views_and_frames import FRAMES, VIEWS, Asked, figures, one_asked
 
 from vipe import Keypoints, PoseIndex
 from vipe.evaluate.metrics import HIT_THRESHOLD, pose_distance
+from vipe.retrieve.sequences.fusion import Fusion
 
 EVERY = 6  # frames of 60 a second
 RATE = 10.0
@@ -46,7 +47,7 @@ def main() -> None:
             everybody = tuple(number for numbers in CAMERAS.values() for number in numbers)
             people = people_of(options, kind, CONVENTION[kind], everybody, known=False)
             asked = list(questions(index, people, kind))
-            rows += figures(asked, None, 0)
+            rows += figures(asked, Fusion.default(), 0)
     for row in rows:
         print(*row, flush=True)
     if options.out:

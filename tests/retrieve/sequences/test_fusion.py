@@ -109,10 +109,3 @@ def test_numbers_are_kept_in_a_file(tmp_path):
     with pytest.raises(ReadError, match=r"fusion\.json: does not say how images are fused"):
         Fusion.load(tmp_path / "fusion.json")
     assert Fusion.default().frames > 0
-
-
-@pytest.mark.parametrize(("convention", "marks"), [("archive", False), ("coco", True), ("blazepose", True)])
-def test_keypoints_of_a_convention_have_numbers_of_their_own(convention, marks):
-    own = Fusion.load_shipped(Fusion.shipped_of_marks) if marks else Fusion.default()
-    assert Fusion.of(convention) == own
-    assert Fusion.default() != Fusion.load_shipped(Fusion.shipped_of_marks)

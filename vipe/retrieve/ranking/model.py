@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Float32
-from scipy.special import expit, log_expit
+from scipy.special import log_expit
 
 from vipe.arrays import Array
 from vipe.errors import ShapeError, VipeError
@@ -53,7 +53,7 @@ def calibration_features(ranking: Float32[Array, "Q S"], presence: Float32[Array
         presence: Log odds that the archive holds the pose.
     """
     best = ranking.max(axis=1, keepdims=True)
-    expected = np.log(expit(ranking).sum(axis=1, keepdims=True))
+    expected = np.logaddexp.reduce(log_expit(ranking), axis=1, keepdims=True)
     pieces = (np.minimum(ranking, 0), np.maximum(ranking, 0), np.minimum(best, 0), np.maximum(best, 0))
     values = (*pieces, expected, presence[:, None])
     return np.stack([np.broadcast_to(value, ranking.shape) for value in values], axis=-1).astype(np.float32)

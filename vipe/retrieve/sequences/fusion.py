@@ -3,7 +3,6 @@
 __all__ = ["OTHER_IMAGES", "Change", "Changes", "Fused", "Fusion", "SequenceEvidence", "fuse", "gather_evidence"]
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
@@ -17,7 +16,6 @@ from vipe.retrieve.ranking.marginal_likelihood import TILTS
 from vipe.retrieve.ranking.model import CALIBRATION, Probabilities, RankingModel, ordered_log_odds
 from vipe.retrieve.sequences.alignment import AlignedMoments, Sequence
 from vipe.retrieve.shipped import ShippedNumbers
-from vipe.skeletons.joint_conventions import load_convention
 
 OTHER_IMAGES = "other images"
 """The contribution to a hit's log odds that comes from having several images."""
@@ -59,14 +57,9 @@ class Changes:
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion(ShippedNumbers):
-    """How the log odds of several images are joined.
-
-    Two come with the library: `fusion.json` for keypoints at the archive's joints, and `fusion_marks.json`, learned
-    with joints where annotators of COCO mark them.
-    """
+    """How the log odds of several images are joined; `fusion.json` holds the numbers that come with the library."""
 
     shipped = "sequences/fusion.json"
-    shipped_of_marks: ClassVar[str] = "sequences/fusion_marks.json"
     broken = "does not say how images are fused"
 
     cameras: float  # power of the likelihood of every further camera
@@ -74,13 +67,6 @@ class Fusion(ShippedNumbers):
     of_views: Changes
     of_tracks: Changes
     made: str  # by which command, from which data
-
-    @classmethod
-    def of(cls, convention: str) -> "Fusion":
-        """The one that comes with the library for keypoints of a convention, as `RankingModel.of`."""
-        exact = load_convention(convention).is_exact
-        own: Fusion = cls.default() if exact else cls.load_shipped(cls.shipped_of_marks)
-        return own
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -247,8 +247,7 @@ class _SequenceSearch:
         check_arguments(index, keypoints, k=k, **{name: settings[name] for name in _CHECKED})
         search = Search(index, SearchSettings(**settings, model=model), where)
         own = search.model_of(keypoints)
-        how = fusion or Fusion.of(search.convention_of(keypoints))
-        return cls(search, k, config or TrackConfig(), how, own, mirrored=mirrored)
+        return cls(search, k, config or TrackConfig(), fusion or Fusion.default(), own, mirrored=mirrored)
 
     def answer(self, people: Keypoints, group: Integer[Array, " N"], time: Float64[Array, " N"]) -> Hits:
         """One query a group, in ascending order of their numbers."""
