@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit
 
-from vipe.retrieve.ranking.model import Probabilities
+from vipe.retrieve.ranking.model import CALIBRATION_FEATURES, Probabilities, calibration_features
 
 
 def some(rng):
@@ -53,3 +53,19 @@ def test_presence_is_that_of_both_ways_by_their_probabilities(rng):
     for sure, alone in ((1.0, odds.presence), (0.0, otherwise)):
         certain = odds.if_true(np.full(5, sure, dtype=np.float32), otherwise)
         np.testing.assert_allclose(certain.presence, alone, atol=1e-4)
+
+
+def test_what_calibrates_is_a_candidates_and_its_persons_own(rng):
+    ranking, presence = rng.normal(0, 3, (4, 7)).astype(np.float32), rng.normal(size=4).astype(np.float32)
+    known = dict(zip(CALIBRATION_FEATURES, np.moveaxis(calibration_features(ranking, presence), -1, 0), strict=True))
+    for person in range(4):
+        expected = np.log(expit(ranking[person].astype(np.float64)).sum())
+        np.testing.assert_allclose(known["log of expected hits"][person], expected, rtol=1e-5)
+        np.testing.assert_array_equal(known["presence"][person], presence[person])
+        both = known["best log odds below even"][person] + known["best log odds above even"][person]
+        np.testing.assert_array_equal(both, ranking[person].max())
+    np.testing.assert_array_equal(known["log odds below even"] + known["log odds above even"], ranking)
+    never = calibration_features(np.full((1, 3), -200, dtype=np.float32), presence[:1])
+    np.testing.assert_allclose(
+        never[0, :, CALIBRATION_FEATURES.index("log of expected hits")], np.log(3) - 200, rtol=1e-5
+    )

@@ -1,7 +1,10 @@
 """Several keypoints of one person tell more than one: frames of a movement, cameras around a moment."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import logit
 
 from vipe.clips import Clip
 from vipe.detections import Keypoints
@@ -11,6 +14,8 @@ from vipe.geometry.rotations import random_rotation
 from vipe.index import PoseIndex
 from vipe.retrieve import TrackConfig, middle_rows, query_tracks, query_views
 from vipe.retrieve.query import query
+from vipe.retrieve.ranking.archive_size import ArchiveSize
+from vipe.retrieve.ranking.model import RankingModel
 from vipe.retrieve.sequences.alignment import best_paths
 from vipe.retrieve.sequences.timeline import Timeline
 from vipe.skeletons import load
@@ -169,6 +174,20 @@ def test_hits_of_several_images_are_as_sure_as_their_parts_sum_to(moving, rng):
         odds = np.sum(list(hits.contributions.values()), axis=0)[0]
         np.testing.assert_allclose(1 / (1 + np.exp(-odds)), near, atol=1e-4)
         assert hits.contributions["other images"][0].any()
+
+
+@pytest.mark.parametrize("convention", ["archive", "coco"])
+def test_several_images_are_as_sure_as_their_conventions_model_in_so_small_an_archive(moving, rng, convention):
+    people = replace(seen(moving, np.array([20, 20]), rng, noise=4.0), convention=convention)
+    given = {"moment": np.zeros(2, dtype=int), "where": FORWARDS}
+    hits = query_views(moving, people, 5, **given)
+    plain = query_views(moving, people, 5, model=RankingModel.of(convention), **given)
+    size, smaller = ArchiveSize.default(), float(ArchiveSize.default().smaller(120))
+    assert smaller > 1
+    expected = size.near.applied(logit(plain.probability), smaller)
+    np.testing.assert_allclose(logit(hits.probability), expected, rtol=1e-3, atol=1e-3)
+    there = np.maximum(size.presence.applied(logit(plain.presence), smaller), expected.max())
+    np.testing.assert_allclose(logit(hits.presence), there, rtol=1e-3)
 
 
 def test_a_convention_of_joints_is_handed_on(moving, rng):
