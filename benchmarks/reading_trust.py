@@ -86,15 +86,22 @@ def main() -> None:
     for row in rows:
         print(*row)
     if options.out:
-        names = {"labels": None, "gallery": None, "people": 0, "mirrored is likelier": 0, "trusted": 2}
+        names = {
+            "labels": None,
+            "gallery": None,
+            "people": 0,
+            "mirrored is likelier": 0,
+            "by evidence alone": 2,
+            "trusted": 2,
+        }
         results_tables.write(
             options.out / "reading_trust.json",
             {
-                "command": shlex.join(["python", "benchmarks/reading_trust.py", "STORE", *sys.argv[2:-2]]),
+                "command": shlex.join(["python", "benchmarks/reading_trust.py", "STORE", *sys.argv[2:]]),
                 "data": f"simulated photos of {options.part}, {options.queries} a condition",
                 "seed": options.seed,
                 "machine": "2 cores (x86_64), no GPU",
-                "columns": names,
+                "columns": columns | {"by evidence alone": 2, "trusted": 2},
                 "rows": rows,
             },
         )
@@ -162,6 +169,7 @@ def table(cells: list[Cell], trust: ReadingTrust) -> Iterator[list[str | int | f
                 gallery,
                 sum(cell.people for cell in some),
                 len(gain),
+                float(expit(gain).mean()) if len(gain) else 0.0,
                 float(trusted.mean()) if len(trusted) else 0.0,
             ]
 
