@@ -101,7 +101,7 @@ def main() -> None:
                 "data": f"simulated photos of {options.part}, {options.queries} a condition",
                 "seed": options.seed,
                 "machine": "2 cores (x86_64), no GPU",
-                "columns": columns | {"by evidence alone": 2, "trusted": 2},
+                "columns": names,
                 "rows": rows,
             },
         )
