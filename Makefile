@@ -18,7 +18,7 @@ SHAPES := geometry networks detections index embed/generation embed/test_affine.
 	embed/towers/test_network.py embed/vvipe/test_losses.py embed/vvipe/test_network.py evaluate/baselines \
 	evaluate/test_scoring.py evaluate/test_study.py retrieve/camera \
 	plots/embedding_map retrieve/candidates retrieve/ranking retrieve/sequences/test_fusion.py retrieve/sequences/test_training.py \
-	retrieve/segments retrieve/test_golden.py retrieve/test_hits.py retrieve/test_labelling.py \
+	retrieve/segments retrieve/test_golden.py retrieve/test_hits.py retrieve/labels \
 	simulate/test_detector.py simulate/test_rigs.py training/test_augment.py training/test_views.py
 
 test: .venv/.dev  ## every test and doctest with coverage; then, for a chosen part, array shapes checked at run time

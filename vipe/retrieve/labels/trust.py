@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 
 from vipe.arrays import Array
 from vipe.errors import ShapeError
@@ -61,7 +61,7 @@ class ReadingTrust(ShippedNumbers):
         cls,
         gain: Float64[Array, " N"],
         presence_as_given: Float32[Array, " N"],
-        right: Float64[Array, " N"],
+        right: Bool[Array, " N"],
         weight: Float64[Array, " N"],
         *,
         made: str,
@@ -76,4 +76,4 @@ class ReadingTrust(ShippedNumbers):
             made: By which command, from which data.
         """
         values = np.stack([gain.astype(np.float32), presence_as_given], axis=-1)
-        return cls(whole_body=LogisticModel.fit(_FEATURES, values, right > 0, weight), made=made)
+        return cls(whole_body=LogisticModel.fit(_FEATURES, values, right, weight), made=made)
