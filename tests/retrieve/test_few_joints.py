@@ -104,12 +104,13 @@ def test_four_and_five_joints_are_answered_and_three_are_not(archive, seen):
 def test_a_person_gets_the_same_answer_alone_and_among_people_of_whom_more_or_less_is_seen(archive, seen):
     people = seen[1]
     together = query(archive[0], people, 4)
-    for row in range(len(people)):
-        alone = query(archive[0], people[row : row + 1], 4)
-        np.testing.assert_array_equal(alone.rows[0], together.rows[row])
-        # Products of other sizes are summed in another order: by 4e-6 on one processor, not at all on another.
-        np.testing.assert_allclose(alone.probability[0], together.probability[row], rtol=0, atol=2e-5)
-        np.testing.assert_allclose(alone.fits.cost[0], together.fits.cost[row], rtol=1e-4, atol=1e-3)
+    few = people.mask.sum(axis=1) < 6
+    # Cameras of people of whom more is seen are fitted side by side, in float32: these are compared as a group.
+    for some in (*([row] for row in np.flatnonzero(few)), np.flatnonzero(~few)):
+        alone = query(archive[0], people[np.array(some)], 4)
+        np.testing.assert_array_equal(alone.rows, together.rows[some])
+        np.testing.assert_allclose(alone.probability, together.probability[some], atol=1e-6)
+        np.testing.assert_allclose(alone.fits.cost, together.fits.cost[some], rtol=1e-4, atol=1e-3)
     assert together.relabelled == ("",) * 8
 
 

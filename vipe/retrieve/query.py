@@ -194,7 +194,7 @@ def answer(
     few = _few_seen(keypoints[people]) & (mode == "full")
     many, others = people[~few], people[few]
     found = [stages(search, keypoints[many[block]], k, mode) for block in blocks(len(many), at_once)]
-    found += [_full_of_few(search, keypoints[others[block]], k) for block in blocks(len(others), several)]
+    found += [_full_of_few(search, keypoints[others[row : row + 1]], k) for row in range(len(others))]
     return Hits.stacked(found).spread_over(np.concatenate([many, others]), skipped)
 
 
@@ -245,7 +245,10 @@ def _full(search: Search, people: Keypoints, k: int, _: str) -> Hits:
 
 
 def _full_of_few(search: Search, people: Keypoints, k: int) -> Hits:
-    """The same for people of whom few joints are seen: no choice of candidates, no other reading of labels."""
+    """The same for people of whom few joints are seen: no choice of candidates, no other reading of labels.
+
+    They come one at a time: each is compared with every pose, and sums over several would differ in their last digits.
+    """
     count = min(max(k, search.settings.candidates if search.settings.diverse else VOTERS), len(search))
     fitted = search.fitted_everywhere(people, count)
     ranked = _ranked(search, search.model_of_few(people), fitted, search.features(fitted, people), k)

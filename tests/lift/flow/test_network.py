@@ -43,7 +43,7 @@ def told(views, variance=4e-3):
 
 @pytest.fixture(scope="module")
 def two_modes():
-    return worlds.fit(small(seed=0, realism_weight=0.0, best=1), worlds.bimodal, 400, rate=3e-3)
+    return worlds.fit(small(seed=0, realism_weight=0.0, best=1), worlds.bimodal, 800, rate=3e-3)
 
 
 def test_the_latent_has_what_the_keypoints_leave_open():
@@ -206,7 +206,7 @@ def test_best_of_two_modes_keeps_both(two_modes):
     near = error < 0.35 * (worlds.modes()[0] - worlds.modes()[1]).norm(dim=-1).mean()
     share = near.float().mean((0, 1))
     assert share.min() > 0.25
-    assert share.sum() > 0.5  # a mean of both has none; one processor trains it to 0.57
+    assert share.sum() > 0.6
     assert (error.amin(1) < 0.15).all()
 
 
