@@ -13,7 +13,6 @@ and how much the library trusts that. Takes twelve minutes with 120 queries.
 """
 
 import argparse
-import csv
 import shlex
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 import results_tables
+from inputs import arguments, splits
 from scipy.special import expit
 
 from vipe import AffineSignature, PoseIndex, PoseStore
@@ -67,7 +67,7 @@ class Cell(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("store", type=Path)
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--part", default="train", help="whose clips are asked for and searched")
@@ -109,8 +109,7 @@ def main() -> None:
 
 def examples(options: argparse.Namespace) -> Iterator[Cell]:
     store = PoseStore.open(options.store)
-    with options.split.open(encoding="utf-8", newline="") as file:
-        part = {row["clip"]: row["split"] for row in csv.DictReader(file)}
+    part = splits(options.split)
     clips = sorted(clip for clip in set(store.table(["clip"])["clip"].to_pylist()) if part.get(clip) == options.part)
     protocol = replace(
         SearchProtocol(),
