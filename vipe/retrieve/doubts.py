@@ -30,7 +30,7 @@ _STRETCHED = (9 / 16, 3 / 4, 4 / 3, 16 / 9)  # width over height of usual images
 
 
 SMALL = 1_000
-"""Poses. Below, first hits are said to be right 5 to 10 points too often if the archive lacks the moment, in spite of
+"""Poses. Below, first hits are said to be right 4 to 10 points too often if the archive lacks the moment, in spite of
 `ArchiveSize` (benchmarks/small_archives.py)."""
 
 
@@ -40,7 +40,7 @@ def doubts_of_size(index: PoseIndex, hits: Hits) -> list[str]:
         return []
     return [
         f"the archive has {len(index):,} poses: below {SMALL:,}, "
-        "probabilities are 5 to 10 points too high where it lacks the moment"
+        "probabilities are 4 to 10 points too high where it lacks the moment"
     ]
 
 
