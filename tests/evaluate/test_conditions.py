@@ -11,7 +11,7 @@ from vipe.evaluate.conditions import ALL_CONDITIONS, CONDITIONS, HARD_CONDITIONS
 from vipe.simulate import CameraRig, simulate_keypoints
 from vipe.simulate.detector import GROUND_TRUTH
 from vipe.simulate.mistakes import exchanged, squeezed
-from vipe.simulate.people import rebuilt
+from vipe.simulate.people import drawn_builds, rebuilt
 from vipe.skeletons import load
 
 BODY = load("coco13")
@@ -86,6 +86,10 @@ def test_each_field_does_one_thing(bent, rig, seen):
         rebuilt(bent(40, 5), build), rig, distance=4.0, noise=GROUND_TRUTH, generator=np.random.default_rng(7)
     )
     assert_same(seen(replace(TRUE, build=build)), by_hand)
+    generator = np.random.default_rng(7)
+    people = drawn_builds(bent(40, 5), 0.1, generator)
+    others = simulate_keypoints(people, rig, distance=4.0, noise=GROUND_TRUTH, generator=generator)
+    assert_same(seen(replace(TRUE, build_spread=0.1)), others)
     near, far = (normalize_keypoints(seen(TRUE, distance))[2] for distance in (1.5, 8.0))
     generator = np.random.default_rng(7)
     drawn = generator.uniform(1.5, 8.0, 40)

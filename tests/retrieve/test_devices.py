@@ -15,7 +15,7 @@ from vipe.detections.cameras.lens import Lens
 from vipe.lift import Lifter
 from vipe.retrieve import archive_lifter, query, session
 from vipe.retrieve.archive_lifter import ArchiveLifter
-from vipe.retrieve.camera.body import BONE_GROUPS, BodyProportions
+from vipe.retrieve.body import BONE_GROUPS, BodyProportions
 from vipe.retrieve.camera.perspective import fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.candidates import affine as affine_candidates

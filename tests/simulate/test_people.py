@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from vipe.errors import SkeletonError
 from vipe.geometry import canonicalize_array
-from vipe.simulate.people import mark_joints, rebuilt
+from vipe.simulate.people import drawn_builds, mark_joints, rebuilt
 from vipe.skeletons import load
 from vipe.skeletons.joint_conventions import JointConvention, conventions, load_convention
 from vipe.skeletons.working import BONES, COCO13, COCO13_IN_H36M17, H36M17, without_side
@@ -96,3 +96,27 @@ def test_who_is_rebuilt_keeps_the_directions_of_all_bones(bent):
     back = rebuilt(result, {joint: 1 / factor for joint, factor in lengths.items()})
     np.testing.assert_allclose(back, poses, atol=2e-6)
     np.testing.assert_allclose(rebuilt(poses, {}), poses, atol=1e-6)
+
+
+def test_drawn_builds_differ_by_person_and_bone_and_keep_the_pose(standing):
+    poses = np.repeat(standing[None].astype(np.float64), 4000, axis=0)
+    drawn = drawn_builds(poses, 0.1, np.random.default_rng(0))
+    logs = {}
+    for parent, end in H36M17.bones:
+        before, after = (of[:, end] - of[:, parent] for of in (poses, drawn))
+        factor = np.linalg.norm(after, axis=1) / np.linalg.norm(before, axis=1)
+        np.testing.assert_allclose(after, factor[:, None] * before, atol=1e-9)
+        logs[H36M17.joints[end]] = np.log(factor)
+    np.testing.assert_allclose(logs["left_knee"], logs["right_knee"], atol=1e-9)
+    groups = {without_side(name): log for name, log in logs.items()}
+    table = np.stack(list(groups.values()))
+    np.testing.assert_allclose(table.std(axis=1), 0.1, rtol=0.05)
+    assert np.abs(table.mean(axis=1)).max() < 0.01
+    assert np.abs(np.corrcoef(table) - np.eye(len(table))).max() < 0.08
+    np.testing.assert_array_equal(drawn[:, 0], poses[:, 0])
+
+
+def test_no_spread_of_builds_draws_nothing(bent):
+    poses, generator = bent(5, 0), np.random.default_rng(0)
+    assert drawn_builds(poses, 0.0, generator) is poses
+    assert generator.bit_generator.state == np.random.default_rng(0).bit_generator.state

@@ -23,7 +23,7 @@ from vipe.simulate.mistakes import (
     off_axis,
     squeezed,
 )
-from vipe.simulate.people import mark_joints, rebuilt
+from vipe.simulate.people import drawn_builds, mark_joints, rebuilt
 from vipe.skeletons import load
 from vipe.skeletons.joint_conventions import ARCHIVE, UNKNOWN
 
@@ -47,6 +47,7 @@ class Condition:
         default_factory=dict
     )  # of marks nobody tells: `mark_joints`
     build: Mapping[str, float] = field(default_factory=dict)  # bone lengths of the people as shares of their own
+    build_spread: float = 0.0  # of the log of bone lengths, drawn for each person beyond that: `drawn_builds`
     distance: tuple[float, float] | None = None  # metres: drawn between, whatever the protocol says
     told: str | None = None  # the convention that the search is told, if it is another
 
@@ -134,6 +135,7 @@ def simulate_condition(
     """
     if condition.build:
         poses = rebuilt(poses, condition.build)
+    poses = drawn_builds(poses, condition.build_spread, generator)
     poses = mark_joints(poses, condition.convention, generator, more=condition.offset)
     far: float | Array = distance
     if condition.distance is not None:

@@ -1,7 +1,7 @@
 """From keypoints to ranked hits: candidates from the index, checked by geometry."""
 
+from vipe.retrieve.body import BONE_GROUPS, BodyProportions
 from vipe.retrieve.camera.affine import AffineCamera, affine_camera
-from vipe.retrieve.camera.body import BONE_GROUPS, BodyProportions
 from vipe.retrieve.camera.conventions import fit_offsets
 from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior

@@ -19,7 +19,7 @@ from vipe.index import PoseIndex
 from vipe.lift.aggregation.lifted import to_world
 from vipe.lift.lifter import of_unit_torso
 from vipe.retrieve.arguments import check_count
-from vipe.retrieve.camera.body import IN_GROUP
+from vipe.retrieve.body import IN_GROUP
 from vipe.retrieve.camera.images import flattened, seen_by
 from vipe.retrieve.camera.known_focal import depth_priors
 from vipe.retrieve.camera.perspective import Fits

@@ -17,11 +17,11 @@ from vipe.index import PoseIndex
 from vipe.index.folder.frames import Where
 from vipe.lift import Hypotheses, Lifter
 from vipe.retrieve.arguments import check_count, check_settings
-from vipe.retrieve.camera.body import BodyProportions
+from vipe.retrieve.body import BodyProportions
 from vipe.retrieve.camera.known_focal import depth_priors
 from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
-from vipe.retrieve.camera.variances import candidate_weights
+from vipe.retrieve.camera.variances import candidate_sureness
 from vipe.retrieve.candidates.affine import affine_residuals
 from vipe.retrieve.candidates.candidates import Candidates, candidates_for
 from vipe.retrieve.candidates.everywhere import rows_around, spread_rows
@@ -158,10 +158,10 @@ class Search:
 
     def candidates(self, people: Keypoints, count: int) -> Candidates:
         """Rows to fit cameras to."""
-        weight = None
+        sureness = None
         if self.settings.joint_offsets is None and not load_convention(people.convention).is_exact:
-            weight = candidate_weights(people, self.prior)
-        return candidates_for(self.index, people, min(count, len(self)), self.rows, weight)
+            sureness = candidate_sureness(people, self.prior)
+        return candidates_for(self.index, people, min(count, len(self)), self.rows, sureness)
 
     def cameras(self, rows: Int64[Array, "Q C"], people: Keypoints, proportions: BodyProportions | None = None) -> Fits:
         """A camera and a body for every candidate, the best ones refined."""

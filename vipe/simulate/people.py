@@ -1,6 +1,6 @@
 """People other than those recorded: joints marked elsewhere on the body, bones of other lengths (numpy)."""
 
-__all__ = ["mark_joints", "rebuilt"]
+__all__ = ["drawn_builds", "mark_joints", "rebuilt"]
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from vipe.arrays import Array
 from vipe.geometry.canonical import canonicalize_array
 from vipe.skeletons.joint_conventions import JointConvention, load_convention
-from vipe.skeletons.working import COCO13, COCO13_IN_H36M17, H36M17, without_side
+from vipe.skeletons.working import BONES, CHILDREN, COCO13, COCO13_IN_H36M17, H36M17, PARENTS, without_side
 
 
 def mark_joints(
@@ -65,5 +65,26 @@ def rebuilt(poses: Float[Array, "N 17 3"], lengths: Mapping[str, float]) -> Floa
     result = np.array(poses)
     for parent, end in H36M17.bones:
         factor = lengths.get(without_side(H36M17.joints[end]), 1.0)
+        result[:, end] = result[:, parent] + factor * (poses[:, end] - poses[:, parent])
+    return result
+
+
+def drawn_builds(
+    poses: Float[Array, "N 17 3"], spread: float, generator: np.random.Generator
+) -> Float[Array, "N 17 3"]:
+    """The same poses of people each of whom has bones of other lengths, both sides alike.
+
+    Args:
+        poses: h36m17, any unit.
+        spread: Standard deviation of the log of a bone's length; 0 changes nothing and draws nothing.
+        generator: Every draw uses it.
+    """
+    if not spread:
+        return poses
+    groups = sorted({without_side(bone) for bone in BONES})
+    factors = np.exp(generator.normal(0, spread, (len(poses), len(groups))))
+    result = np.array(poses)
+    for parent, end in zip(PARENTS, CHILDREN, strict=True):
+        factor = factors[:, groups.index(without_side(H36M17.joints[end])), None]
         result[:, end] = result[:, parent] + factor * (poses[:, end] - poses[:, parent])
     return result

@@ -216,7 +216,8 @@ def test_keypoints_of_a_convention_weigh_what_its_spread_says(noisy):
     _, _, radius = normalize_keypoints(noisy.people)
     variance = (GAUSS.noise**2 + spread**2) * radius[:, None].astype(np.float64) ** 2
     by_hand = replace(noisy.people, covariance=variance[..., None, None] * np.eye(2))
-    usual = [0.25 if group in ("hip", "shoulder") else GAUSS.bone_spread for group in BONE_GROUPS]
+    bones = load_convention("unknown").bones
+    usual = [bones.get(group, GAUSS.bone_spread) for group in BONE_GROUPS]
     build = BodyProportions(mean=np.zeros((60, 9)), spread=np.tile(usual, (60, 1)))
     expected = fit_cameras(noisy.poses[:, None], by_hand, GAUSS, proportions=build)
     told = fit_cameras(noisy.poses[:, None], unknown, GAUSS)

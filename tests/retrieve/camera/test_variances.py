@@ -7,7 +7,7 @@ import pytest
 
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.retrieve import BONE_GROUPS, CameraPrior
-from vipe.retrieve.camera.variances import bone_spreads, candidate_weights, inverse_variances
+from vipe.retrieve.camera.variances import bone_spreads, candidate_sureness, inverse_variances
 from vipe.skeletons.joint_conventions import load_convention
 
 PRIOR = CameraPrior(noise=0.03, misfit=0.04)
@@ -48,7 +48,9 @@ def test_candidates_are_chosen_without_misfit_and_with_three_times_the_spread(pe
     told = replace(people, convention="coco")
     variance = 0.03**2 / np.where(people.mask, people.confidence, 1) + 0.004**2
     variance = variance + (3 * load_convention("coco").spread) ** 2
-    np.testing.assert_allclose(candidate_weights(told, PRIOR), np.where(people.mask, 1 / variance, 0), rtol=1e-6)
+    np.testing.assert_allclose(
+        candidate_sureness(told, PRIOR).weight, np.where(people.mask, 1 / variance, 0), rtol=1e-6
+    )
 
 
 def test_no_confidence_and_covariance_is_too_small_or_too_large(people):
@@ -68,5 +70,6 @@ def test_bones_differ_by_the_convention_where_it_says_so():
     prior = CameraPrior(bone_spread=0.07)
     np.testing.assert_array_equal(bone_spreads(prior, load_convention("archive")), np.full(9, 0.07))
     coco = load_convention("coco")
-    expected = [{"hip": 0.25, "shoulder": 0.25}.get(group, 0.07) for group in BONE_GROUPS]
+    told = {"hip": 0.25, "shoulder": 0.25, "nose": 0.07}  # and 0.16 for trunk and limbs
+    expected = [told.get(group, 0.16) for group in BONE_GROUPS]
     np.testing.assert_array_equal(bone_spreads(prior, coco), expected)

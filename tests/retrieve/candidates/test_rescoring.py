@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 
 from vipe.detections import Keypoints, normalize_keypoints
+from vipe.retrieve.body import BONE_GROUPS, GROUP_OF_BONE
 from vipe.retrieve.camera.prior import CameraPrior
-from vipe.retrieve.camera.variances import candidate_weights
+from vipe.retrieve.camera.variances import candidate_sureness
 from vipe.retrieve.candidates.candidates import candidates_for
-from vipe.retrieve.candidates.rescoring import DEPTH, rescored, rescored_places, weighted_residuals
+from vipe.retrieve.candidates.rescoring import (
+    DEPTH,
+    Sureness,
+    rescored,
+    rescored_places,
+    residuals_of_any_build,
+    weighted_residuals,
+)
+from vipe.simulate.people import rebuilt
 from vipe.skeletons.joint_conventions import load_convention
-from vipe.skeletons.working import COCO13, COCO13_IN_H36M17
+from vipe.skeletons.working import CHILDREN, COCO13, COCO13_IN_H36M17, H36M17, PARENTS
 
 
 def by_least_squares(points, xy, weight):
@@ -74,44 +83,112 @@ def marked_as_coco(index, rows, rng):
 def test_keypoints_that_are_sure_bring_the_true_pose_to_the_front(affine, rng):
     rows = np.arange(0, 120, 12)
     people = marked_as_coco(affine, rows, rng)
-    weight = candidate_weights(people, CameraPrior())
+    sure = candidate_sureness(people, CameraPrior())
     every = np.broadcast_to(np.arange(len(affine)), (len(rows), len(affine)))
-    best = rescored(affine, people, weight, every, 5)
+    best = rescored(affine, people, sure, every, 5)
     assert best.shape == (len(rows), 5)
     np.testing.assert_array_equal(best[:, 0], rows)
-    equal = rescored(affine, people, np.ones_like(weight), every, 5)
+    equal = rescored(affine, people, Sureness(np.ones_like(sure.weight), sure.bone_spread), every, 5)
     assert (equal[:, 0] == rows).mean() < 0.9
 
 
-def test_places_are_ordered_by_the_weighted_residual(affine, rng):
+def by_all_at_once(points, bones, xy, weight, spread):
+    """Slow twin: the camera and nine bone factors from one least-squares problem, moves added up bone by bone."""
+    residuals = []
+    for pose, vectors, plain in zip(points, bones, cameras(points, xy, weight), strict=True):
+        moves = np.zeros((17, len(BONE_GROUPS), 3))
+        for bone, (parent, end) in enumerate(H36M17.bones):
+            moves[end] = moves[parent]
+            if GROUP_OF_BONE[bone] is not None:
+                moves[end, GROUP_OF_BONE[bone]] += vectors[bone]
+        moves = moves[list(COCO13_IN_H36M17)] @ plain[:3]  # joints, groups, x and y
+        rows, seen = [], []
+        for joint in range(13):
+            for axis in range(2):
+                camera = np.zeros(8)
+                camera[axis::2] = [*pose[joint], 1]
+                rows.append(np.sqrt(weight[joint]) * np.concatenate([camera, moves[joint, :, axis]]))
+                seen.append(np.sqrt(weight[joint]) * xy[joint, axis])
+        matrix = np.concatenate([rows, np.eye(17)[8:] / spread[:, None]])
+        target = np.concatenate([seen, np.zeros(9)])
+        found = np.linalg.lstsq(matrix, target, rcond=None)[0]
+        residuals.append(np.square(matrix @ found - target).sum())
+    return np.array(residuals)
+
+
+def cameras(points, xy, weight):
+    """The affine camera of each pose, (4, 2)."""
+    root = np.sqrt(weight)[:, None]
+    columns = [np.column_stack([pose, np.ones(len(pose))]) for pose in points]
+    return [np.linalg.lstsq(root * one, root * xy, rcond=None)[0] for one in columns]
+
+
+@pytest.fixture
+def bones(standing, rng):
+    pose = standing + rng.normal(0, 0.2, (30, 17, 3))
+    return pose[:, list(CHILDREN)] - pose[:, list(PARENTS)]
+
+
+def test_bones_of_any_length_are_found_with_the_camera(scene, bones, rng):
+    points, xy, weight = scene
+    spread = rng.uniform(0.05, 0.3, 9)
+    found = residuals_of_any_build(points, bones, xy, weight, spread)
+    np.testing.assert_allclose(found, by_all_at_once(points, bones, xy, weight, spread), rtol=1e-6)
+    assert (found < weighted_residuals(points, xy, weight)).all()
+
+
+def test_bones_that_may_not_change_change_nothing(scene, bones):
+    points, xy, weight = scene
+    found = residuals_of_any_build(points, bones, xy, weight, np.full(9, 1e-7))
+    np.testing.assert_allclose(found, weighted_residuals(points, xy, weight), rtol=1e-6)
+
+
+def test_a_pose_of_another_build_is_found_behind_its_keypoints(affine, rng):
+    """Legs a fifth longer, trunk a fifth shorter: bones explain the view, and the canonical body does not."""
+    poses = affine.poses(np.arange(120)).astype(np.float64)
+    lengths = {"knee": 1.2, "ankle": 1.2, "spine": 0.8, "thorax": 0.8}
+    turned = np.linalg.qr(rng.normal(size=(3, 3)))[0][:, :2]
+    spread = np.full(9, 0.2)
+    points, bones = poses[:, list(COCO13_IN_H36M17)], poses[:, list(CHILDREN)] - poses[:, list(PARENTS)]
+    for row in range(0, 120, 24):
+        xy = rebuilt(poses[row, None], lengths)[0, list(COCO13_IN_H36M17)] @ turned
+        plain = weighted_residuals(points[row, None], xy, np.full(13, 400.0))
+        free = residuals_of_any_build(points[row, None], bones[row, None], xy, np.full(13, 400.0), spread)
+        assert free < 0.35 * plain
+
+
+def test_all_places_are_ordered_by_the_residual_of_any_build(affine, rng):
     people = marked_as_coco(affine, np.array([4, 70]), rng)
-    weight = candidate_weights(people, CameraPrior())
+    sure = candidate_sureness(people, CameraPrior())
     rows = np.stack([rng.permutation(120)[:40] for _ in range(2)])
-    best = rescored(affine, people, weight, rows, 40)
+    best = rescored(affine, people, sure, rows, 40)
     unit = normalize_keypoints(people)[0].astype(np.float64)
     for person in range(2):
-        points = affine.poses(rows[person])[:, COCO13_IN_H36M17] + load_convention("coco").offsets
-        residual = by_least_squares(points, unit[person], weight[person])
+        poses = affine.poses(rows[person]).astype(np.float64)
+        points = poses[:, COCO13_IN_H36M17] + load_convention("coco").offsets
+        bones = poses[:, list(CHILDREN)] - poses[:, list(PARENTS)]
+        residual = by_all_at_once(points, bones, unit[person], sure.weight[person], sure.bone_spread)
         np.testing.assert_array_equal(best[person], np.argsort(residual))
-    alone = rescored(affine, people[1], weight[1:], rows[1:], 7)
-    np.testing.assert_array_equal(alone[0], best[1, :7])
-    assert rescored(affine, people[:0], weight[:0], rows[:0], 7).shape == (0, 7)
+    np.testing.assert_array_equal(rescored(affine, people, sure, rows, 14)[:, 0], best[:, 0])
+    alone = rescored(affine, people[1], sure[1:], rows[1:], 7)
+    assert alone.shape == (1, 7)
+    assert rescored(affine, people[:0], sure[:0], rows[:0], 7).shape == (0, 7)
 
 
 def test_poses_that_are_not_usable_come_last(affine, rng):
     people = marked_as_coco(affine, np.array([4]), rng)
     poses = affine.poses(np.arange(12))[None]
-    weight = candidate_weights(people, CameraPrior())
+    sure = candidate_sureness(people, CameraPrior())
     usable = np.arange(12)[None] != 4
-    assert rescored_places(poses, people, weight, 12)[0, 0] == 4
-    assert rescored_places(poses, people, weight, 12, usable)[0, -1] == 4
+    assert rescored_places(poses, people, sure, 12)[0, 0] == 4
+    assert rescored_places(poses, people, sure, 12, usable)[0, -1] == 4
 
 
 def test_candidates_are_the_best_of_more_where_keypoints_differ_in_how_sure_they_are(affine, rng):
     people = marked_as_coco(affine, np.arange(0, 120, 12), rng)
-    weight = candidate_weights(people, CameraPrior())
-    few = candidates_for(affine, people, 4, weight=weight)
+    sure = candidate_sureness(people, CameraPrior())
+    few = candidates_for(affine, people, 4, sureness=sure)
     more = candidates_for(affine, people, 4 * DEPTH)
-    places = rescored(affine, people, weight, more.rows, 4)
+    places = rescored(affine, people, sure, more.rows, 4)
     np.testing.assert_array_equal(few.rows, np.take_along_axis(more.rows, places, axis=1))
     np.testing.assert_array_equal(few.affine_residual, np.take_along_axis(more.affine_residual, places, axis=1))

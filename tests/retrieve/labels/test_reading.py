@@ -22,7 +22,7 @@ from vipe.retrieve.labels.labelling import (
     as_relabelled,
     explained,
 )
-from vipe.retrieve.labels.reading import _best_rivals, doubtful, judged, read_labels
+from vipe.retrieve.labels.reading import _best_rivals, at_the_joints, doubtful, judged, read_labels
 from vipe.retrieve.labels.trust import ReadingTrust
 from vipe.retrieve.query import query
 from vipe.retrieve.ranking.evidence import VOTERS
@@ -405,3 +405,8 @@ def test_marks_of_a_convention_are_also_taken_as_the_archives(archive):
     as_known = np.isclose(features.evidence, alone[1].evidence, atol=1e-3)
     assert as_known.any()
     np.testing.assert_allclose(fitted.fits.cost[as_known, 0], alone[0].fits.cost[as_known, 0], rtol=1e-3)
+
+
+def test_keypoints_lie_at_the_archives_joints_where_that_is_four_times_as_likely():
+    marks = np.array([0.0, 0, 0, -700.0])
+    assert at_the_joints(marks, np.array([np.log(4) - 0.01, np.log(4) + 0.01, -5, 700])).tolist() == [1, 3]

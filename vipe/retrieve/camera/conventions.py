@@ -11,7 +11,7 @@ from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError, VipeError
 from vipe.index import PoseIndex
 from vipe.index.folder.frames import Where
-from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE
+from vipe.retrieve.body import BONE_GROUPS, GROUP_OF_BONE
 from vipe.retrieve.camera.perspective import Fits, fit_cameras
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vipe.geometry.planes import dot, rotate
-from vipe.retrieve.camera.body import BONE_GROUPS
+from vipe.retrieve.body import BONE_GROUPS
 from vipe.retrieve.camera.problem import MIN_DEPTH, TINY, Layout, Problem, cross, group_of_bone, joint_places
 from vipe.retrieve.camera.start import mirrored_starts
 

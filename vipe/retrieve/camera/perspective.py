@@ -14,7 +14,7 @@ from vipe.crossing import to_array, to_tensor
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.errors import ShapeError
 from vipe.geometry.planes import in_blocks, rotate
-from vipe.retrieve.camera.body import BONE_GROUPS, GROUP_OF_BONE, BodyProportions
+from vipe.retrieve.body import BONE_GROUPS, GROUP_OF_BONE, BodyProportions
 from vipe.retrieve.camera.gauss_newton import Workspace, solve
 from vipe.retrieve.camera.known_focal import known_focal
 from vipe.retrieve.camera.prior import CameraPrior

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from vipe.retrieve.camera.body import BONE_GROUPS, PAIRED_GROUPS
+from vipe.retrieve.body import BONE_GROUPS, PAIRED_GROUPS
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.skeletons.working import H36M17, without_side
 

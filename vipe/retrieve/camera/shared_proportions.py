@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from vipe.arrays import Array
 from vipe.errors import ShapeError
-from vipe.retrieve.camera.body import BodyProportions
+from vipe.retrieve.body import BodyProportions
 from vipe.retrieve.camera.perspective import Fits
 
 _LEAST_SPREAD = 0.03  # archive poses are not quite the person's, and bones take up some of that in every image alike

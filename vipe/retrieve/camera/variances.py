@@ -1,6 +1,6 @@
 """How sure each keypoint is, and how far bone lengths differ: from detector, convention and prior (numpy)."""
 
-__all__ = ["bone_spreads", "candidate_weights", "inverse_variances"]
+__all__ = ["bone_spreads", "candidate_sureness", "inverse_variances"]
 
 from dataclasses import replace
 
@@ -9,8 +9,9 @@ from jaxtyping import Float, Float32
 
 from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
-from vipe.retrieve.camera.body import BONE_GROUPS
+from vipe.retrieve.body import BONE_GROUPS
 from vipe.retrieve.camera.prior import CameraPrior
+from vipe.retrieve.candidates.rescoring import Sureness
 from vipe.skeletons.joint_conventions import JointConvention, load_convention
 
 _LEAST_CONFIDENCE = 0.05  # a joint that was detected at all is worth something
@@ -29,10 +30,11 @@ def inverse_variances(keypoints: Keypoints, radius: Float32[Array, " Q"], prior:
     return _inverse(keypoints, radius, prior, 1.0)
 
 
-def candidate_weights(keypoints: Keypoints, prior: CameraPrior) -> Float[Array, "Q 13"]:
-    """The same for choosing candidates: joints whose place on the body is open count less, and no misfit is added."""
+def candidate_sureness(keypoints: Keypoints, prior: CameraPrior) -> Sureness:
+    """Both for choosing candidates: joints whose place on the body is open count less, and no misfit is added."""
     noise = replace(prior, misfit=prior.misfit / 10)
-    return _inverse(keypoints, normalize_keypoints(keypoints)[2], noise, _WIDENED)
+    weight = _inverse(keypoints, normalize_keypoints(keypoints)[2], noise, _WIDENED)
+    return Sureness(weight, bone_spreads(prior, load_convention(keypoints.convention)))
 
 
 def _inverse(

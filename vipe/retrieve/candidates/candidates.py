@@ -5,7 +5,7 @@ __all__ = ["Candidates", "by_embedding", "candidates_for", "quick_candidates"]
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float32, Int64
 
 from vipe.arrays import Array, take_columns
 from vipe.detections import Keypoints
@@ -13,7 +13,7 @@ from vipe.index import Neighbours, PoseIndex
 from vipe.retrieve.candidates import affine
 from vipe.retrieve.candidates.affine import affine_residuals, by_affine_camera, quickly_by_affine_camera
 from vipe.retrieve.candidates.leave_one_out import robust_candidates
-from vipe.retrieve.candidates.rescoring import DEPTH, rescored
+from vipe.retrieve.candidates.rescoring import DEPTH, Sureness, rescored
 
 
 class Candidates(NamedTuple):
@@ -36,11 +36,12 @@ def candidates_for(
     people: Keypoints,
     count: int,
     allowed: Int64[Array, " M"] | None = None,
-    weight: Float[Array, "Q 13"] | None = None,
+    sureness: Sureness | None = None,
 ) -> Candidates:
     """`count` candidates by affine camera, and as many by the learned embedding where the index holds one.
 
-    If keypoints differ in how sure they are (`weight`), `DEPTH` times as many are compared again (`rescored`).
+    If keypoints differ in how sure they are, or bodies in their bones (`sureness`), `DEPTH` times as many are compared
+    again (`rescored`).
 
     In archives beyond `SCANNED` poses with a learned embedding, that brings all candidates: it takes keypoints with
     joints missing, and comparing 32 numbers is cheaper than looking at every pose.
@@ -50,18 +51,18 @@ def candidates_for(
         people: On coco13; each can be searched for.
         count: At most as many as there are rows.
         allowed: Only these rows, ascending.
-        weight: Of each keypoint: one over its variance in RMS radii.
+        sureness: Of these people.
     """
     available = len(index) if allowed is None else len(allowed)
     if index.is_learned and available > affine.SCANNED:
         near = by_embedding(index, people, min(2 * count, available), allowed).rows
         return Candidates(near, affine_residuals(index, people, near))
-    depth = count if weight is None else min(DEPTH * count, available)
+    depth = count if sureness is None else min(DEPTH * count, available)
     near, left = robust_candidates(
         index, people, depth, allowed, search=by_affine_camera, again=quickly_by_affine_camera
     )
-    if weight is not None and depth > count:
-        best = rescored(index, people, weight, near, count)
+    if sureness is not None and depth > count:
+        best = rescored(index, people, sureness, near, count)
         near, left = take_columns(near, best), take_columns(left, best)
     if not index.is_learned or count == available:
         return Candidates(near, left)

@@ -13,7 +13,7 @@ from vipe.arrays import Array
 from vipe.detections import Keypoints, normalize_keypoints
 from vipe.geometry.bones import bone_vectors, from_bone_vectors
 from vipe.geometry.rotations import axis_angle
-from vipe.retrieve.camera.body import BONE_GROUPS, IN_GROUP, TILT_SHARES
+from vipe.retrieve.body import BONE_GROUPS, IN_GROUP, TILT_SHARES
 from vipe.retrieve.camera.images import flattened, seen_by
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.prior import CameraPrior

@@ -13,13 +13,13 @@ from torch import Tensor
 from vipe.arrays import Array, blocks
 from vipe.crossing import to_array, to_tensor
 from vipe.detections import Keypoints, normalize_keypoints
-from vipe.retrieve.camera.body import IN_GROUP, TILT_SHARES
+from vipe.retrieve.body import CARRIED, IN_GROUP, TILT_SHARES
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.problem import MIN_DEPTH
 from vipe.retrieve.camera.variances import bone_spreads, inverse_variances
 from vipe.skeletons.joint_conventions import ARCHIVE, JointConvention, load_convention
-from vipe.skeletons.working import CHILDREN, COCO13_IN_H36M17, H36M17, PARENTS
+from vipe.skeletons.working import CHILDREN, COCO13_IN_H36M17, PARENTS
 
 TILTS = (0.0, 0.025, 0.05, 0.1, 0.2)
 """Radians by which limb bones may point elsewhere than the candidate's; bones of trunk and head by half of it."""
@@ -38,7 +38,7 @@ class _Body:
     ends: Int64[Tensor, " bones"]
     keypoints: Int64[Tensor, "13"]  # joints of h36m17
     carries: Float32[Tensor, "13 bones"]
-    """1 where a bone lies between the pelvis and a keypoint's joint: what moves the bone moves the joint."""
+    """`CARRIED` of the keypoints' joints."""
     used: Int64[Tensor, " used"]  # no keypoint shows the head's bone
     tilt: Float32[Tensor, " bones"]
     group: Float32[Tensor, "bones 9"]
@@ -47,11 +47,7 @@ class _Body:
     @cache
     def on(cls, device: torch.device) -> "_Body":
         """On a device, made once."""
-        path = np.zeros((len(H36M17.joints), len(H36M17.bones)), dtype=np.float32)
-        for bone, (parent, end) in enumerate(H36M17.bones):
-            path[end] = path[parent]
-            path[end, bone] = 1
-        carries = path[list(COCO13_IN_H36M17)]
+        carries = CARRIED[list(COCO13_IN_H36M17)].astype(np.float32)
         numbers = (np.array(PARENTS), np.array(CHILDREN), np.array(COCO13_IN_H36M17), carries)
         shares = (TILT_SHARES.astype(np.float32), IN_GROUP.astype(np.float32))
         used = np.flatnonzero(carries.sum(axis=0))

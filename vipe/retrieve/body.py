@@ -1,6 +1,6 @@
 """Which bones share a length: the nine factors by which a person's body may differ from the canonical one."""
 
-__all__ = ["BONE_GROUPS", "GROUP_OF_BONE", "IN_GROUP", "PAIRED_GROUPS", "TILT_SHARES", "BodyProportions"]
+__all__ = ["BONE_GROUPS", "CARRIED", "GROUP_OF_BONE", "IN_GROUP", "PAIRED_GROUPS", "TILT_SHARES", "BodyProportions"]
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from vipe.arrays import Array, take_rows
 from vipe.errors import ShapeError, VipeError
-from vipe.skeletons.working import BONES, without_side
+from vipe.skeletons.working import BONES, CHILDREN, H36M17, PARENTS, without_side
 
 PAIRED_GROUPS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 """Groups of two bones, left and right."""
@@ -24,6 +24,13 @@ GROUP_OF_BONE: tuple[int | None, ...] = tuple(
 
 IN_GROUP = np.array([[float(own == group) for group in range(len(BONE_GROUPS))] for own in GROUP_OF_BONE])
 """The same as a matrix (16, 9): 1 where a bone belongs to a group."""
+
+CARRIED = np.zeros((len(H36M17.joints), len(BONES)))
+"""1 where a bone lies between the pelvis and a joint: what moves the bone moves the joint."""
+for _bone, (_parent, _end) in enumerate(zip(PARENTS, CHILDREN, strict=True)):
+    CARRIED[_end] = CARRIED[_parent]
+    CARRIED[_end, _bone] = 1
+CARRIED.flags.writeable = False
 
 TILT_SHARES = np.array([1.0 if without_side(bone) in ("knee", "ankle", "elbow", "wrist") else 0.5 for bone in BONES])
 """How far each bone may point elsewhere than a candidate's, as a share of a tilt: trunk and head half as far."""
