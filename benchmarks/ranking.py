@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import results_tables
 import torch
-from scipy.special import expit
+from scipy.special import expit, logit
 
 import vipe
 from vipe.arrays import put_rows, take_columns, take_rows
@@ -50,7 +50,7 @@ from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.variances import candidate_sureness
 from vipe.retrieve.candidates.rescoring import DEPTH, rescored_places
 from vipe.retrieve.candidates.scan import PreparedGallery, scan
-from vipe.retrieve.labels.reading import at_the_joints
+from vipe.retrieve.labels.at_the_joints import ALONE
 from vipe.retrieve.ranking.coverage import coverage_order
 from vipe.retrieve.ranking.evidence import VOTERS, FittedCandidates, embedding_distances
 from vipe.retrieve.ranking.features import FEATURES, CandidateFeatures, compute_features
@@ -271,7 +271,7 @@ def cell(name, action, searched, clip, people, near, residual, distance, kept) -
     known, away = judged(people)
     if not load_convention(people.convention).is_exact:  # as in `vipe.retrieve.labels.reading.judged`
         exact, exact_away = judged(replace(people, convention=ARCHIVE))
-        better = at_the_joints(known.evidence, exact.evidence)
+        better = np.flatnonzero(exact.evidence - known.evidence + logit(ALONE) > 0)
         put_rows(known, better, take_rows(exact, better))
         away[better] = exact_away[better]
     present = (np.where(kept, distance, np.inf) < 0.1).any(axis=1)

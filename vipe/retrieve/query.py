@@ -76,6 +76,10 @@ def query(
     to every pose, beyond `LOOKED_AT` to poses spread evenly and then to those around the best. They are ranked alike,
     with probabilities calibrated on such people (`FewJoints`); their labels are taken as they are.
 
+    Keypoints of a convention may still lie at the archive's joints. People who are asked for together share how likely
+    that is (`shares_at_the_joints`), so there the answer to one may depend on the others; for keypoints at the
+    archive's joints it never does.
+
     Mode "affine" ranks the archive by how well the best affine camera makes each canonical pose land on the visible
     joints: exact, on an index of any encoder, with any joints missing. Mode "point" ranks by distance in the index's
     learned embedding.

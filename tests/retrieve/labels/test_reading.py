@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from vipe.arrays import take_rows
 from vipe.detections import Keypoints, normalize_keypoints
@@ -13,6 +13,7 @@ from vipe.embed import AffineSignature
 from vipe.index import PoseIndex
 from vipe.retrieve.doubts import doubts
 from vipe.retrieve.labels import reading as label_reading
+from vipe.retrieve.labels.at_the_joints import shares_at_the_joints
 from vipe.retrieve.labels.evidence import lost_joints, pixel_evidence
 from vipe.retrieve.labels.labelling import (
     MIRRORED,
@@ -22,7 +23,7 @@ from vipe.retrieve.labels.labelling import (
     as_relabelled,
     explained,
 )
-from vipe.retrieve.labels.reading import _best_rivals, at_the_joints, doubtful, judged, read_labels
+from vipe.retrieve.labels.reading import _best_rivals, doubtful, judged, read_labels
 from vipe.retrieve.labels.trust import ReadingTrust
 from vipe.retrieve.query import query
 from vipe.retrieve.ranking.evidence import VOTERS
@@ -70,7 +71,7 @@ class Archive:
         return [place for place, name in enumerate(self.kinds) if name == kind]
 
     def looked_at(self, people):
-        return judged(self.search, people, COUNT, COUNT)
+        return judged(self.search, people, COUNT, COUNT)[:2]
 
     def evidence(self, given, labelling=AS_GIVEN):
         read = as_relabelled(given, labelling)
@@ -407,6 +408,15 @@ def test_marks_of_a_convention_are_also_taken_as_the_archives(archive):
     np.testing.assert_allclose(fitted.fits.cost[as_known, 0], alone[0].fits.cost[as_known, 0], rtol=1e-3)
 
 
-def test_keypoints_lie_at_the_archives_joints_where_that_is_four_times_as_likely():
-    marks = np.array([0.0, 0, 0, -700.0])
-    assert at_the_joints(marks, np.array([np.log(4) - 0.01, np.log(4) + 0.01, -5, 700])).tolist() == [1, 3]
+def test_whose_keypoints_lie_at_the_joints_is_decided_with_what_the_others_show(archive):
+    known, marked = (replace(archive.seen, convention=name) for name in ("archive", "unknown"))
+    by_joints = archive.looked_at(known)[1].evidence
+    shares = (np.full(3, share) for share in (1e-300, 1 - 1e-16))
+    never, always = (judged(archive.search, marked, COUNT, COUNT, share) for share in shares)
+    np.testing.assert_allclose(always.features.evidence, by_joints, atol=1e-3)
+    assert (np.abs(never.features.evidence - by_joints) > 0.01).all()
+    gain = by_joints - never.features.evidence
+    found = judged(archive.search, marked, COUNT, COUNT)
+    np.testing.assert_allclose(found.share, shares_at_the_joints(gain), rtol=1e-3)
+    expected = np.where(gain + logit(found.share) > 0, by_joints, never.features.evidence)
+    np.testing.assert_allclose(found.features.evidence, expected, atol=1e-3)

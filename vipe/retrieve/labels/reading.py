@@ -1,20 +1,20 @@
 """Reading the labels of people's keypoints, by searching for what they may mean (numpy)."""
 
-__all__ = ["Reading", "at_the_joints", "doubtful", "judged", "read_labels"]
+__all__ = ["Reading", "doubtful", "judged", "read_labels"]
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int64
-from scipy.special import expit
+from jaxtyping import Bool, Float32, Float64, Int64
+from scipy.special import expit, logit
 
 from vipe.arrays import Array, put_rows, take_rows
 from vipe.detections import Keypoints
 from vipe.retrieve.camera.perspective import Fits
 from vipe.retrieve.candidates.candidates import Candidates, quick_candidates
+from vipe.retrieve.labels.at_the_joints import shares_at_the_joints
 from vipe.retrieve.labels.evidence import evidence_as_given, lost_joints, misfit, pixel_evidence, unconvincing
 from vipe.retrieve.labels.labelling import (
     STRETCHES,
@@ -45,10 +45,6 @@ _ROUGHLY = 5.0
 make it likelier by 0 to 0.1 where the archive holds the pose, and by up to 5 where it does not (`val`, other builds
 too)."""
 
-_AT_THE_JOINTS = 0.2
-"""Share of archives that hold a detector's own marks; most hold joint centres of motion capture. Of 136 real detections
-among joint centres (cameras 1 and 2) 7 in 100 were taken to lie there at even odds, and 4 at these."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
@@ -78,7 +74,8 @@ def read_labels(search: Search, people: Keypoints, count: int, closely: int) -> 
         Of each person the reading of greatest evidence times prior probability, as probable as it is trusted
         (`ReadingTrust`). Most people fit as they are labelled, and nothing else is tried.
     """
-    fitted, features = judged(search, people, count, closely)
+    found = judged(search, people, count, closely)
+    fitted, features = found.fitted, found.features
     presence = search.model_of(people).presence
     names, of_rivals = [""] * len(people), [""] * len(people)
     stretch, probability = np.ones((2, len(people)), dtype=np.float32)
@@ -96,16 +93,16 @@ def read_labels(search: Search, people: Keypoints, count: int, closely: int) -> 
     if len(tried):
         places, readings = rivalled[tried], [rivals.readings[row] for row in tried]
         given, read = people[places], each_as(people[places], readings)
-        other = judged(search, read, count, closely)
-        evidence = pixel_evidence(other[1].evidence, read, given, readings) - unconvincing(other[0].fits, read)
+        other = judged(search, read, count, closely, found.share[places])
+        evidence = pixel_evidence(other.features.evidence, read, given, readings)
+        evidence = evidence - unconvincing(other.fitted.fits, read)
         gain[places] = evidence - evidence_as_given(features.evidence[places], given)
         trusted = trust.log_odds([one.name for one in readings], gain[places], as_given[places])
         taken = gain[places] > 0
         better = np.flatnonzero(taken)
         probability[places] = expit(np.where(taken, trusted, -trusted))
-        otherwise[places] = np.where(taken, as_given[places], presence(other[1].person))
-        for whole, part in zip((fitted, features), other, strict=True):
-            put_rows(whole, places[better], take_rows(part, better))
+        otherwise[places] = np.where(taken, as_given[places], presence(other.features.person))
+        found.put(places[better], other, better)
         for place in better.tolist():
             names[places[place]], stretch[places[place]] = readings[place].name, readings[place].stretch
     return Reading(
@@ -170,11 +167,32 @@ def _best_rivals(
     return _Rivals(places, readings, rough - evidence_as_given(evidence[places], given))
 
 
-def judged(search: Search, people: Keypoints, count: int, closely: int) -> tuple[FittedCandidates, CandidateFeatures]:
+class _Judged(NamedTuple):
+    fitted: FittedCandidates
+    features: CandidateFeatures
+    share: Float64[Array, " Q"]  # of the other people whose keypoints lie at the archive's joints
+
+    def put(self, rows: Int64[Array, " M"], others: "_Judged", some: Int64[Array, " M"]) -> None:
+        """Put some of the others in the place of some people."""
+        put_rows(self.fitted, rows, take_rows(others.fitted, some))
+        put_rows(self.features, rows, take_rows(others.features, some))
+
+
+def judged(
+    search: Search, people: Keypoints, count: int, closely: int, share: Float64[Array, " Q"] | None = None
+) -> _Judged:
     """Candidates, cameras and features; of marks of a convention also as if they were the archive's.
 
     An archive may hold what a detector marks, and a file may hold projected poses. So people are searched for both
-    ways, and of each person the likelier way stays (`at_the_joints`).
+    ways, and of each person the likelier way stays (`shares_at_the_joints`).
+
+    Args:
+        search: Where.
+        people: On coco13.
+        count: Candidates of each.
+        closely: How many of them are looked at closely.
+        share: How likely it is of each person that the keypoints lie at the archive's joints; by default what the
+            others of them say.
     """
 
     def one_way(candidates: Candidates, marked: Keypoints) -> tuple[FittedCandidates, CandidateFeatures]:
@@ -183,23 +201,16 @@ def judged(search: Search, people: Keypoints, count: int, closely: int) -> tuple
 
     candidates = search.candidates(people, count)
     found = one_way(candidates, people)
-    if search.settings.joint_offsets is None and not load_convention(people.convention).is_exact:
-        exact = replace(people, convention=ARCHIVE)
-        other = one_way(search.candidates(exact, count).with_more(candidates), exact)
-        better = at_the_joints(found[1].evidence, other[1].evidence)
-        for whole, part in zip(found, other, strict=True):
-            put_rows(whole, better, take_rows(part, better))
-    return found
-
-
-def at_the_joints(marks: Float[Array, " Q"], joints: Float[Array, " Q"]) -> Int64[Array, " _"]:
-    """Rows of people whose keypoints lie where the archive's joints do.
-
-    Args:
-        marks: Evidence if they lie where the convention says (`CandidateFeatures.evidence`).
-        joints: Evidence if they lie at the archive's joints.
-    """
-    return np.flatnonzero(joints + math.log(_AT_THE_JOINTS / (1 - _AT_THE_JOINTS)) > marks)
+    if search.settings.joint_offsets is not None or load_convention(people.convention).is_exact:
+        return _Judged(*found, np.ones(len(people)))
+    exact = replace(people, convention=ARCHIVE)
+    other = one_way(search.candidates(exact, count).with_more(candidates), exact)
+    gain = other[1].evidence.astype(np.float64) - found[1].evidence
+    if share is None:
+        share = shares_at_the_joints(gain)
+    result, better = _Judged(*found, share), np.flatnonzero(gain + logit(share) > 0)
+    result.put(better, _Judged(*other, share), better)
+    return result
 
 
 def _rough_fits(
