@@ -48,6 +48,9 @@ def test_candidates_are_chosen_without_misfit_and_with_three_times_the_spread(pe
     told = replace(people, convention="coco")
     variance = 0.03**2 / np.where(people.mask, people.confidence, 1) + 0.004**2
     variance = variance + (3 * load_convention("coco").spread) ** 2
+    np.testing.assert_array_equal(
+        candidate_sureness(told, PRIOR).bone_spread, bone_spreads(PRIOR, load_convention("coco"))
+    )
     np.testing.assert_allclose(
         candidate_sureness(told, PRIOR).weight, np.where(people.mask, 1 / variance, 0), rtol=1e-6
     )
@@ -70,6 +73,8 @@ def test_bones_differ_by_the_convention_where_it_says_so():
     prior = CameraPrior(bone_spread=0.07)
     np.testing.assert_array_equal(bone_spreads(prior, load_convention("archive")), np.full(9, 0.07))
     coco = load_convention("coco")
+    for name in ("openpose", "blazepose", "unknown"):
+        assert load_convention(name).bones == coco.bones
     told = {"hip": 0.25, "shoulder": 0.25, "nose": 0.07}  # and 0.16 for trunk and limbs
     expected = [told.get(group, 0.16) for group in BONE_GROUPS]
     np.testing.assert_array_equal(bone_spreads(prior, coco), expected)

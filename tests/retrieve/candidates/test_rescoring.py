@@ -9,6 +9,7 @@ from vipe.retrieve.camera.prior import CameraPrior
 from vipe.retrieve.camera.variances import candidate_sureness
 from vipe.retrieve.candidates.candidates import candidates_for
 from vipe.retrieve.candidates.rescoring import (
+    _CLOSELY,
     DEPTH,
     Sureness,
     rescored,
@@ -16,6 +17,7 @@ from vipe.retrieve.candidates.rescoring import (
     residuals_of_any_build,
     weighted_residuals,
 )
+from vipe.retrieve.session import CANDIDATES
 from vipe.simulate.people import rebuilt
 from vipe.skeletons.joint_conventions import load_convention
 from vipe.skeletons.working import CHILDREN, COCO13, COCO13_IN_H36M17, H36M17, PARENTS
@@ -169,7 +171,8 @@ def test_all_places_are_ordered_by_the_residual_of_any_build(affine, rng):
         bones = poses[:, list(CHILDREN)] - poses[:, list(PARENTS)]
         residual = by_all_at_once(points, bones, unit[person], sure.weight[person], sure.bone_spread)
         np.testing.assert_array_equal(best[person], np.argsort(residual))
-    np.testing.assert_array_equal(rescored(affine, people, sure, rows, 14)[:, 0], best[:, 0])
+    # Three times 14 are more than 40, so all are compared with bones of any length.
+    np.testing.assert_array_equal(rescored(affine, people, sure, rows, 14), best[:, :14])
     alone = rescored(affine, people[1], sure[1:], rows[1:], 7)
     assert alone.shape == (1, 7)
     assert rescored(affine, people[:0], sure[:0], rows[:0], 7).shape == (0, 7)
@@ -192,3 +195,18 @@ def test_candidates_are_the_best_of_more_where_keypoints_differ_in_how_sure_they
     places = rescored(affine, people, sure, more.rows, 4)
     np.testing.assert_array_equal(few.rows, np.take_along_axis(more.rows, places, axis=1))
     np.testing.assert_array_equal(few.affine_residual, np.take_along_axis(more.affine_residual, places, axis=1))
+
+
+def test_as_many_are_compared_again_as_the_documentation_says():
+    assert (DEPTH * CANDIDATES, _CLOSELY * CANDIDATES) == (3000, 600)
+
+
+def test_those_that_keypoints_alone_rule_out_are_not_compared_with_bones_of_any_length(affine, rng):
+    people = marked_as_coco(affine, np.array([4]), rng)
+    sure = candidate_sureness(people, CameraPrior())
+    every = np.arange(120)[None]
+    by_keypoints = rescored(affine, people, Sureness(sure.weight, np.full(9, 1e-6)), every, 120)[0]
+    best = rescored(affine, people, sure, every, 120)[0]
+    near = by_keypoints[: 3 * 5]
+    expected = [place for place in best if place in near][:5]
+    np.testing.assert_array_equal(rescored(affine, people, sure, every, 5)[0], expected)

@@ -420,3 +420,23 @@ def test_whose_keypoints_lie_at_the_joints_is_decided_with_what_the_others_show(
     np.testing.assert_allclose(found.share, shares_at_the_joints(gain), rtol=1e-3)
     expected = np.where(gain + logit(found.share) > 0, by_joints, never.features.evidence)
     np.testing.assert_allclose(found.features.evidence, expected, atol=1e-3)
+
+
+def test_other_readings_keep_what_the_others_show(archive, monkeypatch):
+    """Wrong labels fit neither way: what they show is no evidence about the file."""
+    legs = archive.people[np.array(archive.of("legs"))]
+    told, shares = Keypoints.concat([archive.seen, legs]), []
+
+    def watched(*given):
+        shares.append((given[1], judged(*given)))
+        return shares[-1][1]
+
+    monkeypatch.setattr(label_reading, "judged", watched)
+    read_labels(archive.search, replace(told, convention="unknown"), COUNT, COUNT)
+    (first, found), (again, other) = shares
+    assert 0 < len(again) < len(first)
+    assert set(other.share.tolist()) <= set(found.share.tolist())
+
+
+def test_keypoints_of_no_convention_lie_at_the_joints(archive):
+    assert judged(archive.search, archive.seen, COUNT, COUNT).share.tolist() == [1, 1, 1]
