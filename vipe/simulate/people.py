@@ -10,7 +10,7 @@ from jaxtyping import Float
 from vipe.arrays import Array
 from vipe.geometry.canonical import canonicalize_array
 from vipe.skeletons.joint_conventions import JointConvention, load_convention
-from vipe.skeletons.working import BONES, CHILDREN, COCO13, COCO13_IN_H36M17, H36M17, PARENTS, without_side
+from vipe.skeletons.working import BONES, COCO13, COCO13_IN_H36M17, H36M17, without_side
 
 
 def mark_joints(
@@ -49,12 +49,15 @@ def mark_joints(
     return moved.astype(poses.dtype)
 
 
-def rebuilt(poses: Float[Array, "N 17 3"], lengths: Mapping[str, float]) -> Float[Array, "N 17 3"]:
+def rebuilt(
+    poses: Float[Array, "N 17 3"], lengths: Mapping[str, float | Float[Array, "N 1"]]
+) -> Float[Array, "N 17 3"]:
     """The same poses of people whose bones have other lengths.
 
     Args:
         poses: h36m17, any unit.
-        lengths: Factors by the joint a bone ends in, without side, such as {"knee": 0.9} for both thighs.
+        lengths: Factors by the joint a bone ends in, without side, such as {"knee": 0.9} for both thighs; or of each
+            pose its own.
 
     >>> pose = np.zeros((1, 17, 3))
     >>> pose[0, 1:, 2] = np.arange(16)
@@ -83,8 +86,4 @@ def drawn_builds(
         return poses
     groups = sorted({without_side(bone) for bone in BONES})
     factors = np.exp(generator.normal(0, spread, (len(poses), len(groups))))
-    result = np.array(poses)
-    for parent, end in zip(PARENTS, CHILDREN, strict=True):
-        factor = factors[:, groups.index(without_side(H36M17.joints[end])), None]
-        result[:, end] = result[:, parent] + factor * (poses[:, end] - poses[:, parent])
-    return result
+    return rebuilt(poses, dict(zip(groups, factors.T[..., None], strict=True)))

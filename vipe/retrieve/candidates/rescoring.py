@@ -90,11 +90,7 @@ def weighted_residuals(
     points: Float[Array, "C 13 3"], xy: Float[Array, "13 2"], weight: Float[Array, "13"]
 ) -> Float[Array, " C"]:
     """Least weighted sum of squares of keypoints from what an affine camera makes of each pose, one over variances."""
-    share = weight / weight.sum()
-    points = (points - (share[:, None] * points).sum(axis=1, keepdims=True)) * np.sqrt(weight)[:, None]
-    xy = (xy - (share[:, None] * xy).sum(axis=0)) * np.sqrt(weight)[:, None]
-    gram = points.swapaxes(1, 2) @ points
-    gram = gram + _FLAT * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(3)
+    points, xy, gram = _centred(points, xy, weight)
     along = points.swapaxes(1, 2) @ xy
     return np.asarray(np.square(xy).sum() - (along * np.linalg.solve(gram, along)).sum(axis=(1, 2)))
 
@@ -112,11 +108,8 @@ def residuals_of_any_build(
     the moves of joints as the bones of group g grow. Camera A' and b are found together, b with its prior, so the
     result is at most that of `weighted_residuals`.
     """
+    points, xy, gram = _centred(points, xy, weight)
     share, root = weight / weight.sum(), np.sqrt(weight)[:, None]
-    points = (points - (share[:, None] * points).sum(axis=1, keepdims=True)) * root
-    xy = (xy - (share[:, None] * xy).sum(axis=0)) * root
-    gram = points.swapaxes(1, 2) @ points
-    gram = gram + _FLAT * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(3)
     to_camera = np.linalg.solve(gram, points.swapaxes(1, 2))
     camera = to_camera @ xy
     left = xy - points @ camera
@@ -128,3 +121,14 @@ def residuals_of_any_build(
     matrix = moves.swapaxes(1, 2) @ moves + np.diag(1 / spread**2)
     right = moves.swapaxes(1, 2) @ left.reshape(len(points), -1, 1)
     return np.asarray(np.square(left).sum(axis=(1, 2)) - (right * np.linalg.solve(matrix, right)).sum(axis=(1, 2)))
+
+
+def _centred(
+    points: Float[Array, "C 13 3"], xy: Float[Array, "13 2"], weight: Float[Array, "13"]
+) -> tuple[Float[Array, "C 13 3"], Float[Array, "13 2"], Float[Array, "C 3 3"]]:
+    """Poses and keypoints less their weighted means, times the roots of the weights; and the poses' Gram matrices."""
+    share, root = weight / weight.sum(), np.sqrt(weight)[:, None]
+    points = (points - (share[:, None] * points).sum(axis=1, keepdims=True)) * root
+    xy = (xy - (share[:, None] * xy).sum(axis=0)) * root
+    gram = points.swapaxes(1, 2) @ points
+    return points, xy, gram + _FLAT * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(3)

@@ -168,9 +168,11 @@ def _best_rivals(
 
 
 class _Judged(NamedTuple):
+    """What a search makes of people under one reading of their labels."""
+
     fitted: FittedCandidates
     features: CandidateFeatures
-    share: Float64[Array, " Q"]  # of the other people whose keypoints lie at the archive's joints
+    share: Float64[Array, " Q"]  # how likely it was that the keypoints lie at the archive's joints, by the others
 
     def put(self, rows: Int64[Array, " M"], others: "_Judged", some: Int64[Array, " M"]) -> None:
         """Put some of the others in the place of some people."""
